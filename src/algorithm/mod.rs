@@ -1,0 +1,153 @@
+//! The arithmetic of each algorithm: pure steps over a key's state. No clock, no lock, no I/O.
+//!
+//! Each algorithm has one Rust file here, a Lua twin of the same stem in `lua/`, and a table of vectors of the same stem in
+//! `__test__/vectors/`. One row in [`algorithms!`] pairs them.
+
+mod sliding_window;
+mod token_bucket;
+
+pub use sliding_window::SlidingWindow;
+pub use token_bucket::TokenBucket;
+
+use crate::clock::Micros;
+
+/// The first byte of every encoded state, so that a value of another layout is told apart.
+const VERSION: u8 = 1;
+
+/// What one call asks of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Units to take; 0 only looks.
+    pub cost: u64,
+    /// Units without which the call is refused. Equal to `cost` for all or nothing; less for "up to `cost`".
+    pub least: u64,
+}
+
+impl Ask {
+    /// All of `cost`, or nothing.
+    pub fn all(cost: u64) -> Self {
+        Self { cost, least: cost }
+    }
+
+    /// Takes nothing, and answers whether `cost` could be taken.
+    pub fn look(cost: u64) -> Self {
+        Self { cost: 0, least: cost }
+    }
+
+    /// What is granted when `free` units are there, or `None` for a refusal.
+    fn of(self, free: u64) -> Option<u64> {
+        (free >= self.least).then_some(self.cost.min(free))
+    }
+}
+
+/// What a step decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether the call may go on.
+    pub allowed: bool,
+    /// Units taken by this call.
+    pub granted: u64,
+    /// Units left after it.
+    pub remaining: u64,
+    /// How long until the same call is allowed, if nobody else takes the units. Zero when allowed.
+    pub retry_after: Micros,
+    /// When the key is as good as new. Its state may be forgotten then.
+    pub reset_at: Micros,
+    /// How long the caller should wait before going on, for algorithms that smooth.
+    pub delay: Micros,
+}
+
+impl Outcome {
+    /// The answer to a reset: nothing was asked, and nothing is left to wait for.
+    pub fn forgotten(now: Micros) -> Self {
+        Self { allowed: true, granted: 0, remaining: 0, retry_after: Micros::ZERO, reset_at: now, delay: Micros::ZERO }
+    }
+}
+
+/// One algorithm with its numbers: what [`Policy`] dispatches to.
+pub trait Algorithm {
+    /// What a key's history comes down to. The default is a key that was never seen.
+    type State: Default + Clone;
+
+    /// The algorithm's name in options and in keys.
+    const NAME: &'static str;
+
+    /// Decides `ask` at `now`. A refusal takes nothing.
+    fn step(&self, state: &mut Self::State, now: Micros, ask: Ask) -> Outcome;
+
+    /// The most units that one call can ever take.
+    fn capacity(&self) -> u64;
+
+    /// The numbers from which the Lua twin prepares itself, each below 2^53.
+    fn numbers(&self) -> [u64; 3];
+
+    /// The state as Redis holds it.
+    fn encode(state: &Self::State) -> Vec<u8>;
+
+    /// Reads it back; `None` for anything that [`encode`](Self::encode) does not write.
+    fn decode(bytes: &[u8]) -> Option<Self::State>;
+}
+
+macro_rules! algorithms {
+    ($($id:literal $module:ident::$Type:ident,)+) => {
+        /// An algorithm with its limit: everything that decides, except the key's history.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Policy {
+            $(#[doc = concat!("See [`", stringify!($Type), "`].")] $Type($Type),)+
+        }
+
+        /// A key's history under some algorithm.
+        #[derive(Clone, Debug)]
+        pub enum State {
+            $(#[doc = concat!("Of [`", stringify!($Type), "`].")] $Type(<$Type as Algorithm>::State),)+
+        }
+
+        /// The text of each Lua twin with the number by which the engine calls it.
+        pub const TWINS: &[(u8, &str)] = &[
+            $(($id, include_str!(concat!("../../lua/", stringify!($module), ".lua"))),)+
+        ];
+
+        impl Policy {
+            /// The number by which the engine calls the Lua twin.
+            pub fn id(&self) -> u8 {
+                match self { $(Self::$Type(_) => $id,)+ }
+            }
+
+            /// The algorithm's name in options and in keys.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$Type(_) => $Type::NAME,)+ }
+            }
+
+            /// The most units that one call can ever take; the `limit` of a decision.
+            pub fn capacity(&self) -> u64 {
+                match self { $(Self::$Type(algorithm) => algorithm.capacity(),)+ }
+            }
+
+            /// The numbers from which the Lua twin prepares itself.
+            pub fn numbers(&self) -> [u64; 3] {
+                match self { $(Self::$Type(algorithm) => algorithm.numbers(),)+ }
+            }
+
+            /// The state of a key that was never seen.
+            pub fn fresh(&self) -> State {
+                match self { $(Self::$Type(_) => State::$Type(Default::default()),)+ }
+            }
+
+            /// Decides `ask` at `now`. A state of another algorithm counts as never seen.
+            pub fn step(&self, state: &mut State, now: Micros, ask: Ask) -> Outcome {
+                match (self, &mut *state) {
+                    $((Self::$Type(algorithm), State::$Type(own)) => algorithm.step(own, now, ask),)+
+                    _ => {
+                        *state = self.fresh();
+                        self.step(state, now, ask)
+                    }
+                }
+            }
+        }
+    };
+}
+
+algorithms! {
+    1 sliding_window::SlidingWindow,
+    2 token_bucket::TokenBucket,
+}

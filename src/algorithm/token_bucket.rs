@@ -1,0 +1,158 @@
+//! Token bucket as GCRA (ITU-T I.371, the generic cell rate algorithm): one theoretical arrival time a key.
+//!
+//! A bucket of `burst` units refills at `limit / window`, continuously. Its state is the moment at which it will be full, the
+//! *theoretical arrival time* (TAT): a unit moves it `window / limit` into the future, and a call is admitted while the TAT
+//! stays within `burst` units of now. `window / limit` is seldom a whole number of microseconds, and rounding it would be a
+//! different limit, so each moment is whole microseconds and a remainder over `limit`.
+
+use super::{Algorithm, Ask, Outcome, VERSION};
+use crate::clock::Micros;
+use crate::wire;
+
+/// A bucket of `burst` units, refilled at `limit / window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBucket {
+    limit: u64,
+    window: u64,
+    burst: u64,
+    /// How long one unit takes to come back.
+    unit: Span,
+    /// How long an empty bucket takes to fill.
+    fill: Span,
+}
+
+/// The moment at which a bucket will be full; in the past when it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bucket {
+    tat: Span,
+}
+
+/// `whole + rest / limit` microseconds, with `rest < limit`; a moment or a length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    whole: u64,
+    rest: u64,
+}
+
+impl Span {
+    fn at(moment: Micros) -> Self {
+        Self { whole: moment.0, rest: 0 }
+    }
+
+    fn plus(self, other: Self, limit: u64) -> Self {
+        let rest = self.rest + other.rest;
+        let carry = u64::from(rest >= limit);
+        Self { whole: self.whole + other.whole + carry, rest: rest - carry * limit }
+    }
+
+    /// `self - other`, which must not be negative.
+    fn minus(self, other: Self, limit: u64) -> Self {
+        let borrow = u64::from(self.rest < other.rest);
+        Self { whole: self.whole - other.whole - borrow, rest: self.rest + borrow * limit - other.rest }
+    }
+
+    /// The first whole microsecond that is not earlier.
+    fn up(self) -> Micros {
+        Micros(self.whole + u64::from(self.rest > 0))
+    }
+}
+
+impl TokenBucket {
+    /// `burst` units at once, refilled at `limit` a `window`.
+    pub(crate) fn new(limit: u64, window: Micros, burst: u64) -> Self {
+        let mut bucket = Self { limit, window: window.0, burst, unit: Span::default(), fill: Span::default() };
+        bucket.unit = bucket.span(1);
+        bucket.fill = bucket.span(burst);
+        bucket
+    }
+
+    /// How long `units` take to come back: `units * window / limit`.
+    fn span(&self, units: u64) -> Span {
+        if let Some(product) = units.checked_mul(self.window) {
+            return Span { whole: product / self.limit, rest: product % self.limit };
+        }
+        let product = u128::from(units) * u128::from(self.window);
+        let limit = u128::from(self.limit);
+        Span { whole: fits(product / limit), rest: fits(product % limit) }
+    }
+
+    /// How many whole units come back within `span`.
+    fn units(&self, span: Span) -> u64 {
+        match span.whole.checked_mul(self.limit).and_then(|scaled| scaled.checked_add(span.rest)) {
+            Some(scaled) => scaled / self.window,
+            None => {
+                let scaled = u128::from(span.whole) * u128::from(self.limit) + u128::from(span.rest);
+                fits(scaled / u128::from(self.window))
+            }
+        }
+    }
+
+    /// What the stored moment means now: never before `now` (a full bucket stays full), never further ahead than an empty
+    /// bucket. The latter happens only when the clock jumped back or the burst was lowered.
+    fn tat(&self, bucket: Bucket, now: Span, empty: Span) -> Span {
+        let mut tat = bucket.tat;
+        if tat.rest >= self.limit {
+            // Written under another limit: rounding up by less than a microsecond grants nothing.
+            tat = Span { whole: tat.whole + 1, rest: 0 };
+        }
+        tat.clamp(now, empty)
+    }
+}
+
+/// Quotients whose bounds `policy` has checked.
+fn fits(value: u128) -> u64 {
+    u64::try_from(value).expect("a policy's spans end within a few decades of now")
+}
+
+impl Algorithm for TokenBucket {
+    type State = Bucket;
+
+    const NAME: &'static str = "token-bucket";
+
+    fn step(&self, bucket: &mut Bucket, now: Micros, ask: Ask) -> Outcome {
+        let empty = Span::at(now).plus(self.fill, self.limit);
+        let mut tat = self.tat(*bucket, Span::at(now), empty);
+        let free = self.units(empty.minus(tat, self.limit));
+        let granted = ask.of(free);
+        match granted {
+            Some(0) => {}
+            Some(1) => tat = tat.plus(self.unit, self.limit),
+            Some(units) => tat = tat.plus(self.span(units), self.limit),
+            None => {}
+        }
+        bucket.tat = tat;
+        Outcome {
+            allowed: granted.is_some(),
+            granted: granted.unwrap_or(0),
+            remaining: free - granted.unwrap_or(0),
+            retry_after: match granted {
+                Some(_) => Micros::ZERO,
+                None => tat.plus(self.span(ask.least), self.limit).minus(empty, self.limit).up(),
+            },
+            reset_at: tat.up(),
+            delay: Micros::ZERO,
+        }
+    }
+
+    fn capacity(&self) -> u64 {
+        self.burst
+    }
+
+    fn numbers(&self) -> [u64; 3] {
+        [self.limit, self.window, self.burst]
+    }
+
+    fn encode(bucket: &Bucket) -> Vec<u8> {
+        let mut out = Vec::with_capacity(13);
+        out.push(VERSION);
+        wire::put::<7>(&mut out, bucket.tat.whole);
+        wire::put::<5>(&mut out, bucket.tat.rest);
+        out
+    }
+
+    fn decode(mut bytes: &[u8]) -> Option<Bucket> {
+        let version = wire::take::<1>(&mut bytes)?;
+        let tat = Span { whole: wire::take::<7>(&mut bytes)?, rest: wire::take::<5>(&mut bytes)? };
+        (version == u64::from(VERSION) && bytes.is_empty()).then_some(Bucket { tat })
+    }
+}

@@ -1,0 +1,95 @@
+//! The callers' end of a dispatcher.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::message::{Call, Message, Ticket};
+
+/// Sends calls to a worker. Dropping it lets the worker settle what it has, and end.
+pub struct Handle(Arc<Shared>);
+
+/// What both ends see.
+pub(super) struct Shared {
+    /// A standard mutex: it is held for a push or a swap, never across an await.
+    inbox: Mutex<Vec<Message>>,
+    wake: Notify,
+    /// Calls that are not yet sent to the store.
+    waiting: AtomicUsize,
+    max_pending: usize,
+    /// Whether callers should not even ask: the circuit is open.
+    down: AtomicBool,
+}
+
+impl Handle {
+    /// A handle whose worker lets at most `max_pending` calls wait.
+    pub(super) fn new(max_pending: usize) -> (Self, Arc<Shared>) {
+        let shared = Arc::new(Shared {
+            inbox: Mutex::default(),
+            wake: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            max_pending,
+            down: AtomicBool::new(false),
+        });
+        (Self(shared.clone()), shared)
+    }
+
+    /// Whether the store is known not to answer.
+    pub fn is_down(&self) -> bool {
+        self.0.down.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more call may wait.
+    pub fn has_room(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) < self.0.max_pending
+    }
+
+    /// Sends a call; its ticket is settled whatever happens.
+    pub fn send(&self, call: Call) {
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        self.post(Message::Call(call));
+    }
+
+    /// Settles `ticket` when the store answers, with an error at the deadline.
+    pub fn ready(&self, ticket: Ticket, deadline: Instant) {
+        self.post(Message::Ready { ticket, deadline });
+    }
+
+    /// Settles what waits, then `ticket`.
+    pub fn close(&self, ticket: Ticket) {
+        self.post(Message::Close { ticket: Some(ticket) });
+    }
+
+    fn post(&self, message: Message) {
+        self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        self.0.wake.notify_one();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.post(Message::Close { ticket: None });
+    }
+}
+
+impl Shared {
+    /// Exchanges the inbox for an empty `spare`, whose room is used again.
+    pub(super) fn collect(&self, spare: &mut Vec<Message>) {
+        std::mem::swap(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner), spare);
+    }
+
+    pub(super) async fn called(&self) {
+        self.wake.notified().await;
+    }
+
+    /// So many calls no longer wait.
+    pub(super) fn taken(&self, calls: usize) {
+        self.waiting.fetch_sub(calls, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,12 @@
+//! Between callers and a store that is somewhere else: batches, a bound on what may wait, one deadline a call.
+//!
+//! Batching is natural. While the store is idle a call is sent at once; while it is busy, calls gather until a place in flight is
+//! free. There is no timer and no added latency, and under load one script call carries many.
+
+mod handle;
+mod message;
+mod worker;
+
+pub use handle::Handle;
+pub use message::{Answer, Call, News, Settle, Ticket};
+pub use worker::{Remote, Worker};

@@ -1,0 +1,127 @@
+//! Everything that can go wrong, one variant a cause, each with a stable code.
+
+use std::fmt;
+
+use crate::clock::Micros;
+
+/// The kind of JavaScript error that a variant becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// `TypeError`: a value of the wrong kind, a missing value, an unknown name.
+    Type,
+    /// `RangeError`: the right kind, but outside what is accepted.
+    Range,
+    /// `Error`: nothing is wrong with the call itself.
+    Plain,
+}
+
+/// A sentence about a bad value, and whether its kind or its range is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// `Type` or `Range`.
+    pub class: Class,
+    /// Names the option, what was given and what is expected.
+    pub message: String,
+}
+
+/// Why a limiter could not be made, or a call not be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// An option has a value that is not accepted.
+    Option(Rejection),
+    /// An option has a name that nobody knows.
+    UnknownOption(String),
+    /// `redisUrl` is not the URL of a Redis server. The message never shows a password.
+    Url(String),
+    /// A key is not a non-empty string.
+    Key(String),
+    /// A cost is not a whole number from 1 to the capacity.
+    Cost(Rejection),
+    /// A synchronous answer was asked of a limiter that must ask Redis.
+    NotLocal,
+    /// The limiter has been closed.
+    Closed,
+    /// Redis did not answer within the timeout.
+    StoreTimeout {
+        /// The timeout that ran out.
+        after: Micros,
+    },
+    /// Redis cannot be reached, or refuses to work.
+    StoreUnavailable(String),
+    /// More calls wait for Redis than `maxPending`.
+    Overloaded {
+        /// The bound that was met.
+        max_pending: usize,
+    },
+    /// Redis holds something under this key that the limiter did not write.
+    State(String),
+    /// A defect of this library.
+    Internal(String),
+}
+
+impl Error {
+    /// The stable name of this cause, as `error.code` shows it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Option(_) => "ERR_RATE_LIMIT_OPTION",
+            Self::UnknownOption(_) => "ERR_RATE_LIMIT_UNKNOWN_OPTION",
+            Self::Url(_) => "ERR_RATE_LIMIT_URL",
+            Self::Key(_) => "ERR_RATE_LIMIT_KEY",
+            Self::Cost(_) => "ERR_RATE_LIMIT_COST",
+            Self::NotLocal => "ERR_RATE_LIMIT_NOT_LOCAL",
+            Self::Closed => "ERR_RATE_LIMIT_CLOSED",
+            Self::StoreTimeout { .. } => "ERR_RATE_LIMIT_STORE_TIMEOUT",
+            Self::StoreUnavailable(_) => "ERR_RATE_LIMIT_STORE_UNAVAILABLE",
+            Self::Overloaded { .. } => "ERR_RATE_LIMIT_OVERLOADED",
+            Self::State(_) => "ERR_RATE_LIMIT_STATE",
+            Self::Internal(_) => "ERR_RATE_LIMIT_INTERNAL",
+        }
+    }
+
+    /// The kind of JavaScript error that it becomes.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Option(rejection) | Self::Cost(rejection) => rejection.class,
+            Self::UnknownOption(_) | Self::Url(_) | Self::Key(_) => Class::Type,
+            _ => Class::Plain,
+        }
+    }
+
+    /// Whether the store as a whole is in trouble, so that other calls will meet the same. Counts towards the circuit.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::StoreTimeout { .. } | Self::StoreUnavailable(_) | Self::Overloaded { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(rejection) | Self::Cost(rejection) => f.write_str(&rejection.message),
+            Self::UnknownOption(message) | Self::Url(message) | Self::Key(message) => f.write_str(message),
+            Self::NotLocal => f.write_str(
+                "isAllowedSync answers only where this process decides, and this limiter asks Redis: use `await limiter.isAllowed(key)`",
+            ),
+            Self::Closed => f.write_str("this limiter has been closed: make a new one"),
+            Self::StoreTimeout { after } => write!(
+                f,
+                "Redis did not answer within {} ms: raise `timeout`, or choose what happens with `onStoreError`",
+                after.as_millis_up()
+            ),
+            Self::StoreUnavailable(reason) => write!(
+                f,
+                "Redis is not available ({reason}): check `redisUrl` and the server, or choose what happens with `onStoreError`"
+            ),
+            Self::Overloaded { max_pending } => write!(
+                f,
+                "{max_pending} calls wait for Redis already: raise `maxPending`, or choose what happens with `onStoreError`"
+            ),
+            Self::State(reason) => write!(
+                f,
+                "Redis holds something under this key that no limiter wrote ({reason}): delete it with `limiter.reset(key)`, or give this limiter a `prefix` of its own"
+            ),
+            Self::Internal(reason) => write!(f, "a defect in distributed-rate-limiter, please report it: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

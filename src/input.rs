@@ -1,0 +1,195 @@
+//! Values as a caller gave them, and the few questions that are asked of them. Every refusal is worded here.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use crate::clock::Micros;
+use crate::error::{Class, Error, Rejection};
+
+/// A value of which nothing is known yet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given {
+    /// Absent, or `undefined`.
+    Missing,
+    /// Any number, also one that is not finite.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// An object's own properties.
+    Record(Vec<(String, Given)>),
+    /// Anything else, described: "an array", "null".
+    Other(&'static str),
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("nothing"),
+            Self::Number(number) if number.is_infinite() => {
+                f.write_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+            }
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => {
+                let shown: String = text.chars().take(40).collect();
+                let more = if shown.len() < text.len() { "…" } else { "" };
+                write!(f, "the string '{shown}{more}'")
+            }
+            Self::Record(_) => f.write_str("an object"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Given {
+    /// The sentence that refuses this value for `option`: a wrong type where it is not of the kind `fits` accepts.
+    pub fn refuse(&self, option: &str, expected: &str, fits: impl Fn(&Self) -> bool) -> Rejection {
+        Rejection {
+            class: if fits(self) { Class::Range } else { Class::Type },
+            message: format!("`{option}` must be {expected}, but {self} was given"),
+        }
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Self::Number(_))
+    }
+}
+
+/// A whole number within `range`.
+pub fn whole(option: &str, given: &Given, range: RangeInclusive<u64>) -> Result<u64, Rejection> {
+    if let Some(number) = given_whole(given).filter(|number| range.contains(number)) {
+        return Ok(number);
+    }
+    let expected = format!("a whole number from {} to {}", range.start(), range.end());
+    Err(given.refuse(option, &expected, Given::is_number))
+}
+
+fn given_whole(given: &Given) -> Option<u64> {
+    /// From here on a double no longer tells neighbours apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match given {
+        Given::Number(number) if number.fract() == 0.0 && (0.0..EXACT).contains(number) =>
+        {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the guard leaves whole numbers below 2^53"
+            )]
+            Some(*number as u64)
+        }
+        _ => None,
+    }
+}
+
+/// A length of time within `range`: a number of milliseconds, or a string with a unit. Rounded to the microsecond.
+pub fn duration(option: &str, given: &Given, range: RangeInclusive<Micros>) -> Result<Micros, Error> {
+    let micros = match given {
+        Given::Number(ms) => Some(ms * 1_000.0),
+        Given::Text(text) => parse_duration(text),
+        _ => None,
+    };
+    // Whatever is not finite, negative or too large falls outside the range when it is compared as it is.
+    if let Some(micros) = micros.map(f64::round)
+        && micros.is_finite()
+        && let Some(micros) = given_whole(&Given::Number(micros)).map(Micros)
+        && range.contains(&micros)
+    {
+        return Ok(micros);
+    }
+    let expected = format!(
+        "a duration from {} to {}, in milliseconds or with a unit as in '500ms', '10s', '1m', '1h', '1d'",
+        show_duration(*range.start()),
+        show_duration(*range.end())
+    );
+    let fits = |given: &Given| matches!(given, Given::Number(_) | Given::Text(_));
+    Err(Error::Option(given.refuse(option, &expected, fits)))
+}
+
+/// Microseconds of `'1.5s'` and the like. Digits, an optional fraction, a unit; no signs, no spaces, no exponents.
+fn parse_duration(text: &str) -> Option<f64> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(unit_at);
+    let scale = match unit {
+        "ms" => 1e3,
+        "s" => 1e6,
+        "m" => 60e6,
+        "h" => 3_600e6,
+        "d" => 86_400e6,
+        _ => return None,
+    };
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let starts_and_ends_with_digit =
+        number.starts_with(|c: char| c.is_ascii_digit()) && number.ends_with(|c: char| c.is_ascii_digit());
+    if !plain || !starts_and_ends_with_digit {
+        return None;
+    }
+    number.parse::<f64>().ok().map(|number| number * scale)
+}
+
+fn show_duration(length: Micros) -> String {
+    match length.0 {
+        us if us >= 86_400_000_000 && us % 86_400_000_000 == 0 => {
+            format!("{} days", us / 86_400_000_000)
+        }
+        us if us >= 60_000_000 && us % 60_000_000 == 0 => format!("{} m", us / 60_000_000),
+        us if us >= 1_000 && us % 1_000 == 0 => format!("{} ms", us / 1_000),
+        us => format!("{us} µs"),
+    }
+}
+
+/// One of a few words.
+pub fn word<T: Copy>(option: &str, given: &Given, words: &[(&str, T)]) -> Result<T, Error> {
+    if let Given::Text(text) = given
+        && let Some((_, value)) = words.iter().find(|(word, _)| word == text)
+    {
+        return Ok(*value);
+    }
+    let names: Vec<String> = words.iter().map(|(word, _)| format!("'{word}'")).collect();
+    let expected = format!("one of {}", names.join(", "));
+    Err(Error::Option(given.refuse(option, &expected, |given| matches!(given, Given::Text(_)))))
+}
+
+/// Refuses the first name of `record` that is not among `known`, and suggests the one that was probably meant.
+pub fn only_known(place: &str, record: &[(String, Given)], known: &[&str]) -> Result<(), Error> {
+    let Some((name, _)) = record.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let nearest = known
+        .iter()
+        .map(|known| (distance(&name.to_lowercase(), &known.to_lowercase()), known))
+        .min()
+        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    Err(Error::UnknownOption(match nearest {
+        Some((_, known)) => format!("{place} has no `{name}`: did you mean `{known}`?"),
+        None => format!("{place} has no `{name}`: it knows {}", known.join(", ")),
+    }))
+}
+
+/// Levenshtein's distance: how many letters must be added, removed or replaced.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// The value of `name`, `Missing` where there is none.
+pub fn field<'a>(record: &'a [(String, Given)], name: &str) -> &'a Given {
+    record.iter().find(|(known, _)| known == name).map_or(&Given::Missing, |(_, given)| given)
+}
+
+/// Reads an optional value: absent is `default`, anything else is for `read`.
+pub fn or_default<'a, T>(
+    given: &'a Given,
+    default: T,
+    read: impl FnOnce(&'a Given) -> Result<T, Error>,
+) -> Result<T, Error> {
+    if *given == Given::Missing { Ok(default) } else { read(given) }
+}

@@ -1,0 +1,72 @@
+//! What a caller's key becomes: bounded in length, and safe as a part of a Redis key.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+
+use crate::error::Error;
+
+/// Longer keys, in bytes of UTF-8, are replaced by a digest.
+pub const MAX_LEN: usize = 1_024;
+
+/// Opens a digest. No text is encoded with this byte, so a digest never equals a key that was given.
+const DIGEST: u8 = 0xFF;
+
+/// A caller's key, normalised and owned. Short ones need no allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key(SmallVec<[u8; 40]>);
+
+impl Key {
+    /// Owns bytes that [`normalize`] has returned.
+    pub fn from_normal(bytes: &[u8]) -> Self {
+        Self(SmallVec::from_slice(bytes))
+    }
+
+    /// The bytes by which a store tells keys apart.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Bounds a key's length: what is longer than [`MAX_LEN`] becomes its SHA-256, which callers cannot make collide.
+pub fn normalize(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    match bytes.len() {
+        0 => Err(Error::Key("a key must be a non-empty string, but the empty string was given".into())),
+        1..=MAX_LEN => Ok(Cow::Borrowed(bytes)),
+        _ => {
+            let mut digest = Vec::with_capacity(33);
+            digest.push(DIGEST);
+            digest.extend_from_slice(&Sha256::digest(bytes));
+            Ok(Cow::Owned(digest))
+        }
+    }
+}
+
+/// What every key of one limit begins with in Redis: `prefix:name:algorithm:`.
+pub fn namespace(prefix: &str, name: &str, algorithm: &str) -> String {
+    format!("{prefix}:{name}:{algorithm}:")
+}
+
+/// Appends a normalised key as it stands in Redis.
+///
+/// `{` would let the caller choose the key's cluster slot, so it is written `%7B`, and `%` as `%25` to keep keys apart. A
+/// digest is `%sha256:` and its hex digits, which no escaped key can be.
+pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
+    if let Some((&DIGEST, digest)) = key.split_first() {
+        let mut hex = String::from("%sha256:");
+        for byte in digest {
+            write!(hex, "{byte:02x}").expect("writing to a String does not fail");
+        }
+        out.extend_from_slice(hex.as_bytes());
+        return;
+    }
+    for &byte in key {
+        match byte {
+            b'{' => out.extend_from_slice(b"%7B"),
+            b'%' => out.extend_from_slice(b"%25"),
+            byte => out.push(byte),
+        }
+    }
+}

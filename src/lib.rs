@@ -1,0 +1,31 @@
+//! A rate limiter whose every decision is made in Rust: in this process's memory, or in Redis through one atomic script.
+//!
+//! A call travels inward through these modules and its answer back out:
+//!
+//! ```text
+//! binding ─► limiter ─► dispatcher ─► store ─► algorithm
+//! Node-API   policy,    batches,      atomic   pure step, in Rust
+//! only       fallback   deadlines     state    or in its Lua twin
+//! ```
+//!
+//! Everything but `binding` knows nothing of Node and is built and tested without it (`--no-default-features`).
+
+pub mod algorithm;
+pub mod circuit;
+pub mod clock;
+pub mod decision;
+pub mod dispatcher;
+pub mod error;
+pub mod fallback;
+pub mod input;
+pub mod key;
+pub mod limiter;
+pub mod metrics;
+pub mod policy;
+pub mod settings;
+pub mod store;
+
+mod wire;
+
+#[cfg(test)]
+mod tests;

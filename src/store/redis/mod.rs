@@ -1,0 +1,79 @@
+//! The store that servers share: a batch is one call of one Lua script on Redis.
+
+mod address;
+mod connection;
+pub mod script;
+
+pub use address::Address;
+pub use connection::{Connect, Link, Tcp};
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{RedisError, ServerErrorKind, Value};
+
+use super::{Answering, Request, Store};
+use crate::algorithm::Policy;
+use crate::error::Error;
+use script::Script;
+
+/// States under one namespace of one Redis, reached through one connection.
+#[derive(Clone)]
+pub struct Redis {
+    connection: MultiplexedConnection,
+    script: &'static Script,
+    namespace: String,
+}
+
+impl Redis {
+    /// A store over a connection that is open. `namespace` is what every key begins with.
+    pub fn new(connection: MultiplexedConnection, script: &'static Script, namespace: String) -> Self {
+        Self { connection, script, namespace }
+    }
+
+    /// Asks for nothing, so that the script is loaded and known to be permitted.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let call = script::Call::new(&self.namespace);
+        run(self.connection.clone(), self.script, call).await.map(drop)
+    }
+}
+
+impl Store for Redis {
+    fn decide(&self, policy: &Policy, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+        let mut call = script::Call::new(&self.namespace);
+        let policy = call.add_policy(policy);
+        for request in batch {
+            call.add(policy, request);
+        }
+        let (connection, script) = (self.connection.clone(), self.script);
+        Box::pin(async move {
+            let requests = call.len();
+            let reply = run(connection, script, call).await?;
+            script::read_answers(reply, requests)
+        })
+    }
+}
+
+/// Runs the script by its digest, and by its text where Redis does not know it: after a restart, a flush, a failover. That is
+/// the only thing that is ever sent twice, since Redis has then said that it did nothing.
+async fn run(mut connection: MultiplexedConnection, script: &Script, call: script::Call) -> Result<Value, Error> {
+    let by_digest = connection.send_packed_command(&call.command("EVALSHA", script.digest())).await;
+    let reply = match by_digest {
+        Err(error) if is_no_script(&error) => {
+            connection.send_packed_command(&call.command("EVAL", script.text())).await
+        }
+        reply => reply,
+    };
+    match reply {
+        Ok(Value::ServerError(error)) => Err(unavailable(&error.into())),
+        Ok(value) => Ok(value),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+fn is_no_script(error: &RedisError) -> bool {
+    error.kind() == ServerErrorKind::NoScript.into()
+}
+
+/// What Redis or the connection says, as this library's error.
+pub(crate) fn unavailable(error: &RedisError) -> Error {
+    Error::StoreUnavailable(error.to_string())
+}

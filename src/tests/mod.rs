@@ -1,0 +1,16 @@
+//! Tests that cross modules: promises, twins, stores, failures. `REDIS_SERVER` names the server's program; without it, PATH.
+
+mod promise;
+mod schedule;
+mod server;
+mod twins;
+
+/// Cases of a property test: many more with `RATE_LIMIT_LONG=1`.
+fn cases(normal: u32) -> proptest::test_runner::Config {
+    let long = std::env::var_os("RATE_LIMIT_LONG").is_some_and(|value| value == "1");
+    proptest::test_runner::Config {
+        cases: if long { normal * 20 } else { normal },
+        failure_persistence: None,
+        ..Default::default()
+    }
+}
