@@ -25,6 +25,8 @@ pub mod policy;
 pub mod settings;
 pub mod store;
 
+#[cfg(feature = "node")]
+mod binding;
 mod wire;
 
 #[cfg(test)]

@@ -92,9 +92,7 @@ impl Limiter {
     /// `key` must be [normalised](key::normalize).
     #[inline]
     pub fn decide_here(&self, key: &[u8], ask: Ask) -> Result<Option<Decision>, Error> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
-        }
+        self.must_be_open()?;
         match &self.remote {
             None => {
                 let outcome = self.memory.decide(&self.policy, key, ask);
@@ -127,35 +125,37 @@ impl Limiter {
         }
     }
 
-    /// Forgets a key here. Answers whether that is all there is to do; otherwise [`ask`](Self::ask).
+    /// Forgets a key here, and answers whether the store must be [asked](Self::ask) to forget it too.
     pub fn reset_here(&self, key: &[u8]) -> Result<bool, Error> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
-        }
+        self.must_be_open()?;
         self.memory.reset(key);
-        Ok(self.is_local())
+        Ok(!self.is_local())
     }
 
-    /// Settles `ticket` when the store first answers. Answers whether there is nothing to wait for.
-    pub fn ready(&self, ticket: Ticket, timeout: Micros) -> Result<bool, Error> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
+    /// Settles `ticket` when the store first answers, or with an error after `timeout`. For limiters that are not
+    /// [local](Self::is_local); those are ready.
+    pub fn ready(&self, ticket: Ticket, timeout: Micros) {
+        if let Some(remote) = &self.remote {
+            remote.handle.ready(ticket, Instant::now() + timeout.as_duration());
         }
-        let Some(remote) = &self.remote else { return Ok(true) };
-        remote.handle.ready(ticket, Instant::now() + timeout.as_duration());
-        Ok(false)
     }
 
-    /// Takes no more calls. Answers whether that is all; otherwise `ticket` is settled when what was called is.
-    pub fn close(&self, ticket: Ticket) -> bool {
-        let closed_before = self.closed.swap(true, Ordering::Relaxed);
-        match &self.remote {
-            Some(remote) if !closed_before => {
-                remote.handle.close(ticket);
-                false
-            }
-            _ => true,
+    /// Takes no more calls from here on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Settles `ticket` when everything called before is settled, and lets the worker end. Once, after [`close`](Self::close).
+    pub fn finish(&self, ticket: Ticket) {
+        if let Some(remote) = &self.remote {
+            remote.handle.close(ticket);
         }
+    }
+
+    /// An error once the limiter has been closed.
+    #[inline]
+    pub fn must_be_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Counts a decision that was made here; the worker counts its own. A look is no decision.

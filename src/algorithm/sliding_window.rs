@@ -7,7 +7,7 @@
 //!
 //! The log is the "sliding window log" of the literature; the grouping is this library's own.
 
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 use super::{Algorithm, Ask, Outcome, VERSION};
 use crate::clock::Micros;
@@ -26,7 +26,8 @@ pub struct SlidingWindow {
 pub struct Log {
     /// The sum of all counts.
     total: u64,
-    groups: VecDeque<Group>,
+    /// A few stand in the log itself, since most keys are quiet and each place more to look at costs more than the arithmetic.
+    groups: SmallVec<[Group; 2]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +51,15 @@ impl SlidingWindow {
     }
 
     fn forget(&self, log: &mut Log, now: Micros) {
-        while let Some(oldest) = log.groups.front()
+        let mut gone = 0;
+        while let Some(oldest) = log.groups.get(gone)
             && oldest.newest + self.window <= now
         {
             log.total = log.total.saturating_sub(oldest.count);
-            log.groups.pop_front();
+            gone += 1;
+        }
+        if gone > 0 {
+            log.groups.drain(..gone);
         }
     }
 
@@ -62,11 +67,11 @@ impl SlidingWindow {
     /// key waits longer than one window.
     fn clamp(&self, log: &mut Log, now: Micros) {
         let mut ahead = 0;
-        while let Some(newest) = log.groups.back()
+        while let Some(newest) = log.groups.last()
             && newest.newest > now
         {
             ahead += newest.count;
-            log.groups.pop_back();
+            log.groups.pop();
         }
         if ahead > 0 {
             self.append(log, now, ahead);
@@ -74,12 +79,12 @@ impl SlidingWindow {
     }
 
     fn append(&self, log: &mut Log, now: Micros, count: u64) {
-        match log.groups.back_mut() {
+        match log.groups.last_mut() {
             Some(last) if last.newest.0 / self.slot == now.0 / self.slot => {
                 last.newest = now;
                 last.count += count;
             }
-            _ => log.groups.push_back(Group { newest: now, count }),
+            _ => log.groups.push(Group { newest: now, count }),
         }
     }
 
@@ -117,7 +122,7 @@ impl Algorithm for SlidingWindow {
                 Some(_) => Micros::ZERO,
                 None => self.room_at(log, ask.least).map_or(self.window, |at| at - now),
             },
-            reset_at: log.groups.back().map_or(now, |last| last.newest + self.window),
+            reset_at: log.groups.last().map_or(now, |last| last.newest + self.window),
             delay: Micros::ZERO,
         }
     }
@@ -144,10 +149,9 @@ impl Algorithm for SlidingWindow {
     fn decode(mut bytes: &[u8]) -> Option<Box<Log>> {
         let version = wire::take::<1>(&mut bytes)?;
         let total = wire::take::<5>(&mut bytes)?;
-        let mut groups = VecDeque::with_capacity(bytes.len() / 12);
+        let mut groups = SmallVec::with_capacity(bytes.len() / 12);
         while !bytes.is_empty() {
-            groups
-                .push_back(Group { newest: Micros(wire::take::<7>(&mut bytes)?), count: wire::take::<5>(&mut bytes)? });
+            groups.push(Group { newest: Micros(wire::take::<7>(&mut bytes)?), count: wire::take::<5>(&mut bytes)? });
         }
         let whole = version == u64::from(VERSION) && !groups.is_empty();
         whole.then(|| Box::new(Log { total, groups }))

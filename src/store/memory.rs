@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::{Answering, Request, Store, Verb};
 use crate::algorithm::{Ask, Outcome, Policy, State};
@@ -48,7 +49,8 @@ struct Shard {
 }
 
 struct Entry {
-    key: Box<[u8]>,
+    /// Short keys stand in the table itself: no allocation, and no second place to look at.
+    key: SmallVec<[u8; 16]>,
     expires_at: Micros,
     state: State,
 }
@@ -83,7 +85,7 @@ impl Memory {
         let mut shard = self.shard(hash);
         // Read under the lock, so that time never runs backwards for a key.
         let now = self.clock.now();
-        if let Some(entry) = shard.table.find_mut(hash, |entry| *entry.key == *key) {
+        if let Some(entry) = shard.table.find_mut(hash, |entry| entry.key.as_slice() == key) {
             if ask.cost == 0 {
                 return policy.step(&mut entry.state.clone(), now, ask);
             }
@@ -114,9 +116,9 @@ impl Memory {
         }
         let expires_at = outcome.reset_at;
         if self.make_room(shard, now) {
-            let key = key.into();
+            let key = SmallVec::from_slice(key);
             let entry = Entry { key, expires_at, state };
-            shard.table.insert_unique(hash, entry, |entry| self.hasher.hash_one(&*entry.key));
+            shard.table.insert_unique(hash, entry, |entry| self.hasher.hash_one(entry.key.as_slice()));
         } else {
             shard.shared = Some((expires_at, state));
         }
@@ -126,7 +128,7 @@ impl Memory {
     /// Forgets `key`. Where newcomers share a state, theirs stays.
     pub fn reset(&self, key: &[u8]) {
         let hash = self.hasher.hash_one(key);
-        if let Ok(entry) = self.shard(hash).table.find_entry(hash, |entry| *entry.key == *key) {
+        if let Ok(entry) = self.shard(hash).table.find_entry(hash, |entry| entry.key.as_slice() == key) {
             entry.remove();
             self.len.fetch_sub(1, Ordering::Relaxed);
         }

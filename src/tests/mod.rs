@@ -1,9 +1,16 @@
 //! Tests that cross modules: promises, twins, stores, failures. `REDIS_SERVER` names the server's program; without it, PATH.
 
+mod circuit;
+mod conformance;
+mod dispatcher;
+mod input;
+mod key;
+mod memory;
 mod promise;
 mod schedule;
 mod server;
 mod twins;
+mod vectors;
 
 /// Cases of a property test: many more with `RATE_LIMIT_LONG=1`.
 fn cases(normal: u32) -> proptest::test_runner::Config {

@@ -31,7 +31,8 @@ fn window() -> impl Strategy<Value = Micros> {
 
 pub(super) fn sliding_window() -> impl Strategy<Value = SlidingWindow> {
     let limit = prop_oneof![3 => 1..=20u64, 1 => magnitude(1_000_000)];
-    (limit, window(), 1..=1_024u64).prop_map(|(limit, window, resolution)| SlidingWindow::new(limit, window, resolution))
+    (limit, window(), 1..=1_024u64)
+        .prop_map(|(limit, window, resolution)| SlidingWindow::new(limit, window, resolution))
 }
 
 pub(super) fn token_bucket() -> impl Strategy<Value = TokenBucket> {
@@ -46,10 +47,7 @@ pub(super) fn token_bucket() -> impl Strategy<Value = TokenBucket> {
 }
 
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
-    prop_oneof![
-        sliding_window().prop_map(Policy::SlidingWindow),
-        token_bucket().prop_map(Policy::TokenBucket)
-    ]
+    prop_oneof![sliding_window().prop_map(Policy::SlidingWindow), token_bucket().prop_map(Policy::TokenBucket)]
 }
 
 /// Calls whose gaps and costs are of the size at which `policy` has something to decide.

@@ -8,7 +8,7 @@ pub use address::Address;
 pub use connection::{Connect, Link, Tcp};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{RedisError, ServerErrorKind, Value};
+use ::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::{Answering, Request, Store};
 use crate::algorithm::Policy;
@@ -55,22 +55,22 @@ impl Store for Redis {
 /// Runs the script by its digest, and by its text where Redis does not know it: after a restart, a flush, a failover. That is
 /// the only thing that is ever sent twice, since Redis has then said that it did nothing.
 async fn run(mut connection: MultiplexedConnection, script: &Script, call: script::Call) -> Result<Value, Error> {
-    let by_digest = connection.send_packed_command(&call.command("EVALSHA", script.digest())).await;
+    let by_digest = send(&mut connection, &call.command("EVALSHA", script.digest())).await;
     let reply = match by_digest {
-        Err(error) if is_no_script(&error) => {
-            connection.send_packed_command(&call.command("EVAL", script.text())).await
+        Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
+            send(&mut connection, &call.command("EVAL", script.text())).await
         }
         reply => reply,
     };
-    match reply {
-        Ok(Value::ServerError(error)) => Err(unavailable(&error.into())),
-        Ok(value) => Ok(value),
-        Err(error) => Err(unavailable(&error)),
-    }
+    reply.map_err(|error| unavailable(&error))
 }
 
-fn is_no_script(error: &RedisError) -> bool {
-    error.kind() == ServerErrorKind::NoScript.into()
+/// Sends a command. An error that Redis replies is one of this side's too.
+async fn send(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
+    match connection.send_packed_command(command).await? {
+        Value::ServerError(error) => Err(error.into()),
+        value => Ok(value),
+    }
 }
 
 /// What Redis or the connection says, as this library's error.

@@ -1,0 +1,147 @@
+//! The class `RateLimiter` as Rust has it: the constructor checks the options, the rest is seldom called.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Object, Unknown};
+use napi::{Env, JsValue, Status};
+use napi_derive::napi;
+
+use super::calls::{self, Bound};
+use super::driver::Driver;
+use super::environment::Environment;
+use super::js::{Js, Kind, Value};
+use super::{error, given};
+use crate::clock::SystemClock;
+use crate::decision::Source;
+use crate::error::{Class, Error, Rejection};
+use crate::limiter::Limiter;
+use crate::settings::Settings;
+use crate::store::redis::script::ENGINE;
+
+/// One limit on many keys. `index.js` wraps it into the class that applications see.
+#[napi]
+pub struct RateLimiter {
+    bound: Rc<Bound>,
+    /// By which news are addressed to it.
+    #[napi(readonly)]
+    pub id: f64,
+}
+
+/// The counters of a limiter; see `Stats` in `index.d.ts`.
+#[napi(object)]
+pub struct Stats {
+    /// Calls admitted.
+    pub allowed: f64,
+    /// Calls refused.
+    pub denied: f64,
+    /// Decisions by who made them.
+    pub sources: Sources,
+    /// Calls that Redis did not decide.
+    pub store_errors: f64,
+    /// Script calls sent to Redis.
+    pub batches: f64,
+    /// Calls that Redis decided in time.
+    pub batched_calls: f64,
+    /// Calls waiting now.
+    pub pending: f64,
+    /// Keys in this process's memory.
+    pub keys: f64,
+    /// How Redis is doing.
+    pub store: String,
+    /// How often the circuit has opened.
+    pub circuit_opened: f64,
+}
+
+/// Decisions by who made them.
+#[napi(object)]
+pub struct Sources {
+    /// The shared store.
+    pub redis: f64,
+    /// This process, which is the only store.
+    pub memory: f64,
+    /// This process, in place of a store that did not answer.
+    pub fallback: f64,
+}
+
+#[napi]
+impl RateLimiter {
+    /// Checks the options and makes the limiter. Never fails because Redis is away.
+    #[napi(constructor)]
+    pub fn new(env: Env, options: Unknown) -> napi::Result<Self> {
+        let js = Js::new(env.raw());
+        make(js, Value::new(options.raw())).map_err(|error| {
+            if !js.is_throwing() {
+                error::throw(js, &error);
+            }
+            napi::Error::new(Status::PendingException, String::new())
+        })
+    }
+
+    /// The functions that are called once a request, bound to this limiter.
+    #[napi]
+    pub fn calls(&self, env: Env) -> Object<'_> {
+        let calls = calls::bind(Js::new(env.raw()), &self.bound);
+        Object::from_raw(env.raw(), calls.raw())
+    }
+
+    /// The counters now.
+    #[napi]
+    pub fn stats(&self) -> Stats {
+        let stats = self.bound.limiter.stats();
+        let from = |source: Source| stats.by_source[source as usize] as f64;
+        Stats {
+            allowed: stats.allowed as f64,
+            denied: stats.denied as f64,
+            sources: Sources {
+                redis: from(Source::Redis),
+                memory: from(Source::Memory),
+                fallback: from(Source::Fallback),
+            },
+            store_errors: stats.store_errors as f64,
+            batches: stats.batches as f64,
+            batched_calls: stats.batched_calls as f64,
+            pending: stats.pending as f64,
+            keys: self.bound.limiter.keys() as f64,
+            store: stats.store.name().to_owned(),
+            circuit_opened: stats.circuit_opened as f64,
+        }
+    }
+}
+
+fn make(js: Js, options: Value) -> Result<RateLimiter, Error> {
+    let settings = Settings::read(&given::read(js, options))?;
+    check_logger(js, options)?;
+    let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
+    let clock = Arc::new(SystemClock::new());
+    let id = environment.next_limiter();
+    let limiter = match settings.redis.clone() {
+        None => Limiter::in_memory(&settings, clock),
+        Some(address) => environment.with_driver(js, |driver| {
+            let (connect, settle) = driver.ends(id);
+            let (limiter, worker) = Limiter::on_redis(&settings, address, &ENGINE, clock, connect, settle);
+            driver.spawn(worker);
+            limiter
+        })?,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
+    Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id: id as f64 })
+}
+
+/// A logger is JavaScript's own affair, except that it must be one. Its methods may be inherited.
+fn check_logger(js: Js, options: Value) -> Result<(), Error> {
+    let logger = js.get(options, js.string("logger")).unwrap_or_else(|| js.undefined());
+    let kind = js.kind(logger);
+    let is_method = |name| js.get(logger, js.string(name)).is_some_and(|method| js.kind(method) == Kind::Function);
+    match kind {
+        Kind::Undefined => Ok(()),
+        Kind::Object | Kind::Function if is_method("warn") && is_method("error") => Ok(()),
+        _ => Err(Error::Option(Rejection {
+            class: Class::Type,
+            message: format!(
+                "`logger` must be an object with the methods warn and error, such as console, but {} was given",
+                given::read(js, logger)
+            ),
+        })),
+    }
+}

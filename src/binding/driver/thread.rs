@@ -1,0 +1,163 @@
+//! The thread driver: one thread an environment turns a current-thread runtime; news go back by one thread-safe function.
+//!
+//! A batch of answers costs one wake-up, however many calls it settles. The function is unreferenced while nothing is
+//! awaited, so a limiter never keeps a process alive.
+
+use std::ffi::c_void;
+use std::io;
+use std::pin::Pin;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use napi::sys;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::Driver;
+use crate::binding::environment::Environment;
+use crate::binding::js::Js;
+use crate::dispatcher::{News, Settle, Worker};
+use crate::store::redis::Tcp;
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// See the module. Dropping it, on the JavaScript thread, ends the thread and whatever it runs.
+pub(in crate::binding) struct ThreadDriver {
+    tasks: Option<UnboundedSender<Task>>,
+    thread: Option<JoinHandle<()>>,
+    outbox: Arc<Outbox>,
+}
+
+/// News on their way to the JavaScript thread.
+struct Outbox {
+    news: Mutex<Vec<(u64, News)>>,
+    /// Whether the JavaScript thread has been woken and has not yet looked.
+    woken: AtomicBool,
+    wake: ThreadSafeFunction,
+}
+
+struct ThreadSafeFunction(sys::napi_threadsafe_function);
+
+// SAFETY: calling it from any thread is what it is for; the rest is done on the JavaScript thread only.
+unsafe impl Send for ThreadSafeFunction {}
+// SAFETY: as above; Node guards its queue with a mutex.
+unsafe impl Sync for ThreadSafeFunction {}
+
+/// One limiter's entrance to the outbox.
+pub(in crate::binding) struct Entrance {
+    limiter: u64,
+    outbox: Arc<Outbox>,
+}
+
+impl Settle for Entrance {
+    fn settle(&mut self, news: &mut Vec<News>) {
+        let limiter = self.limiter;
+        let addressed = news.drain(..).map(|news| (limiter, news));
+        self.outbox.news.lock().unwrap_or_else(PoisonError::into_inner).extend(addressed);
+        if !self.outbox.woken.swap(true, Ordering::AcqRel) {
+            // SAFETY: the driver releases the function only after this thread has ended.
+            unsafe {
+                sys::napi_call_threadsafe_function(
+                    self.outbox.wake.0,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                );
+            }
+        }
+    }
+}
+
+impl Driver for ThreadDriver {
+    type Connect = Tcp;
+    type Settle = Entrance;
+
+    fn start(js: Js) -> io::Result<Self> {
+        let (tasks, queue) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = Builder::new().name("rate-limiter".into()).spawn(move || turn(runtime, queue))?;
+        let wake = create_wake(js);
+        let outbox = Arc::new(Outbox { news: Mutex::default(), woken: AtomicBool::new(false), wake });
+        let driver = Self { tasks: Some(tasks), thread: Some(thread), outbox };
+        driver.keep_alive(js, false);
+        Ok(driver)
+    }
+
+    fn ends(&self, limiter: u64) -> (Tcp, Entrance) {
+        (Tcp, Entrance { limiter, outbox: self.outbox.clone() })
+    }
+
+    fn spawn(&self, worker: Worker<Tcp, Entrance>) {
+        if let Some(tasks) = &self.tasks {
+            // The other end lives until this one is dropped.
+            let _ = tasks.send(Box::pin(worker.run()));
+        }
+    }
+
+    fn news(&self) -> Vec<(u64, News)> {
+        // Before the news are taken: what arrives in between wakes once more, for nothing; the other order would lose it.
+        self.outbox.woken.store(false, Ordering::Release);
+        std::mem::take(&mut *self.outbox.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep_alive(&self, js: Js, alive: bool) {
+        let change = if alive { sys::napi_ref_threadsafe_function } else { sys::napi_unref_threadsafe_function };
+        // SAFETY: `js` witnesses the JavaScript thread; the function lives as long as the driver.
+        unsafe { change(js.raw(), self.outbox.wake.0) };
+    }
+}
+
+impl Drop for ThreadDriver {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panics are caught within; if one was not, there is nothing left to stop.
+            let _ = thread.join();
+        }
+        // SAFETY: on the JavaScript thread, and no thread that could call the function is left.
+        unsafe {
+            sys::napi_release_threadsafe_function(self.outbox.wake.0, sys::ThreadsafeFunctionReleaseMode::abort);
+        }
+    }
+}
+
+/// Runs tasks until no more can come, then drops those that are left where they stand.
+fn turn(runtime: tokio::runtime::Runtime, mut queue: UnboundedReceiver<Task>) {
+    runtime.block_on(async move {
+        while let Some(task) = queue.recv().await {
+            tokio::spawn(task);
+        }
+    });
+    // A name lookup may block for long in a thread of its own: it is not waited for.
+    runtime.shutdown_background();
+}
+
+fn create_wake(js: Js) -> ThreadSafeFunction {
+    let name = js.string("distributed-rate-limiter");
+    let mut function = ptr::null_mut();
+    // SAFETY: `js` witnesses a live environment on this thread; no JavaScript function is needed, and the result is a local.
+    unsafe {
+        sys::napi_create_threadsafe_function(
+            js.raw(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+            name.raw(),
+            0,
+            1,
+            ptr::null_mut(),
+            None,
+            ptr::null_mut(),
+            Some(deliver),
+            &mut function,
+        );
+    }
+    ThreadSafeFunction(function)
+}
+
+/// On the JavaScript thread, after a wake-up.
+unsafe extern "C" fn deliver(env: sys::napi_env, _: sys::napi_value, _: *mut c_void, _: *mut c_void) {
+    // Null while the environment ends: then nobody is left to be told.
+    if !env.is_null() {
+        Environment::deliver(Js::new(env));
+    }
+}

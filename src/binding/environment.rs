@@ -1,0 +1,175 @@
+//! What belongs to one environment (the main thread, or one worker): nothing but code is shared between them.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+
+use napi::sys;
+
+use super::driver::{Driver, ThreadDriver};
+use super::error;
+use super::js::{Js, Reference, Value};
+use super::pending::{Pending, Wants};
+use super::row::Row;
+use crate::dispatcher::{Answer, News, Ticket};
+use crate::error::Error;
+
+/// Promises settled within one handle scope: enough to make it cheap, few enough to keep it small.
+const SCOPE: usize = 256;
+
+/// See the module.
+pub(super) struct Environment {
+    /// Where decisions are written for JavaScript.
+    pub(super) row: Row,
+    pending: RefCell<Pending>,
+    face: Cell<Option<Face>>,
+    driver: RefCell<Option<ThreadDriver>>,
+    last_limiter: Cell<u64>,
+}
+
+/// The functions of `index.js` that this side calls.
+#[derive(Clone, Copy)]
+struct Face {
+    /// Makes a decision's object out of the row.
+    decision_of: Reference,
+    /// Tells a limiter, by its number, of a change of state.
+    tell: Reference,
+}
+
+impl Environment {
+    /// Makes it the environment's own.
+    pub(super) fn create(js: Js) {
+        let environment = Rc::new(Self {
+            row: Row::nowhere(),
+            pending: RefCell::default(),
+            face: Cell::new(None),
+            driver: RefCell::new(None),
+            last_limiter: Cell::new(0),
+        });
+        let data = Rc::into_raw(environment).cast_mut().cast();
+        // SAFETY: `js` witnesses a live environment on this thread; `drop_data` takes the count that `into_raw` left.
+        unsafe { sys::napi_set_instance_data(js.raw(), data, Some(drop_data), ptr::null_mut()) };
+    }
+
+    /// The running environment's own.
+    pub(super) fn of(js: Js) -> Option<Rc<Self>> {
+        let mut data = ptr::null_mut();
+        // SAFETY: as in `create`; the result is a local.
+        unsafe { sys::napi_get_instance_data(js.raw(), &mut data) };
+        let data: *const Self = data.cast_const().cast();
+        if data.is_null() {
+            return None;
+        }
+        // SAFETY: put there by `create`, and still counted until `drop_data`; this is one count more.
+        unsafe {
+            Rc::increment_strong_count(data);
+            Some(Rc::from_raw(data))
+        }
+    }
+
+    /// Takes what `index.js` hands in when it is loaded.
+    pub(super) fn install(&self, js: Js, decision_of: Value, tell: Value) {
+        self.face.set(Some(Face { decision_of: js.keep(decision_of), tell: js.keep(tell) }));
+    }
+
+    /// A number for a limiter, by which its news are addressed.
+    pub(super) fn next_limiter(&self) -> u64 {
+        self.last_limiter.set(self.last_limiter.get() + 1);
+        self.last_limiter.get()
+    }
+
+    /// Uses the driver, which the first limiter on Redis starts.
+    pub(super) fn with_driver<T>(self: &Rc<Self>, js: Js, work: impl FnOnce(&ThreadDriver) -> T) -> Result<T, Error> {
+        let mut driver = self.driver.borrow_mut();
+        let driver = match &mut *driver {
+            Some(driver) => driver,
+            none => {
+                let failed = |reason: std::io::Error| Error::Internal(format!("no thread could be started: {reason}"));
+                let started = ThreadDriver::start(js).map_err(failed)?;
+                let this = Rc::into_raw(self.clone()).cast_mut().cast();
+                // SAFETY: as in `create`; `stop_driver` takes the count that `into_raw` left. Hooks run last first, so this one
+                // runs before Node closes the driver's thread-safe function.
+                unsafe { sys::napi_add_env_cleanup_hook(js.raw(), Some(stop_driver), this) };
+                none.insert(started)
+            }
+        };
+        Ok(work(driver))
+    }
+
+    /// A promise, and the ticket by which the worker names it.
+    pub(super) fn promise(&self, js: Js, wants: Wants) -> Result<(Ticket, Value), Error> {
+        let (deferred, promise) = js.promise().ok_or_else(|| Error::Internal("no promise could be made".into()))?;
+        let mut pending = self.pending.borrow_mut();
+        if pending.is_empty() {
+            self.keep_alive(js, true);
+        }
+        Ok((pending.insert(deferred, wants), promise))
+    }
+
+    /// Settles whatever the workers have sent.
+    pub(super) fn deliver(js: Js) {
+        let Some(environment) = Self::of(js) else { return };
+        let delivered = catch_unwind(AssertUnwindSafe(|| {
+            let news = environment.driver.borrow().as_ref().map(Driver::news).unwrap_or_default();
+            let mut news = news.into_iter();
+            while news.len() > 0 {
+                js.scope(|| news.by_ref().take(SCOPE).for_each(|(limiter, news)| environment.tell(js, limiter, news)));
+            }
+            if environment.pending.borrow().is_empty() {
+                environment.keep_alive(js, false);
+            }
+        }));
+        if delivered.is_err() && !js.is_throwing() {
+            error::throw(js, &Error::Internal("answers could not be delivered".into()));
+        }
+    }
+
+    fn tell(&self, js: Js, limiter: u64, news: News) {
+        let (event, cause) = match news {
+            News::Settled(ticket, answer) => return self.settle(js, ticket, answer),
+            News::StoreDown(cause) => ("storeDown", error::to_js(js, &cause)),
+            News::StoreUp => ("storeUp", js.undefined()),
+        };
+        if let Some(face) = self.face.get() {
+            #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
+            let limiter = js.double(limiter as f64);
+            js.call(js.kept(face.tell), &[limiter, js.string(event), cause]);
+        }
+    }
+
+    fn settle(&self, js: Js, ticket: Ticket, answer: Answer) {
+        // Taken in a statement of its own, so that the slab is free while JavaScript runs.
+        let taken = self.pending.borrow_mut().take(ticket);
+        let Some((deferred, wants)) = taken else { return };
+        match (answer, wants) {
+            (Ok(Some(decision)), Wants::Boolean) => js.resolve(deferred, js.boolean(decision.allowed)),
+            (Ok(Some(decision)), Wants::Decision) => {
+                self.row.write(&decision);
+                let decision = self.face.get().map(|face| js.call(js.kept(face.decision_of), &[]));
+                js.resolve(deferred, decision.unwrap_or_else(|| js.undefined()));
+            }
+            (Ok(_), _) => js.resolve(deferred, js.undefined()),
+            (Err(error), _) => js.reject(deferred, error::to_js(js, &error)),
+        }
+    }
+
+    fn keep_alive(&self, js: Js, alive: bool) {
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.keep_alive(js, alive);
+        }
+    }
+}
+
+/// When the environment ends, before anything of it is gone: no thread of ours may outlive it.
+unsafe extern "C" fn stop_driver(this: *mut c_void) {
+    // SAFETY: the count that `with_driver` left, taken once.
+    let environment = unsafe { Rc::from_raw(this.cast_const().cast::<Environment>()) };
+    drop(environment.driver.take());
+}
+
+unsafe extern "C" fn drop_data(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
+    // SAFETY: the count that `create` left, taken once.
+    drop(unsafe { Rc::from_raw(data.cast_const().cast::<Environment>()) });
+}

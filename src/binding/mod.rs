@@ -1,0 +1,32 @@
+//! The only code that knows Node-API: it converts, calls and settles. No rule of the limiter lives here.
+//!
+//! The class `RateLimiter` is made by `#[napi]`. What is called once a request is not: a method of such a class costs several
+//! times what a decision in memory does, so [`calls`] are plain functions bound to one limiter, which `index.js` holds.
+
+mod calls;
+mod class;
+mod driver;
+mod environment;
+mod error;
+mod given;
+mod js;
+mod pending;
+mod row;
+mod text;
+
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue};
+use napi_derive::napi;
+
+use environment::Environment;
+use js::Js;
+
+/// Runs once in each environment that loads the addon: the main thread, and every worker.
+#[napi(module_exports)]
+pub(crate) fn init(exports: Object, env: Env) -> napi::Result<()> {
+    let js = Js::new(env.raw());
+    Environment::create(js);
+    let install = js.function("install", calls::install, std::ptr::null_mut());
+    js.set(js::Value::new(exports.raw()), "install", install);
+    Ok(())
+}

@@ -1,0 +1,407 @@
+//! Bad input: its class, its code, and a sentence that says which option, what was given and what is expected.
+
+use crate::algorithm::{Policy, SlidingWindow, TokenBucket};
+use crate::clock::Micros;
+use crate::error::{Class, Error};
+use crate::fallback::OnStoreError;
+use crate::input::Given;
+use crate::policy::{MAX_UNITS, MAX_WINDOW};
+use crate::settings::{self, Settings};
+
+const OPTION: &str = "ERR_RATE_LIMIT_OPTION";
+const UNKNOWN: &str = "ERR_RATE_LIMIT_UNKNOWN_OPTION";
+const URL: &str = "ERR_RATE_LIMIT_URL";
+const COST: &str = "ERR_RATE_LIMIT_COST";
+
+fn number(number: f64) -> Given {
+    Given::Number(number)
+}
+
+fn text(text: &str) -> Given {
+    Given::Text(text.into())
+}
+
+fn record(fields: &[(&str, Given)]) -> Given {
+    Given::Record(fields.iter().map(|(name, given)| ((*name).into(), given.clone())).collect())
+}
+
+/// The options of a limit of 100 a minute, with others added or in place of these.
+fn options(fields: &[(&str, Given)]) -> Given {
+    let mut all = vec![("limit", number(100.0)), ("window", text("1m"))];
+    all.retain(|(name, _)| fields.iter().all(|(other, _)| other != name));
+    all.extend_from_slice(fields);
+    record(&all)
+}
+
+fn refusal(fields: &[(&str, Given)]) -> Error {
+    Settings::read(&options(fields)).expect_err(&format!("{fields:?} was accepted"))
+}
+
+/// Asserts that an error is of this class and code and says all of these.
+fn assert_says(error: &Error, class: Class, code: &str, says: &[&str]) {
+    let message = error.to_string();
+    assert_eq!((error.class(), error.code()), (class, code), "{message}");
+    for part in says {
+        assert!(message.contains(part), "'{part}' is missing in: {message}");
+    }
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let settings = Settings::read(&options(&[])).unwrap();
+    let policy = Policy::SlidingWindow(SlidingWindow::new(100, Micros::from_millis(60_000), 32));
+    assert_eq!((settings.policy, settings.fallback), (policy, policy));
+    assert!(settings.redis.is_none());
+    assert_eq!(settings.prefix, "rl");
+    assert_eq!(settings.timeout, Micros::from_millis(100));
+    assert_eq!((settings.max_pending, settings.max_keys), (16_384, 1_000_000));
+    assert_eq!(settings.on_store_error, OnStoreError::Local);
+}
+
+#[test]
+fn what_is_given_is_taken() {
+    let settings = Settings::read(&options(&[
+        ("algorithm", text("token-bucket")),
+        ("burst", number(250.0)),
+        ("redisUrl", text("redis://me:secret@cache.example:7000/3")),
+        ("prefix", text("api")),
+        ("timeout", text("1m")),
+        ("maxPending", number(1.0)),
+        ("maxKeys", number(1e8)),
+        ("onStoreError", text("throw")),
+        ("fallback", record(&[("limit", number(10.0))])),
+        ("logger", Given::Other("an object with methods")),
+    ]))
+    .unwrap();
+    let minute = Micros::from_millis(60_000);
+    assert_eq!(settings.policy, Policy::TokenBucket(TokenBucket::new(100, minute, 250)));
+    assert_eq!(
+        settings.fallback,
+        Policy::TokenBucket(TokenBucket::new(10, minute, 10)),
+        "a bucket as large as its limit"
+    );
+    let redis = settings.redis.unwrap();
+    assert_eq!((redis.host(), redis.port(), redis.login().db()), ("cache.example", 7_000, 3));
+    assert_eq!(settings.prefix, "api");
+    assert_eq!(settings.timeout, minute);
+    assert_eq!((settings.max_pending, settings.max_keys), (1, 100_000_000));
+    assert_eq!(settings.on_store_error, OnStoreError::Throw);
+}
+
+#[test]
+fn the_fallback_takes_from_the_limit_what_it_does_not_say() {
+    fn fallback(fields: &[(&str, Given)]) -> Policy {
+        Settings::read(&options(fields)).unwrap().fallback
+    }
+    let sliding = |limit, ms| Policy::SlidingWindow(SlidingWindow::new(limit, Micros::from_millis(ms), 32));
+    assert_eq!(fallback(&[("fallback", record(&[("limit", number(7.0))]))]), sliding(7, 60_000));
+    assert_eq!(fallback(&[("fallback", record(&[("window", text("2s"))]))]), sliding(100, 2_000));
+    assert_eq!(fallback(&[("fallback", record(&[]))]), sliding(100, 60_000));
+    let bucket = [
+        ("algorithm", text("token-bucket")),
+        ("burst", number(250.0)),
+        ("fallback", record(&[("window", text("2s"))])),
+    ];
+    assert_eq!(fallback(&bucket), Policy::TokenBucket(TokenBucket::new(100, Micros::from_millis(2_000), 250)));
+}
+
+#[test]
+fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
+    let whole_limit = "a whole number from 1 to 4294967296";
+    let a_window = "a duration from 1 µs to 3650 days";
+    let bucket = ("algorithm", text("token-bucket"));
+    let null = Given::Other("null");
+    let table: &[(&[(&str, Given)], Class, &[&str])] = &[
+        (&[("limit", Given::Missing)], Class::Type, &["`limit`", whole_limit, "nothing was given"]),
+        (&[("limit", number(0.0))], Class::Range, &["`limit`", whole_limit, "0 was given"]),
+        (&[("limit", number(-1.0))], Class::Range, &["`limit`", "-1 was given"]),
+        (&[("limit", number(1.5))], Class::Range, &["`limit`", "1.5 was given"]),
+        (&[("limit", number(f64::NAN))], Class::Range, &["`limit`", "NaN was given"]),
+        (&[("limit", number(f64::INFINITY))], Class::Range, &["`limit`", " Infinity was given"]),
+        (&[("limit", number(f64::NEG_INFINITY))], Class::Range, &["`limit`", "-Infinity was given"]),
+        (&[("limit", number(4_294_967_297.0))], Class::Range, &["`limit`", "4294967297 was given"]),
+        (&[("limit", number(1e300))], Class::Range, &["`limit`", whole_limit]),
+        (&[("limit", text("100"))], Class::Type, &["`limit`", "the string '100' was given"]),
+        (&[("limit", null.clone())], Class::Type, &["`limit`", "null was given"]),
+        (&[("window", Given::Missing)], Class::Type, &["`window`", a_window, "nothing was given"]),
+        (&[("window", number(0.0))], Class::Range, &["`window`", a_window, "0 was given"]),
+        (&[("window", number(-5.0))], Class::Range, &["`window`", "-5 was given"]),
+        (&[("window", number(f64::NAN))], Class::Range, &["`window`", "NaN was given"]),
+        (&[("window", number(f64::INFINITY))], Class::Range, &["`window`", "Infinity was given"]),
+        (&[("window", text("3651d"))], Class::Range, &["`window`", "3650 days", "'3651d' was given"]),
+        (&[("window", text("5 parsecs"))], Class::Range, &["`window`", "'10s'", "the string '5 parsecs' was given"]),
+        (&[("window", record(&[]))], Class::Type, &["`window`", "an object was given"]),
+        (
+            &[("algorithm", text("fixed"))],
+            Class::Range,
+            &["`algorithm`", "'sliding-window', 'token-bucket'", "'fixed'"],
+        ),
+        (&[("algorithm", number(1.0))], Class::Type, &["`algorithm`", "'token-bucket'", "1 was given"]),
+        (&[("burst", number(5.0))], Class::Type, &["`burst`", "`algorithm: 'token-bucket'`", "5 was given"]),
+        (&[bucket.clone(), ("burst", number(0.0))], Class::Range, &["`burst`", whole_limit, "0 was given"]),
+        (&[bucket.clone(), ("burst", text("5"))], Class::Type, &["`burst`", "the string '5' was given"]),
+        (
+            &[bucket.clone(), ("limit", number(1.0)), ("burst", number(4_294_967_296.0))],
+            Class::Range,
+            &["`burst` / `limit` * `window`", "3650 days", "2982616 days were given"],
+        ),
+        (&[bucket, ("resolution", number(5.0))], Class::Type, &["`resolution`", "`algorithm: 'sliding-window'`"]),
+        (&[("resolution", number(0.0))], Class::Range, &["`resolution`", "from 1 to 1024", "0 was given"]),
+        (&[("resolution", number(1_025.0))], Class::Range, &["`resolution`", "from 1 to 1024", "1025 was given"]),
+        (&[("resolution", null.clone())], Class::Type, &["`resolution`", "null was given"]),
+        (&[("prefix", text(""))], Class::Range, &["`prefix`", "1 to 128 characters", "the string '' was given"]),
+        (&[("prefix", text(&"é".repeat(129)))], Class::Range, &["`prefix`", "1 to 128 characters", "ééé…' was given"]),
+        (&[("prefix", number(1.0))], Class::Type, &["`prefix`", "1 was given"]),
+        (&[("timeout", number(0.5))], Class::Range, &["`timeout`", "from 1 ms to 1 m", "0.5 was given"]),
+        (&[("timeout", text("61s"))], Class::Range, &["`timeout`", "from 1 ms to 1 m", "'61s' was given"]),
+        (&[("timeout", null.clone())], Class::Type, &["`timeout`", "null was given"]),
+        (&[("maxPending", number(0.0))], Class::Range, &["`maxPending`", "from 1 to 1048576", "0 was given"]),
+        (&[("maxPending", number(1_048_577.0))], Class::Range, &["`maxPending`", "1048577 was given"]),
+        (&[("maxKeys", number(0.0))], Class::Range, &["`maxKeys`", "from 1 to 100000000", "0 was given"]),
+        (&[("maxKeys", number(100_000_001.0))], Class::Range, &["`maxKeys`", "100000001 was given"]),
+        (
+            &[("onStoreError", text("ignore"))],
+            Class::Range,
+            &["`onStoreError`", "'local', 'allow', 'deny', 'throw'", "'ignore'"],
+        ),
+        (&[("onStoreError", null.clone())], Class::Type, &["`onStoreError`", "null was given"]),
+        (&[("fallback", null)], Class::Type, &["`fallback`", "{ limit: 50, window: '1m' }", "null was given"]),
+        (
+            &[("fallback", record(&[("limit", number(0.0))]))],
+            Class::Range,
+            &["`fallback.limit`", whole_limit, "0 was given"],
+        ),
+        (
+            &[("fallback", record(&[("window", text("soon"))]))],
+            Class::Range,
+            &["`fallback.window`", "'soon' was given"],
+        ),
+    ];
+    for (fields, class, says) in table {
+        assert_says(&refusal(fields), *class, OPTION, says);
+    }
+}
+
+#[test]
+fn options_that_are_no_object_are_refused() {
+    for (given, shown) in
+        [(Given::Missing, "nothing was given"), (number(100.0), "100 was given"), (text("100/m"), "the string '100/m'")]
+    {
+        let error = Settings::read(&given).unwrap_err();
+        assert_says(&error, Class::Type, OPTION, &["`options`", "{ limit: 100, window: '1m' }", shown]);
+    }
+}
+
+#[test]
+fn a_misspelt_option_is_an_error_that_suggests_the_right_one() {
+    for (given, meant) in [
+        ("windwo", "window"),
+        ("windows", "window"),
+        ("Limit", "limit"),
+        ("redisURL", "redisUrl"),
+        ("redis_url", "redisUrl"),
+        ("maxpending", "maxPending"),
+        ("onstoreErrors", "onStoreError"),
+        ("busrt", "burst"),
+    ] {
+        let says = [format!("`{given}`"), format!("did you mean `{meant}`?")];
+        assert_says(&refusal(&[(given, number(1.0))]), Class::Type, UNKNOWN, &says.each_ref().map(String::as_str));
+    }
+}
+
+#[test]
+fn a_name_that_is_like_no_other_is_answered_by_all_that_there_are() {
+    let error = refusal(&[("colour", text("blue"))]);
+    assert_says(&error, Class::Type, UNKNOWN, &["`colour`", "limit, window, redisUrl, algorithm", "logger"]);
+    assert!(!error.to_string().contains("did you mean"), "{error}");
+}
+
+#[test]
+fn an_unknown_name_within_the_fallback_is_an_error_too() {
+    let error = refusal(&[("fallback", record(&[("limti", number(1.0))]))]);
+    assert_says(&error, Class::Type, UNKNOWN, &["`fallback` has no `limti`", "did you mean `limit`?"]);
+}
+
+#[test]
+fn a_malformed_url_is_refused_and_no_password_is_shown() {
+    for (url, says) in [
+        ("localhost:6379", "has no scheme"),
+        ("user:hunter2@host", "has no scheme"),
+        ("user:hunter2@host://", "has no scheme"),
+        ("http://user:hunter2@host", "the scheme 'http'"),
+        ("rediss://user:hunter2@host", "the scheme 'rediss'"),
+        ("redis://user:hunter2@", "cannot be read"),
+        ("redis://", "cannot be read"),
+        ("redis:///0", "cannot be read"),
+        ("redis://user:hunter2@host:port", "cannot be read"),
+        ("redis://user:hunter2@host:99999", "cannot be read"),
+        ("redis://user:hunter2@host/one", "cannot be read"),
+        ("redis://user:hunter2:@ho st", "cannot be read"),
+        ("", "has no scheme"),
+    ] {
+        let error = refusal(&[("redisUrl", text(url))]);
+        assert_says(&error, Class::Type, URL, &["`redisUrl`", "'redis://user:password@host:6379/0'", says]);
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+    assert_says(&refusal(&[("redisUrl", number(6_379.0))]), Class::Type, URL, &["`redisUrl`", "6379 was given"]);
+}
+
+#[test]
+fn a_password_that_was_accepted_is_not_shown_either() {
+    let settings = Settings::read(&options(&[("redisUrl", text("redis://user:hunter2@host"))])).unwrap();
+    let address = settings.redis.clone().unwrap();
+    assert!(!format!("{settings:?} {address:?} {address}").contains("hunter2"));
+    assert_eq!(address.login().password(), Some("hunter2"));
+}
+
+#[test]
+fn urls_of_servers_are_read() {
+    for (url, host, port, database) in [
+        ("redis://localhost", "localhost", 6_379, 0),
+        ("valkey://10.0.0.1:7000", "10.0.0.1", 7_000, 0),
+        ("redis://[::1]:6380/15", "::1", 6_380, 15),
+        ("redis://:pass@host/2", "host", 6_379, 2),
+    ] {
+        let address = Settings::read(&options(&[("redisUrl", text(url))])).unwrap().redis.unwrap();
+        assert_eq!((address.host(), address.port(), address.login().db()), (host, port, database), "{url}");
+    }
+}
+
+/// The window that these options give, in microseconds.
+fn window(given: Given) -> Result<u64, Error> {
+    Settings::read(&options(&[("window", given)])).map(|settings| settings.policy.numbers()[1])
+}
+
+#[test]
+fn durations_are_milliseconds_or_have_a_unit() {
+    for (given, micros) in [
+        (number(0.001), 1),
+        (number(1.0), 1_000),
+        (number(1.5), 1_500),
+        (number(0.000_6), 1),
+        (text("500ms"), 500_000),
+        (text("10s"), 10_000_000),
+        (text("1m"), 60_000_000),
+        (text("1h"), 3_600_000_000),
+        (text("1d"), 86_400_000_000),
+        (text("1.5s"), 1_500_000),
+        (text("0.001ms"), 1),
+        (text("0.1s"), 100_000),
+        (text("007s"), 7_000_000),
+        (text("3650d"), MAX_WINDOW.0),
+        (number(315_360_000_000.0), MAX_WINDOW.0),
+    ] {
+        assert_eq!(window(given.clone()), Ok(micros), "{given}");
+    }
+}
+
+#[test]
+fn other_texts_and_numbers_are_no_durations() {
+    let texts = [
+        "",
+        "5",
+        "ms",
+        "s5",
+        "5 s",
+        " 5s",
+        "5s ",
+        "5S",
+        "5 parsecs",
+        "5w",
+        "5us",
+        "+5s",
+        "-5s",
+        "5e3ms",
+        "0x5s",
+        ".5s",
+        "5.s",
+        "1.2.3s",
+        "1,5s",
+        "1m30s",
+        "٣s",
+        "0s",
+        "0.0004ms",
+        "infinitys",
+        "NaNs",
+        "3650.1d",
+    ];
+    let numbers = [0.0, -0.0, 0.000_4, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 315_360_000_000.001, 1e300];
+    for given in texts.map(text).into_iter().chain(numbers.map(number)) {
+        let error = window(given.clone()).expect_err(&format!("{given} was accepted"));
+        assert_says(&error, Class::Range, OPTION, &["`window`"]);
+    }
+}
+
+#[test]
+fn a_cost_is_a_whole_number_from_one_to_the_capacity() {
+    let policy = Settings::read(&options(&[])).unwrap().policy;
+    let cost = |given| settings::read_cost(&policy, &record(&[("cost", given)]));
+    assert_eq!(settings::read_cost(&policy, &Given::Missing), Ok(1));
+    assert_eq!(settings::read_cost(&policy, &record(&[])), Ok(1));
+    assert_eq!(cost(Given::Missing), Ok(1));
+    assert_eq!(cost(number(1.0)), Ok(1));
+    assert_eq!(cost(number(100.0)), Ok(100));
+    for (given, class, shown) in [
+        (number(0.0), Class::Range, "0 was given"),
+        (number(-1.0), Class::Range, "-1 was given"),
+        (number(0.5), Class::Range, "0.5 was given"),
+        (number(101.0), Class::Range, "101 was given"),
+        (number(f64::NAN), Class::Range, "NaN was given"),
+        (text("1"), Class::Type, "the string '1' was given"),
+        (Given::Other("null"), Class::Type, "null was given"),
+    ] {
+        assert_says(&cost(given).unwrap_err(), class, COST, &["`cost`", "a whole number from 1 to 100", shown]);
+    }
+}
+
+/// A bucket may hold more than comes back in a window, or less, and no call can take what it never holds.
+#[test]
+fn the_most_that_a_call_may_cost_is_the_burst_of_a_bucket() {
+    let bucket = options(&[("algorithm", text("token-bucket")), ("burst", number(3.0))]);
+    let policy = Settings::read(&bucket).unwrap().policy;
+    let cost = |given| settings::read_cost(&policy, &record(&[("cost", number(given))]));
+    assert_eq!(cost(3.0), Ok(3));
+    assert_says(&cost(4.0).unwrap_err(), Class::Range, COST, &["`cost`", "from 1 to 3", "4 was given"]);
+}
+
+#[test]
+fn the_options_of_a_call_are_checked() {
+    let policy = Settings::read(&options(&[])).unwrap().policy;
+    let misspelt = settings::read_cost(&policy, &record(&[("costs", number(2.0))])).unwrap_err();
+    assert_says(&misspelt, Class::Type, UNKNOWN, &["`costs`", "did you mean `cost`?"]);
+    let no_object = settings::read_cost(&policy, &number(2.0)).unwrap_err();
+    assert_says(&no_object, Class::Type, OPTION, &["`options`", "{ cost: 2 }", "2 was given"]);
+}
+
+#[test]
+fn the_timeout_of_ready_is_checked() {
+    let timeout = |given| settings::read_ready_timeout(&record(&[("timeout", given)]));
+    assert_eq!(settings::read_ready_timeout(&Given::Missing), Ok(Micros::from_millis(5_000)));
+    assert_eq!(timeout(Given::Missing), Ok(Micros::from_millis(5_000)));
+    assert_eq!(timeout(text("1h")), Ok(Micros::from_millis(3_600_000)));
+    assert_says(
+        &timeout(number(0.0)).unwrap_err(),
+        Class::Range,
+        OPTION,
+        &["`timeout`", "from 1 ms to 60 m", "0 was given"],
+    );
+    assert_says(&settings::read_ready_timeout(&text("5s")).unwrap_err(), Class::Type, OPTION, &["`options`", "'5s'"]);
+}
+
+/// The largest numbers that are accepted stay below 2^53 in every sum and in every field that is packed for Lua.
+#[test]
+fn the_largest_limits_are_accepted() {
+    let most = number(4_294_967_296.0);
+    for (algorithm, burst) in [("sliding-window", Given::Missing), ("token-bucket", most.clone())] {
+        let settings = Settings::read(&options(&[
+            ("limit", most.clone()),
+            ("window", text("3650d")),
+            ("algorithm", text(algorithm)),
+            ("burst", burst),
+        ]))
+        .unwrap();
+        assert_eq!(settings.policy.capacity(), MAX_UNITS);
+        assert!(settings.policy.numbers().iter().all(|number| *number < 1 << 53));
+        assert_eq!(settings::read_cost(&settings.policy, &record(&[("cost", most.clone())])), Ok(MAX_UNITS));
+    }
+}
