@@ -54,7 +54,7 @@ class RateLimiter extends EventEmitter {
   constructor(options) {
     super()
     this.#native = new native.RateLimiter(options)
-    this.#logger = options.logger
+    this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
     const calls = this.#native.calls()
     this.#isAllowed = calls.isAllowed
     this.#isAllowedSync = calls.isAllowedSync

@@ -125,7 +125,7 @@ impl Bound {
     /// The `cost` among a call's options.
     #[inline]
     fn cost(&self, js: Js, options: Option<Value>) -> Result<u64, Error> {
-        options.map_or(Ok(1), |options| settings::read_cost(self.limiter.policy(), &given::read(js, options)))
+        options.map_or(Ok(1), |options| settings::read_cost(self.limiter.policy(), &given::read(js, options)?))
     }
 
     /// Writes the decision where JavaScript reads it.
@@ -179,7 +179,7 @@ unsafe extern "C" fn reset(env: sys::napi_env, info: sys::napi_callback_info) ->
 
 unsafe extern "C" fn ready(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Given { first: options, .. }| {
-        let timeout = settings::read_ready_timeout(&given::read(js, options))?;
+        let timeout = settings::read_ready_timeout(&given::read(js, options)?)?;
         bound.limiter.must_be_open()?;
         if bound.limiter.is_local() {
             return Ok(js.undefined());

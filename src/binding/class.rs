@@ -110,7 +110,7 @@ impl RateLimiter {
 }
 
 fn make(js: Js, options: Value) -> Result<RateLimiter, Error> {
-    let settings = Settings::read(&given::read(js, options))?;
+    let settings = Settings::read(&given::read(js, options)?)?;
     check_logger(js, options)?;
     let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
     let clock = Arc::new(SystemClock::new());
@@ -130,7 +130,7 @@ fn make(js: Js, options: Value) -> Result<RateLimiter, Error> {
 
 /// A logger is JavaScript's own affair, except that it must be one. Its methods may be inherited.
 fn check_logger(js: Js, options: Value) -> Result<(), Error> {
-    let logger = js.get(options, js.string("logger")).unwrap_or_else(|| js.undefined());
+    let logger = js.get_own(options, "logger").unwrap_or_else(|| js.undefined());
     let kind = js.kind(logger);
     let is_method = |name| js.get(logger, js.string(name)).is_some_and(|method| js.kind(method) == Kind::Function);
     match kind {
@@ -140,7 +140,7 @@ fn check_logger(js: Js, options: Value) -> Result<(), Error> {
             class: Class::Type,
             message: format!(
                 "`logger` must be an object with the methods warn and error, such as console, but {} was given",
-                given::read(js, logger)
+                given::describe(js, logger)
             ),
         })),
     }

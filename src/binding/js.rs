@@ -39,6 +39,7 @@ pub(super) enum Kind {
     Number,
     String,
     Symbol,
+    BigInt,
     Object,
     Function,
     Other,
@@ -139,6 +140,14 @@ impl Js {
         (status == sys::Status::napi_ok).then_some(Value(value))
     }
 
+    /// A property of the object itself, not of its prototypes.
+    pub(super) fn get_own(self, object: Value, name: &str) -> Option<Value> {
+        let (key, mut is_own) = (self.string(name), false);
+        // SAFETY: as in `undefined`; the result is a local.
+        unsafe { sys::napi_has_own_property(self.env, object.0, key.0, &mut is_own) };
+        if is_own { self.get(object, key) } else { None }
+    }
+
     /// The names of an object's own enumerable properties, symbols left out.
     pub(super) fn own_names(self, object: Value) -> Vec<Value> {
         let (mut names, mut length) = (ptr::null_mut(), 0);
@@ -172,6 +181,7 @@ impl Js {
             sys::ValueType::napi_number => Kind::Number,
             sys::ValueType::napi_string => Kind::String,
             sys::ValueType::napi_symbol => Kind::Symbol,
+            sys::ValueType::napi_bigint => Kind::BigInt,
             sys::ValueType::napi_object => Kind::Object,
             sys::ValueType::napi_function => Kind::Function,
             _ => Kind::Other,

@@ -25,7 +25,7 @@ pub(super) fn lossy(js: Js, value: Value) -> Option<String> {
 #[inline]
 pub(super) fn key(js: Js, value: Value, buffer: &mut Buffer) -> Result<Cow<'_, [u8]>, Error> {
     let Some(length) = js.utf8(value, buffer) else {
-        let given = super::given::read(js, value);
+        let given = super::given::describe(js, value);
         return Err(Error::Key(format!("a key must be a non-empty string, but {given} was given")));
     };
     // SAFETY: Node has written the first `length` bytes.

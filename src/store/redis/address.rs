@@ -38,6 +38,9 @@ impl Address {
         if host.is_empty() {
             return Err(refuse("the given URL names no host"));
         }
+        if info.redis_settings().db() < 0 {
+            return Err(refuse("the given URL names a database below 0"));
+        }
         Ok(Self { host: host.to_owned(), port: *port, login: info.redis_settings().clone() })
     }
 

@@ -1,31 +1,29 @@
-//! Every behaviour on every store; then what is said of Redis alone.
-//!
-//! Time stands still until a test moves it, also in Redis: the engine is given a clock that reads a key.
+//! The stores under test, on time that stands still until a test moves it.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use once_cell::sync::Lazy;
-use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use redis::FromRedisValue;
 use tokio::runtime::{Builder, Runtime};
 
-use super::schedule::{self, Call, START, after};
-use super::server::Server;
-use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::{ManualClock, Micros};
 use crate::error::Error;
 use crate::input::Given;
 use crate::key::{self, Key};
-use crate::store::redis::script::{ENGINE, Script};
+use crate::store::redis::script::Script;
 use crate::store::redis::{Address, Link, Tcp};
 use crate::store::{Answers, Memory, Request, Store, Verb};
+use crate::tests::schedule::START;
+use crate::tests::server::Server;
 
-/// The engine on time that stands in the key `now`. States live long: they must be forgotten by that time, not by Redis's.
+/// What every key of these tests begins with in Redis.
+pub(super) const NAMESPACE: &str = "rl:default:test:";
+
+/// The engine on the time that stands in the key `now`. States outlive any test: what must be forgotten must be by that time.
 static ON_MANUAL_TIME: Lazy<Script> = Lazy::new(|| {
     Script::new(
         "local function present() return tonumber(redis.call('GET', 'now')) end\n\
@@ -33,24 +31,45 @@ static ON_MANUAL_TIME: Lazy<Script> = Lazy::new(|| {
     )
 });
 
-const NAMESPACE: &str = "rl:default:test:";
-
-/// A store that is tested, with its time.
-trait Subject {
+/// A store with its time.
+pub(super) trait Subject {
     /// Shows `now` from here on.
     fn set_clock(&self, now: Micros);
 
-    /// Decides a batch.
     fn answers(&self, policy: &Policy, batch: &[Request]) -> Answers;
+
+    /// Decides one call.
+    fn decide(&self, policy: &Policy, key: &str, ask: Ask) -> Outcome {
+        self.outcome(policy, request(key, Verb::Decide(ask))).unwrap()
+    }
+
+    /// Takes `cost` units, or nothing.
+    fn take(&self, policy: &Policy, key: &str, cost: u64) -> Outcome {
+        self.decide(policy, key, Ask::all(cost))
+    }
+
+    fn reset(&self, policy: &Policy, key: &str) -> Outcome {
+        self.outcome(policy, request(key, Verb::Reset)).unwrap()
+    }
+
+    fn outcome(&self, policy: &Policy, request: Request) -> Result<Outcome, Error> {
+        let mut answers = self.answers(policy, &[request]).unwrap();
+        assert_eq!(answers.len(), 1);
+        answers.remove(0)
+    }
 }
 
-struct InMemory {
+pub(super) fn request(key: &str, verb: Verb) -> Request {
+    Request { key: Key::from_normal(&key::normalize(key.as_bytes()).unwrap()), verb }
+}
+
+pub(super) struct InMemory {
     store: Arc<Memory>,
     clock: Arc<ManualClock>,
 }
 
 impl InMemory {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::new(ManualClock::at(START));
         Self { store: Arc::new(Memory::new(1_000, clock.clone())), clock }
     }
@@ -67,8 +86,8 @@ impl Subject for InMemory {
     }
 }
 
-/// The store in a Redis of its own.
-struct OnRedis {
+/// A Redis of its own.
+pub(super) struct OnRedis {
     link: Link,
     runtime: Runtime,
     client: RefCell<redis::Connection>,
@@ -76,44 +95,30 @@ struct OnRedis {
 }
 
 impl OnRedis {
-    fn start(script: &'static Script) -> Self {
+    pub(super) fn start(script: &'static Script) -> Self {
         let server = Server::start();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let address = Address::parse(&Given::Text(server.url())).unwrap();
         let opening = Link::open(&Tcp, &address, script, NAMESPACE, Duration::from_secs(5));
-        let link = runtime.block_on(opening).unwrap();
-        let this = Self { link, runtime, client: RefCell::new(server.client()), _server: server };
-        this.set_clock(START);
-        this
+        // The probe reads the clock, too.
+        let client = RefCell::new(server.client());
+        redis::cmd("SET").arg("now").arg(START.0).exec(&mut client.borrow_mut()).unwrap();
+        Self { link: runtime.block_on(opening).unwrap(), runtime, client, _server: server }
     }
 
-    fn on_manual_time() -> Self {
+    pub(super) fn on_manual_time() -> Self {
         Self::start(&ON_MANUAL_TIME)
     }
 
     /// Says one command, as somebody else would.
-    fn say<T: FromRedisValue>(&self, words: &[&[u8]]) -> T {
-        redis::cmd("").take_words(words).query(&mut *self.client.borrow_mut()).unwrap()
+    pub(super) fn say<T: FromRedisValue>(&self, words: &[&[u8]]) -> T {
+        redis::Cmd::new().arg(words).query(&mut self.client.borrow_mut()).unwrap()
     }
 
     /// Forgets all keys.
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         self.say::<()>(&[b"FLUSHALL"]);
         self.set_clock(START);
-    }
-}
-
-/// A command of these words.
-trait Words {
-    fn take_words(self, words: &[&[u8]]) -> Self;
-}
-
-impl Words for redis::Cmd {
-    fn take_words(self, words: &[&[u8]]) -> Self {
-        words.iter().fold(Self::new(), |mut command, word| {
-            command.arg(word);
-            command
-        })
     }
 }
 
@@ -123,7 +128,6 @@ impl Subject for OnRedis {
     }
 
     fn answers(&self, policy: &Policy, batch: &[Request]) -> Answers {
-        let answering = self.link.store().decide(policy, &mut batch.iter());
-        self.runtime.block_on(answering)
+        self.runtime.block_on(self.link.store().decide(policy, &mut batch.iter()))
     }
 }
