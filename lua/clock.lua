@@ -1,15 +1,26 @@
 -- clock.lua: the time of the store, so that no application server's clock matters.
 --
 -- present()      -> microseconds since the Unix epoch
--- lifetime(span) -> milliseconds for PX that outlive `span` microseconds: rounded up, and one more because Redis counts
---                   them from a clock whose fraction of a millisecond it has cut off. A string, since Redis writes large
+-- lifetime(span) -> milliseconds for PX that outlive `span` microseconds: one more because of the fraction, and one more
+--                   because Redis counts them from a clock whose own fraction it has cut off. A string, since Redis writes large
 --                   numbers with an exponent, which PX does not read.
+
+local format = string.format
 
 local function present()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
 end
 
+-- Most keys of a batch live equally long, so each text is made once.
+local lifetimes = {}
+
 local function lifetime(span)
-  return string.format('%d', math.ceil(span / 1000) + 1)
+  local milliseconds = (span - span % 1000) / 1000 + 2
+  local text = lifetimes[milliseconds]
+  if not text then
+    text = format('%d', milliseconds)
+    lifetimes[milliseconds] = text
+  end
+  return text
 end

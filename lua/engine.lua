@@ -1,66 +1,88 @@
 -- engine.lua: decides a batch of requests, each on one key, in one atomic call.
 --
 -- KEYS[i]   the state of request i. Requests on one key are decided in their order.
--- ARGV[1]   the requests, packed one after the other: '>HBI5I5'
---             policy  which of the policies, from 1
---             verb    1 decide, 2 reset
---             cost    units to take, 0 only looks and writes nothing
---             least   units without which the call is refused: `cost` for all or nothing, less for "up to `cost`"
--- ARGV[2…]  the policies, each '>BI7I7I7': the algorithm's number, and three numbers for its `prepare`
+-- ARGV[1]   packed one after the other:
+--   the number of policies, '>H', and each of them, '>BI7I7I7': the algorithm's number, three numbers for its `prepare`
+--   the requests in runs of equal ones, each '>HHI5I5'
+--     run     how many keys in a row
+--     policy  which of the policies, from 1; 0 forgets the keys
+--     cost    units to take; 0 only looks, and writes nothing
+--     least   units without which the call is refused: `cost` for all or nothing, less for "up to `cost`"
 --
 -- Returns { answers, i, message, i, message, … }
---   answers   packed one after the other: '>BI5I5I7I7I7'
---               status       0 refused, 1 allowed, 2 failed
---               granted, remaining   units
---               retry_after, delay   microseconds
---               reset_at     microseconds since the epoch at which the key is as good as new
+--   answers   packed one after the other, the first byte telling the rest:
+--     1 allowed   '>BI5I5I7'  granted, remaining, reset_at
+--     2 refused   '>BI5I7I7'  remaining, retry_after, reset_at
+--     3 forgotten '>B'
+--     4 failed    '>B'
 --   i, message   for each request that failed, why. The others are not touched by it.
+--   retry_after is in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
+--
+-- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
+-- what an aborted script has written would stay.
 --
 -- Above this text stand clock.lua and the table `algorithms`, made from the algorithms' files.
 
-local pack, unpack = struct.pack, struct.unpack
+local pack, unpack, pcall = struct.pack, struct.unpack, redis.pcall
 
-local RESET = 2
-local REFUSED, ALLOWED, FAILED = 0, 1, 2
+local ALLOWED, REFUSED = 1, 2
+local FORGOTTEN, FAILED = '\3', '\4'
 
 local now = present()
-local requests = ARGV[1]
+local packed = ARGV[1]
 
 local policies = {}
-for i = 2, #ARGV do
-  local algorithm, a, b, c = unpack('>BI7I7I7', ARGV[i])
+local count, offset = unpack('>H', packed)
+for i = 1, count do
+  local algorithm, a, b, c
+  algorithm, a, b, c, offset = unpack('>BI7I7I7', packed, offset)
   local twin = algorithms[algorithm]
-  policies[i - 1] = { step = twin.step, numbers = twin.prepare(a, b, c) }
+  policies[i] = { step = twin.step, numbers = twin.prepare(a, b, c) }
 end
 
-local function decide(key, policy, verb, cost, least)
-  if verb == RESET then
-    redis.call('DEL', key)
-    return pack('>BI5I5I7I7I7', ALLOWED, 0, 0, 0, now, 0)
+local answers, reply = {}, { '' }
+
+local function fail(i, message)
+  reply[#reply + 1] = i
+  reply[#reply + 1] = message
+  return FAILED
+end
+
+local function forget(i)
+  local removed = pcall('DEL', KEYS[i])
+  return type(removed) == 'table' and fail(i, removed.err) or FORGOTTEN
+end
+
+local function decide(i, step, numbers, cost, least)
+  local state = pcall('GET', KEYS[i])
+  if state and state.err then
+    return fail(i, state.err)
   end
-  local allowed, granted, remaining, retry_after, reset_at, changed =
-    policy.step(policy.numbers, redis.call('GET', key), now, cost, least)
+  local allowed, granted, remaining, retry_after, reset_at, changed = step(numbers, state, now, cost, least)
   if allowed == nil then
-    error({ err = 'STATE the value is not the state of a limit' })
+    return fail(i, 'STATE the value is not the state of a limit')
   end
   if changed and cost > 0 then
-    redis.call('SET', key, changed, 'PX', lifetime(reset_at - now))
+    local written = pcall('SET', KEYS[i], changed, 'PX', lifetime(reset_at - now))
+    if written.err then
+      return fail(i, written.err)
+    end
   end
-  return pack('>BI5I5I7I7I7', allowed and ALLOWED or REFUSED, granted, remaining, retry_after, reset_at, 0)
+  if allowed then
+    return pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
+  end
+  return pack('>BI5I7I7', REFUSED, remaining, retry_after, reset_at)
 end
 
-local answers, reply, offset = {}, { '' }, 1
-for i = 1, #KEYS do
-  local policy, verb, cost, least
-  policy, verb, cost, least, offset = unpack('>HBI5I5', requests, offset)
-  -- Guarded one by one: what an aborted script has written stays, so one bad value must not stop the rest.
-  local done, answer = pcall(decide, KEYS[i], policies[policy], verb, cost, least)
-  if not done then
-    reply[#reply + 1] = i
-    reply[#reply + 1] = type(answer) == 'table' and answer.err or tostring(answer)
-    answer = pack('>BI5I5I7I7I7', FAILED, 0, 0, 0, now, 0)
+local i = 0
+while i < #KEYS do
+  local run, policy, cost, least
+  run, policy, cost, least, offset = unpack('>HHI5I5', packed, offset)
+  local known = policies[policy]
+  for _ = 1, run do
+    i = i + 1
+    answers[i] = known and decide(i, known.step, known.numbers, cost, least) or forget(i)
   end
-  answers[i] = answer
 end
 reply[1] = table.concat(answers)
 return reply

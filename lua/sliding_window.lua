@@ -10,7 +10,7 @@
 -- State: '>BI5' version, total; then for each group, oldest first, '>I7I5' newest, count. Groups have a fixed width, so that
 -- a step touches only the ends of the string, however many there are.
 
-local pack, unpack, sub, byte = struct.pack, struct.unpack, string.sub, string.byte
+local pack, unpack, sub = struct.pack, struct.unpack, string.sub
 
 local HEADER, GROUP, VERSION = 6, 12, 1
 
@@ -33,17 +33,18 @@ local function clamp(state, first, now)
   return sub(state, 1, stop), ahead
 end
 
--- The groups from `first` with `count` units of the present added, merged where the last group is of the same slot.
-local function append(policy, state, first, now, count)
+-- The state with `count` units of the present added to the groups from `first`, merged where the last one, of `last` units
+-- at `newest`, is of the same slot. `total` counts all of them.
+local function append(policy, state, first, newest, last, now, count, total)
   local stop = #state
-  if stop >= first then
-    local newest, last = unpack('>I7I5', state, stop - GROUP + 1)
-    if newest - newest % policy.slot == now - now % policy.slot then
-      count = count + last
-      stop = stop - GROUP
-    end
+  if stop >= first and newest - newest % policy.slot == now - now % policy.slot then
+    count = count + last
+    stop = stop - GROUP
   end
-  return sub(state, first, stop) .. pack('>I7I5', now, count)
+  if stop < first then
+    return pack('>BI5I7I5', VERSION, total, now, count)
+  end
+  return pack('>BI5', VERSION, total) .. sub(state, first, stop) .. pack('>I7I5', now, count)
 end
 
 -- When enough has been forgotten for `least` units to fit.
@@ -60,24 +61,27 @@ end
 
 local function step(policy, state, now, cost, least)
   local window = policy.window
-  local first, total, newest = HEADER + 1, 0, nil
+  local first, total, newest, last = HEADER + 1, 0, nil, nil
   if state then
-    local length = #state
-    if length < HEADER + GROUP or (length - HEADER) % GROUP ~= 0 or byte(state) ~= VERSION then
+    local length, version = #state, nil
+    if length >= HEADER + GROUP and (length - HEADER) % GROUP == 0 then
+      version, total, newest, last = unpack('>BI5I7I5', state)
+    end
+    if version ~= VERSION then
       return nil
     end
-    total = unpack('>I5', state, 2)
     -- Forget groups whose newest member has left the window.
-    while first <= length do
-      local oldest, count = unpack('>I7I5', state, first)
-      if oldest + window > now then
+    while newest + window <= now do
+      total = total - last
+      first = first + GROUP
+      if first > length then
+        newest = nil
         break
       end
-      total = total - count
-      first = first + GROUP
+      newest, last = unpack('>I7I5', state, first)
     end
-    if first <= length then
-      newest = unpack('>I7', state, length - GROUP + 1)
+    if first + GROUP <= length then
+      newest, last = unpack('>I7I5', state, length - GROUP + 1)
     end
   else
     state = ''
@@ -86,8 +90,13 @@ local function step(policy, state, now, cost, least)
   local repaired = false
   if newest and newest > now then
     local kept, ahead = clamp(state, first, now)
-    state = pack('>BI5', VERSION, 0) .. append(policy, kept, first, now, ahead)
+    local before, units = 0, 0
+    if #kept >= first then
+      before, units = unpack('>I7I5', kept, #kept - GROUP + 1)
+    end
+    state = append(policy, kept, first, before, units, now, ahead, total)
     first, newest, repaired = HEADER + 1, now, true
+    last = select(2, unpack('>I7I5', state, #state - GROUP + 1))
   end
 
   local free = policy.limit - total
@@ -96,15 +105,14 @@ local function step(policy, state, now, cost, least)
   end
   if free < least then
     local retry_after = (room_at(policy, state, first, total, least) or now + window) - now
-    local changed = repaired and pack('>BI5', VERSION, total) .. sub(state, first) or nil
-    return false, 0, free, retry_after, newest and newest + window or now, changed
+    return false, 0, free, retry_after, newest and newest + window or now, repaired and state or nil
   end
   local granted = cost < free and cost or free
   if granted == 0 then
     return true, 0, free, 0, newest and newest + window or now, nil
   end
-  local groups = append(policy, state, first, now, granted)
-  return true, granted, free - granted, 0, now + window, pack('>BI5', VERSION, total + granted) .. groups
+  local changed = append(policy, state, first, newest, last, now, granted, total + granted)
+  return true, granted, free - granted, 0, now + window, changed
 end
 
 return { prepare = prepare, step = step }

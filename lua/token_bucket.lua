@@ -10,9 +10,10 @@
 -- State: '>BI7I5' version, theoretical arrival time as whole microseconds and a remainder over `limit`.
 --
 -- A Lua number is exact below 2^53, and products of a cost and a window are not always. Where one might not be, it is made
--- of two halves; elsewhere of one multiplication. Remainders come from math.fmod, which is exact where `%` divides first.
+-- of two halves; elsewhere of one multiplication. `a % b` divides first, but below 2^53 the quotient of whole numbers never
+-- rounds up to the next one, so the remainder is exact (and a call of math.fmod would cost as much as ten additions).
 
-local pack, unpack, fmod, floor = struct.pack, struct.unpack, math.fmod, math.floor
+local pack, unpack, floor = struct.pack, struct.unpack, math.floor
 
 local VERSION = 1
 local EXACT = 9007199254740992 -- 2^53
@@ -22,19 +23,22 @@ local HALF = 65536
 local function muldiv(a, b, divisor)
   local product = a * b
   if product < EXACT then
-    local rest = fmod(product, divisor)
+    local rest = product % divisor
     return (product - rest) / divisor, rest
   end
-  local low = fmod(a, HALF)
+  local low = a % HALF
   local high = (a - low) / HALF * b
-  local carried = fmod(high, divisor)
+  local carried = high % divisor
   local sum = carried * HALF + low * b
-  local rest = fmod(sum, divisor)
+  local rest = sum % divisor
   return (high - carried) / divisor * HALF + (sum - rest) / divisor, rest
 end
 
 -- How long `count` units take to come back: count * window / limit.
 local function span(policy, count)
+  if count == 1 then
+    return policy.unit_whole, policy.unit_rest
+  end
   local whole, rest = muldiv(count, policy.unit_rest, policy.limit)
   return count * policy.unit_whole + whole, rest
 end
@@ -43,7 +47,7 @@ end
 local function units(policy, whole, rest)
   local scaled = whole * policy.limit + rest
   if scaled < EXACT then
-    return (scaled - fmod(scaled, policy.window)) / policy.window
+    return (scaled - scaled % policy.window) / policy.window
   end
   -- The quotient of rounded numbers is off by at most one unit: settle it by exact spans.
   local count = floor(scaled / policy.window) + 1
@@ -78,13 +82,49 @@ local function up(whole, rest)
 end
 
 local function prepare(limit, window, burst)
-  local unit_rest = fmod(window, limit)
-  local policy = { limit = limit, window = window, unit_whole = (window - unit_rest) / limit, unit_rest = unit_rest }
+  local unit_rest = window % limit
+  local policy = {
+    limit = limit,
+    window = window,
+    burst = burst,
+    unit_whole = (window - unit_rest) / limit,
+    unit_rest = unit_rest,
+    -- What an empty bucket lacks, in 1/limit microseconds, where that is exact.
+    full = burst * window < EXACT and burst * window or nil,
+  }
   policy.fill_whole, policy.fill_rest = span(policy, burst)
   return policy
 end
 
+-- The step where every span can be counted in 1/limit microseconds, which most policies allow: `missing` is what the bucket
+-- lacks, so it holds burst - ceil(missing / window) units.
+local function step_scaled(policy, now, missing, cost, least, repaired)
+  local limit, window = policy.limit, policy.window
+  local part = missing % window
+  local free = policy.burst - (missing - part) / window
+  if part > 0 then
+    free = free - 1
+  end
+  local granted = 0
+  if free >= least then
+    granted = cost < free and cost or free
+    missing = missing + granted * window
+  end
+  local rest = missing % limit
+  local tat = now + (missing - rest) / limit
+  local reset_at = rest > 0 and tat + 1 or tat
+  local changed = (granted > 0 or repaired) and pack('>BI7I5', VERSION, tat, rest) or nil
+  if free >= least then
+    return true, granted, free - granted, 0, reset_at, changed
+  end
+  -- In this order each difference stays below 2^53.
+  local wait = missing - (policy.full - least * window)
+  rest = wait % limit
+  return false, 0, free, up((wait - rest) / limit, rest), reset_at, changed
+end
+
 local function step(policy, state, now, cost, least)
+  local limit = policy.limit
   local tat, tat_rest = now, 0
   local empty, empty_rest = now + policy.fill_whole, policy.fill_rest
   local repaired = false
@@ -96,7 +136,7 @@ local function step(policy, state, now, cost, least)
     if version ~= VERSION then
       return nil
     end
-    if rest >= policy.limit then
+    if rest >= limit then
       -- Written under another limit: rounding up by less than a microsecond grants nothing.
       whole, rest = whole + 1, 0
     end
@@ -106,6 +146,9 @@ local function step(policy, state, now, cost, least)
     elseif whole >= now then
       tat, tat_rest = whole, rest
     end
+  end
+  if policy.full then
+    return step_scaled(policy, now, (tat - now) * limit + tat_rest, cost, least, repaired)
   end
 
   local free = units(policy, minus(policy, empty, empty_rest, tat, tat_rest))

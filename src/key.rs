@@ -62,6 +62,10 @@ pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
         out.extend_from_slice(hex.as_bytes());
         return;
     }
+    if !key.iter().any(|byte| matches!(byte, b'{' | b'%')) {
+        out.extend_from_slice(key);
+        return;
+    }
     for &byte in key {
         match byte {
             b'{' => out.extend_from_slice(b"%7B"),

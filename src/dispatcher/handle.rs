@@ -1,7 +1,7 @@
 //! The callers' end of a dispatcher.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -14,13 +14,22 @@ pub struct Handle(Arc<Shared>);
 /// What both ends see.
 pub(super) struct Shared {
     /// A standard mutex: it is held for a push or a swap, never across an await.
-    inbox: Mutex<Vec<Message>>,
+    inbox: Mutex<Inbox>,
     wake: Notify,
     /// Calls that are not yet sent to the store.
     waiting: AtomicUsize,
     max_pending: usize,
     /// Whether callers should not even ask: the circuit is open.
     down: AtomicBool,
+}
+
+/// What callers have left for the worker.
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    /// With how many messages the worker wants to be woken. A wake-up costs more than a call, so while nothing can be sent the
+    /// worker sleeps, and looks when a batch lands.
+    wake_at: usize,
 }
 
 impl Handle {
@@ -49,35 +58,57 @@ impl Handle {
     /// Sends a call; its ticket is settled whatever happens.
     pub fn send(&self, call: Call) {
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
-        self.post(Message::Call(call));
+        self.0.post(Message::Call(call), false);
     }
 
     /// Settles `ticket` when the store answers, with an error at the deadline.
     pub fn ready(&self, ticket: Ticket, deadline: Instant) {
-        self.post(Message::Ready { ticket, deadline });
+        self.0.post(Message::Ready { ticket, deadline }, true);
     }
 
     /// Settles what waits, then `ticket`.
     pub fn close(&self, ticket: Ticket) {
-        self.post(Message::Close { ticket: Some(ticket) });
-    }
-
-    fn post(&self, message: Message) {
-        self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(message);
-        self.0.wake.notify_one();
+        self.0.post(Message::Close { ticket: Some(ticket) }, true);
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.post(Message::Close { ticket: None });
+        self.0.post(Message::Close { ticket: None }, true);
     }
 }
 
 impl Shared {
+    fn post(&self, message: Message, urgent: bool) {
+        let wake = {
+            let mut inbox = self.inbox();
+            inbox.messages.push(message);
+            let wake = urgent || inbox.messages.len() >= inbox.wake_at;
+            if wake {
+                // Once is enough: the worker says anew what it wants after it has looked.
+                inbox.wake_at = usize::MAX;
+            }
+            wake
+        };
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
     /// Exchanges the inbox for an empty `spare`, whose room is used again.
     pub(super) fn collect(&self, spare: &mut Vec<Message>) {
-        std::mem::swap(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner), spare);
+        std::mem::swap(&mut self.inbox().messages, spare);
+    }
+
+    /// Has the worker woken by [`called`](Self::called) once there are `messages`. Answers whether there are already.
+    pub(super) fn wake_at(&self, messages: usize) -> bool {
+        let mut inbox = self.inbox();
+        inbox.wake_at = messages;
+        inbox.messages.len() >= messages
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn called(&self) {

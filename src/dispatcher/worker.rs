@@ -163,6 +163,9 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         if done {
             return false;
         }
+        if self.shared.wake_at(self.calls_wanted()) {
+            return true;
+        }
         match self.wait().await {
             Event::Called | Event::Timer => {}
             Event::Landed(index, answers) => self.land(index, answers),
@@ -241,7 +244,7 @@ impl<C: Connect, S: Settle> Worker<C, S> {
             }
         }
         let Line::Up(link) = &self.line else { return };
-        while self.flights.len() < MAX_IN_FLIGHT && !self.waiting.is_empty() {
+        while self.waiting.len() >= fewest_to_send(&self.flights) {
             let size = self.waiting.len().min(MAX_BATCH);
             let calls: Vec<Call> = self.waiting.drain(..size).collect();
             self.shared.taken(size);
@@ -369,6 +372,15 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         }))
     }
 
+    /// With how many more calls there will be something to do before the next landing.
+    fn calls_wanted(&self) -> usize {
+        match self.line {
+            Line::Up(_) => fewest_to_send(&self.flights).saturating_sub(self.waiting.len()).max(1),
+            // Each needs a timer, or the fallback.
+            Line::None | Line::Opening(_) => 1,
+        }
+    }
+
     fn next_timer(&self) -> Option<Instant> {
         let probe = match self.circuit.state() {
             State::Open { until } => Some(self.started + until.as_duration()),
@@ -396,6 +408,16 @@ impl Line {
                 Event::Lost
             }
         }
+    }
+}
+
+/// How many calls must wait for another batch to leave: one when none is under way; when one is, half as many as it carries,
+/// since batches that leave half empty keep the places and gather nothing; never, when all places are taken.
+fn fewest_to_send(flights: &[Flight]) -> usize {
+    match flights {
+        [] => 1,
+        [.., last] if flights.len() < MAX_IN_FLIGHT => last.calls.len().div_ceil(2),
+        _ => usize::MAX,
     }
 }
 

@@ -29,10 +29,12 @@ impl Redis {
         Self { connection, script, namespace }
     }
 
-    /// Asks for nothing, so that the script is loaded and known to be permitted.
+    /// Asks for nothing, so that the script is loaded and known to be permitted. The answer is read all the same: whoever gives
+    /// another than the script's is no Redis.
     pub async fn probe(&self) -> Result<(), Error> {
-        let call = script::Call::new(&self.namespace);
-        run(self.connection.clone(), self.script, call).await.map(drop)
+        let call = script::Call::new(&self.namespace).pack();
+        let reply = run(self.connection.clone(), self.script, call).await?;
+        script::read_answers(reply, 0).map(drop)
     }
 }
 
@@ -43,9 +45,9 @@ impl Store for Redis {
         for request in batch {
             call.add(policy, request);
         }
-        let (connection, script) = (self.connection.clone(), self.script);
+        let (connection, script, requests) = (self.connection.clone(), self.script, call.len());
+        let call = call.pack();
         Box::pin(async move {
-            let requests = call.len();
             let reply = run(connection, script, call).await?;
             script::read_answers(reply, requests)
         })
@@ -54,7 +56,7 @@ impl Store for Redis {
 
 /// Runs the script by its digest, and by its text where Redis does not know it: after a restart, a flush, a failover. That is
 /// the only thing that is ever sent twice, since Redis has then said that it did nothing.
-async fn run(mut connection: MultiplexedConnection, script: &Script, call: script::Call) -> Result<Value, Error> {
+async fn run(mut connection: MultiplexedConnection, script: &Script, call: script::Packed) -> Result<Value, Error> {
     let by_digest = send(&mut connection, &call.command("EVALSHA", script.digest())).await;
     let reply = match by_digest {
         Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {

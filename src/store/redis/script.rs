@@ -15,9 +15,6 @@ use crate::wire;
 /// The script that production runs.
 pub static ENGINE: Lazy<Script> = Lazy::new(|| Script::new(include_str!("../../../lua/clock.lua")));
 
-/// Bytes of one answer: '>BI5I5I7I7I7'.
-const ANSWER: usize = 32;
-
 /// A Lua script and the digest by which Redis knows it.
 pub struct Script {
     text: String,
@@ -63,9 +60,16 @@ pub struct Call {
     keys: Vec<u8>,
     /// Where each key ends in `keys`.
     ends: Vec<usize>,
-    requests: Vec<u8>,
-    policies: Vec<Vec<u8>>,
+    policies: Vec<u8>,
+    policy_count: u16,
+    /// The runs of equal requests that are complete.
+    runs: Vec<u8>,
+    /// The run that goes on, and how long it is.
+    run: Option<(Asked, u16)>,
 }
+
+/// What is asked of a key: policy, cost, least. Policy 0 forgets it.
+type Asked = (u16, u64, u64);
 
 impl Call {
     /// A call that asks for nothing yet. `namespace` is what every key begins with.
@@ -74,34 +78,48 @@ impl Call {
             namespace: namespace.to_owned(),
             keys: Vec::new(),
             ends: Vec::new(),
-            requests: Vec::new(),
             policies: Vec::new(),
+            policy_count: 0,
+            runs: Vec::new(),
+            run: None,
         }
     }
 
     /// Adds a policy and answers its number, from 1.
     pub fn add_policy(&mut self, policy: &Policy) -> u16 {
-        let mut packed = vec![policy.id()];
+        self.policies.push(policy.id());
         for number in policy.numbers() {
-            wire::put::<7>(&mut packed, number);
+            wire::put::<7>(&mut self.policies, number);
         }
-        self.policies.push(packed);
-        u16::try_from(self.policies.len()).expect("a batch has fewer policies than calls")
+        self.policy_count += 1;
+        self.policy_count
     }
 
     /// Adds a request under the policy of that number.
     pub fn add(&mut self, policy: u16, request: &Request) {
-        let (verb, cost, least) = match request.verb {
-            Verb::Decide(ask) => (1, ask.cost, ask.least),
-            Verb::Reset => (2, 0, 0),
+        let asked = match request.verb {
+            Verb::Decide(ask) => (policy, ask.cost, ask.least),
+            Verb::Reset => (0, 0, 0),
         };
-        wire::put::<2>(&mut self.requests, policy.into());
-        wire::put::<1>(&mut self.requests, verb);
-        wire::put::<5>(&mut self.requests, cost);
-        wire::put::<5>(&mut self.requests, least);
+        match &mut self.run {
+            Some((same, length)) if *same == asked && *length < u16::MAX => *length += 1,
+            _ => {
+                self.end_run();
+                self.run = Some((asked, 1));
+            }
+        }
         self.keys.extend_from_slice(self.namespace.as_bytes());
         key::append_escaped(&mut self.keys, request.key.as_bytes());
         self.ends.push(self.keys.len());
+    }
+
+    fn end_run(&mut self) {
+        if let Some(((policy, cost, least), length)) = self.run.take() {
+            wire::put::<2>(&mut self.runs, length.into());
+            wire::put::<2>(&mut self.runs, policy.into());
+            wire::put::<5>(&mut self.runs, cost);
+            wire::put::<5>(&mut self.runs, least);
+        }
     }
 
     /// How many requests it carries.
@@ -114,26 +132,39 @@ impl Call {
         self.ends.is_empty()
     }
 
+    /// No more requests: the call can be sent, more than once where Redis asks for the script's text.
+    pub fn pack(mut self) -> Packed {
+        self.end_run();
+        let packed = [&self.policy_count.to_be_bytes(), self.policies.as_slice(), self.runs.as_slice()].concat();
+        Packed { keys: self.keys, ends: self.ends, packed }
+    }
+}
+
+/// A call that can be sent.
+pub struct Packed {
+    keys: Vec<u8>,
+    ends: Vec<usize>,
+    packed: Vec<u8>,
+}
+
+impl Packed {
     /// The command that runs it, `script` being a digest or a text.
     pub fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = Cmd::with_capacity(4 + self.len(), self.keys.len() + self.requests.len() + script.len() + 64);
-        command.arg(name).arg(script).arg(self.len());
+        let size = self.keys.len() + self.packed.len() + script.len() + 64;
+        let mut command = Cmd::with_capacity(4 + self.ends.len(), size);
+        command.arg(name).arg(script).arg(self.ends.len());
         let mut start = 0;
         for &end in &self.ends {
             command.arg(&self.keys[start..end]);
             start = end;
         }
-        command.arg(&self.requests);
-        for policy in &self.policies {
-            command.arg(policy);
-        }
+        command.arg(&self.packed);
         command
     }
 }
 
 /// The outcomes in the script's reply to a call of so many requests.
 pub fn read_answers(reply: Value, requests: usize) -> Answers {
-    let unexpected = || Error::StoreUnavailable("the script's reply has an unknown form".into());
     let Value::Array(parts) = reply else {
         return Err(unexpected());
     };
@@ -141,30 +172,42 @@ pub fn read_answers(reply: Value, requests: usize) -> Answers {
     let Some(Value::BulkString(packed)) = parts.next() else {
         return Err(unexpected());
     };
-    if packed.len() != requests * ANSWER {
-        return Err(unexpected());
+    let mut packed = packed.as_slice();
+    let mut answers = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        answers.push(Ok(read_outcome(&mut packed).ok_or_else(unexpected)?));
     }
-    let mut answers = packed
-        .chunks(ANSWER)
-        .map(|answer| read_outcome(answer).map(Ok).ok_or_else(unexpected))
-        .collect::<Result<Vec<_>, _>>()?;
     while let (Some(Value::Int(request)), Some(Value::BulkString(message))) = (parts.next(), parts.next()) {
         let failed = usize::try_from(request - 1).ok().and_then(|index| answers.get_mut(index));
         *failed.ok_or_else(unexpected)? = Err(read_failure(&String::from_utf8_lossy(&message)));
     }
-    Ok(answers)
+    if packed.is_empty() { Ok(answers) } else { Err(unexpected()) }
 }
 
-fn read_outcome(mut answer: &[u8]) -> Option<Outcome> {
-    let answer = &mut answer;
-    Some(Outcome {
-        allowed: wire::take::<1>(answer)? == 1,
-        granted: wire::take::<5>(answer)?,
-        remaining: wire::take::<5>(answer)?,
-        retry_after: Micros(wire::take::<7>(answer)?),
-        reset_at: Micros(wire::take::<7>(answer)?),
-        delay: Micros(wire::take::<7>(answer)?),
-    })
+fn unexpected() -> Error {
+    Error::StoreUnavailable("the script's reply has an unknown form".into())
+}
+
+/// Reads one answer off the front. A failed one counts as forgotten until its message is read.
+fn read_outcome(packed: &mut &[u8]) -> Option<Outcome> {
+    let status = wire::take::<1>(packed)?;
+    let mut outcome = Outcome::forgotten(Micros::ZERO);
+    match status {
+        1 => {
+            outcome.granted = wire::take::<5>(packed)?;
+            outcome.remaining = wire::take::<5>(packed)?;
+            outcome.reset_at = Micros(wire::take::<7>(packed)?);
+        }
+        2 => {
+            outcome.allowed = false;
+            outcome.remaining = wire::take::<5>(packed)?;
+            outcome.retry_after = Micros(wire::take::<7>(packed)?);
+            outcome.reset_at = Micros(wire::take::<7>(packed)?);
+        }
+        3 | 4 => {}
+        _ => return None,
+    }
+    Some(outcome)
 }
 
 /// One key's failure: its own value where that is at fault, otherwise Redis as a whole (OOM, READONLY, NOPERM, MISCONF).
