@@ -44,6 +44,21 @@ pub fn normalize(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     }
 }
 
+/// UTF-8 in which lone surrogates keep their number (WTF-8), so that keys which differ in one stay distinct.
+pub fn wtf8(units: &[u16]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(units.len() * 2);
+    for unit in char::decode_utf16(units.iter().copied()) {
+        match unit {
+            Ok(character) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            Err(lone) => {
+                let [high, low] = lone.unpaired_surrogate().to_be_bytes();
+                bytes.extend_from_slice(&[0xE0 | high >> 4, 0x80 | (high & 0x0F) << 2 | low >> 6, 0x80 | low & 0x3F]);
+            }
+        }
+    }
+    bytes
+}
+
 /// What every key of one limit begins with in Redis: `prefix:name:algorithm:`.
 pub fn namespace(prefix: &str, name: &str, algorithm: &str) -> String {
     format!("{prefix}:{name}:{algorithm}:")

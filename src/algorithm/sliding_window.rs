@@ -10,6 +10,7 @@
 use smallvec::SmallVec;
 
 use super::{Algorithm, Ask, Outcome, VERSION};
+use crate::arithmetic::quotient;
 use crate::clock::Micros;
 use crate::wire;
 
@@ -80,12 +81,18 @@ impl SlidingWindow {
 
     fn append(&self, log: &mut Log, now: Micros, count: u64) {
         match log.groups.last_mut() {
-            Some(last) if last.newest.0 / self.slot == now.0 / self.slot => {
+            Some(last) if self.same_slot(last.newest, now) => {
                 last.newest = now;
                 last.count += count;
             }
             _ => log.groups.push(Group { newest: now, count }),
         }
+    }
+
+    /// Whether `earlier` is in the slot of `now`.
+    fn same_slot(&self, earlier: Micros, now: Micros) -> bool {
+        let age = now.0 - earlier.0;
+        age < self.slot && age <= now.0 - quotient(now.0, self.slot) * self.slot
     }
 
     /// When enough has been forgotten for `least` units to fit.

@@ -6,6 +6,7 @@
 //! different limit, so each moment is whole microseconds and a remainder over `limit`.
 
 use super::{Algorithm, Ask, Outcome, VERSION};
+use crate::arithmetic::quotient;
 use crate::clock::Micros;
 use crate::wire;
 
@@ -79,7 +80,7 @@ impl TokenBucket {
     /// How many whole units come back within `span`.
     fn units(&self, span: Span) -> u64 {
         match span.whole.checked_mul(self.limit).and_then(|scaled| scaled.checked_add(span.rest)) {
-            Some(scaled) => scaled / self.window,
+            Some(scaled) => quotient(scaled, self.window),
             None => {
                 let scaled = u128::from(span.whole) * u128::from(self.limit) + u128::from(span.rest);
                 fits(scaled / u128::from(self.window))

@@ -114,7 +114,7 @@ impl Bound {
         wants: Wants,
         here: impl FnOnce(Decision) -> Value,
     ) -> Result<Value, Error> {
-        let mut buffer = text::ROOM;
+        let mut buffer = text::Buffer::new();
         let key = text::key(js, key, &mut buffer)?;
         match self.limiter.decide_here(&key, ask)? {
             Some(decision) => Ok(here(decision)),
@@ -168,7 +168,7 @@ unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> 
 
 unsafe extern "C" fn reset(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Given { first: key, .. }| {
-        let mut buffer = text::ROOM;
+        let mut buffer = text::Buffer::new();
         let key = text::key(js, key, &mut buffer)?;
         if !bound.limiter.reset_here(&key)? {
             return Ok(js.undefined());

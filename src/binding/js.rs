@@ -6,6 +6,7 @@
 
 use std::ffi::{CString, c_void};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use napi::sys;
@@ -202,16 +203,22 @@ impl Js {
         (status == sys::Status::napi_ok).then_some(number)
     }
 
-    /// Writes a string's UTF-8 into `buffer` as far as it fits, and answers how many bytes. `None` for anything but a string.
-    /// One byte of the buffer is for a NUL.
+    /// Copies a string's UTF-16 units into `buffer` as far as they fit beside a NUL, and answers them. `None` for anything but
+    /// a string.
     #[inline]
-    pub(super) fn utf8(self, value: Value, buffer: &mut [std::mem::MaybeUninit<u8>]) -> Option<usize> {
+    pub(super) fn utf16_into(self, value: Value, buffer: &mut [MaybeUninit<u16>]) -> Option<&[u16]> {
         let mut length = 0;
-        // SAFETY: as in `undefined`; Node writes at most `buffer.len()` bytes and answers how many, without the NUL.
-        let status = unsafe {
-            sys::napi_get_value_string_utf8(self.env, value.0, buffer.as_mut_ptr().cast(), buffer.len(), &mut length)
-        };
-        (status == sys::Status::napi_ok).then_some(length)
+        // SAFETY: as in `undefined`; Node writes at most `buffer.len()` units and answers how many, without the NUL.
+        unsafe {
+            let status = sys::napi_get_value_string_utf16(
+                self.env,
+                value.0,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &mut length,
+            );
+            (status == sys::Status::napi_ok).then(|| std::slice::from_raw_parts(buffer.as_ptr().cast(), length))
+        }
     }
 
     /// A string's UTF-16 units.
