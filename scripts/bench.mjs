@@ -1,0 +1,34 @@
+/** `npm run bench`: installs the peers and builds the addon where they are missing, then compares them. */
+
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { ensureBuilt } from './build.mjs'
+import { exitWith, root, runNpm } from './run.mjs'
+
+async function ensurePeersInstalled() {
+  // npm writes this file last, so an installation that was cut short is repeated.
+  if (existsSync(join(root, 'benchmark', 'node_modules', '.package-lock.json'))) return
+  await runNpm(['ci', '--prefix', join(root, 'benchmark'), '--no-audit', '--no-fund'])
+}
+
+function runBenchmark(args) {
+  const script = args.includes('--memory') ? 'memory.mjs' : 'run.mjs'
+  const options = args.filter((arg) => arg !== '--memory')
+  const child = spawn(process.execPath, [join(root, 'benchmark', script), ...options], { stdio: 'inherit' })
+  // A terminal sends its signal to the child as well, others to us alone. The benchmark takes the second one calmly.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.once('error', exitWith)
+  child.once('exit', (code, signal) => {
+    process.exitCode = code ?? 128 + constants.signals[signal]
+  })
+}
+
+try {
+  await ensurePeersInstalled()
+  await ensureBuilt()
+  runBenchmark(process.argv.slice(2))
+} catch (error) {
+  exitWith(error)
+}

@@ -1,0 +1,72 @@
+/** `npm test`: everything that CI does, step by step, up to the first failure. `--long` runs more cases of the same properties. */
+
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { build, runCargo } from './build.mjs'
+import { ensureInstalled } from './install.mjs'
+import { findRedisServer } from './redis.mjs'
+import { exitWith, root, run, runTool } from './run.mjs'
+
+const long = process.argv.includes('--long')
+// The tests read it, those of Rust as well as those of Node.
+if (long) process.env.RATE_LIMIT_LONG = '1'
+const minutes = long ? 240 : 30
+
+const CLIPPY = ['clippy', '--all-targets']
+const WITHOUT_NODE = '--no-default-features'
+const DENY_WARNINGS = ['--', '-D', 'warnings']
+
+const steps = [
+  ['install node_modules', ensureInstalled],
+  ['find or install redis-server', provideRedis],
+  ['rustfmt', () => runCargo(['fmt', '--check'])],
+  ['clippy', () => runCargo([...CLIPPY, ...DENY_WARNINGS])],
+  ['clippy, core alone', () => runCargo([...CLIPPY, WITHOUT_NODE, ...DENY_WARNINGS])],
+  ['cargo test', () => runCargo(['test'], { minutes })],
+  ['cargo test, core alone', () => runCargo(['test', WITHOUT_NODE], { minutes })],
+  ['build the addon', build],
+  ['prettier', () => runTool('prettier', 'prettier', ['--check', '.'])],
+  ['types, moduleResolution node16', () => checkTypes('tsconfig.json')],
+  ['types, moduleResolution bundler', () => checkTypes('tsconfig.bundler.json')],
+  ['node tests', runNodeTests],
+]
+
+/** The tests of both languages start their own servers from the file that REDIS_SERVER names. */
+async function provideRedis() {
+  process.env.REDIS_SERVER = findRedisServer()
+  console.log(process.env.REDIS_SERVER)
+}
+
+function checkTypes(config) {
+  return runTool('typescript', 'tsc', ['--project', join('__test__', 'types', config)])
+}
+
+function runNodeTests() {
+  const files = readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs'))
+  if (files.length === 0) throw new Error('no test files were found in __test__')
+  // One file at a time: some measure latency, and would measure each other.
+  const options = ['--test', '--test-concurrency=1', '--test-reporter=spec', `--test-timeout=${minutes * 60_000}`]
+  const paths = files.sort().map((name) => join('__test__', name))
+  return run(process.execPath, [...options, ...paths], { minutes })
+}
+
+async function runSteps() {
+  const start = performance.now()
+  for (const [index, [name, step]] of steps.entries()) {
+    console.log(`\n▶ ${index + 1}/${steps.length} ${name}`)
+    const stepStart = performance.now()
+    try {
+      await step()
+    } catch (error) {
+      throw new Error(`✖ ${name} failed after ${secondsSince(stepStart)}: ${error.message}`)
+    }
+    console.log(`✔ ${name} (${secondsSince(stepStart)})`)
+  }
+  console.log(`\nAll ${steps.length} steps passed in ${secondsSince(start)}.`)
+}
+
+function secondsSince(start) {
+  return `${((performance.now() - start) / 1000).toFixed(1)} s`
+}
+
+await runSteps().catch(exitWith)
