@@ -1,0 +1,57 @@
+/** An Express app that answers each user 100 times a minute. With REDIS_URL set, any number of its processes share the count. */
+
+import express from 'express'
+import { RateLimiter } from 'distributed-rate-limiter'
+
+const { PORT = '3000', LIMIT = '100', WINDOW = '1m', REDIS_URL } = process.env
+
+const limiter = new RateLimiter({ limit: Number(LIMIT), window: WINDOW, redisUrl: REDIS_URL })
+limiter.on('storeDown', (error) => console.warn(`Redis is away, this process decides alone: ${error.message}`))
+limiter.on('storeUp', () => console.log('Redis answers, the count is shared.'))
+
+const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3_600, d: 86_400 }
+const windowSeconds = Math.ceil(parseInt(WINDOW) * SECONDS[WINDOW.replace(/\d+/, '')])
+
+/** Counts the request, tells the client where it stands, and lets it pass or answers 429. */
+async function rateLimit(req, res, next) {
+  // A real app takes the user from its session: a header is whatever the client says.
+  const user = req.get('x-user-id')
+  const key = user ? `user:${user}` : `address:${req.ip}`
+  const { allowed, limit, remaining, retryAfter, resetAt } = await limiter.check(key)
+
+  const wait = allowed ? Math.max(0, Math.ceil((resetAt - Date.now()) / 1000)) : retryAfter
+  res.set('RateLimit-Policy', `"default";q=${limit};w=${windowSeconds}`)
+  res.set('RateLimit', `"default";r=${remaining};t=${wait}`)
+  if (allowed) return next()
+
+  res.set('Retry-After', `${retryAfter}`)
+  res.status(429).type('application/problem+json')
+  res.json({
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    title: 'Too many requests',
+    status: 429,
+    detail: `Try again in ${retryAfter} s.`,
+    'violated-policies': ['default'],
+  })
+}
+
+const app = express()
+app.use(rateLimit)
+app.get('/', (req, res) => res.json({ hello: req.get('x-user-id') ?? 'world' }))
+
+const server = app.listen(Number(PORT), '127.0.0.1', (error) => {
+  if (error) throw error
+  const url = `http://127.0.0.1:${server.address().port}`
+  const store = REDIS_URL ? `Redis at ${new URL(REDIS_URL).host}` : `this process's memory (set REDIS_URL to share it)`
+  console.log(`Listening on ${url}: ${LIMIT} requests per ${WINDOW} and user, counted in ${store}.
+
+See 200 ${LIMIT} times, then 429:
+  for i in $(seq ${Number(LIMIT) + 5}); do curl -s -o /dev/null -w '%{http_code} ' -H 'x-user-id: alice' ${url}/; done; echo
+and what a refusal says:
+  curl -i -H 'x-user-id: alice' ${url}/`)
+})
+
+// Answers what has arrived, then leaves. A second signal finds the server closing and changes nothing.
+const stop = () => server.close((alreadyClosing) => alreadyClosing || limiter.close())
+process.on('SIGINT', stop)
+process.on('SIGTERM', stop)
