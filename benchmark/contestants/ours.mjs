@@ -1,0 +1,28 @@
+/** What our two contestants share: everything but the algorithm. */
+
+import { RateLimiter } from '../../index.mjs'
+
+export async function openOurs(algorithm, { limit, windowMs, redisUrl }) {
+  const limiter = new RateLimiter({
+    algorithm,
+    limit,
+    window: windowMs,
+    // Only Redis's own decisions count: a call that the fallback would answer, perhaps faster, ends the run instead.
+    ...(redisUrl && { redisUrl, onStoreError: 'throw' }),
+  })
+  await limiter.ready()
+
+  return {
+    isAllowed: (key) => limiter.isAllowed(key),
+
+    async countAllowed(keys) {
+      let allowed = 0
+      for (const key of keys) {
+        if (await limiter.isAllowed(key)) allowed++
+      }
+      return allowed
+    },
+
+    close: () => limiter.close(),
+  }
+}

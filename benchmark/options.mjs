@@ -1,0 +1,39 @@
+/** What the command line asks for: rounds, a short run, a part of the runs. */
+
+import { parseArgs } from 'node:util'
+
+export const USAGE = `npm run bench -- [options]
+
+  --rounds N       alternating rounds, 1 to 100 (default 5; 1 with --quick)
+  --quick          one short round: shows that everything runs, its figures are not to be quoted
+  --only PATTERN   only runs whose "scenario/contestant" matches this regular expression:
+                   --only redis-256, --only ours, --only '^redis-1/.*ioredis'
+  --memory         measures memory instead of speed (takes --quick, and --only on its measurements)
+  --help           this text
+`
+
+/** Throws an `Error` whose message can be shown to whoever typed the command. */
+export function readOptions(argv) {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      rounds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const rounds = values.rounds === undefined ? (values.quick ? 1 : 5) : Number(values.rounds)
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
+    throw new Error(`--rounds must be a whole number from 1 to 100, got '${values.rounds}'`)
+  }
+  return { rounds, quick: values.quick, only: readPattern(values.only), help: values.help }
+}
+
+function readPattern(only) {
+  try {
+    return only === undefined ? null : new RegExp(only, 'i')
+  } catch (error) {
+    throw new Error(`--only must be a regular expression: ${error.message}`)
+  }
+}

@@ -1,0 +1,66 @@
+/** What is measured: the table of scenarios, and which contestants meet in each. */
+
+import { CONTESTANTS } from '../contestants/index.mjs'
+import { measureRaw } from '../raw.mjs'
+import { measureInFlight } from './in-flight.mjs'
+import { measureLoop } from './loop.mjs'
+
+const perMinute = (limit) => ({ limit, windowMs: 60_000 })
+const perHour = (limit) => ({ limit, windowMs: 3_600_000 })
+
+/** A `quick` block replaces the sizes above it when only a short run is asked for. */
+export const SCENARIOS = [
+  {
+    id: 'memory-allowed',
+    title: 'Memory, each call awaited, all allowed',
+    store: 'memory',
+    measure: measureLoop,
+    settings: { ...perMinute(1_000_000), admits: true, warmUpLaps: 20, laps: 100 },
+    quick: { warmUpLaps: 5, laps: 10 },
+  },
+  {
+    id: 'memory-denied',
+    title: 'Memory, each call awaited, all denied',
+    store: 'memory',
+    measure: measureLoop,
+    settings: { ...perHour(1), admits: false, warmUpLaps: 20, laps: 100 },
+    quick: { warmUpLaps: 5, laps: 10 },
+  },
+  {
+    id: 'redis-256',
+    title: 'Redis, 256 calls in flight',
+    store: 'redis',
+    measure: measureInFlight,
+    settings: { ...perMinute(100), inFlight: 256, warmUpCalls: 50_000, calls: 200_000 },
+    quick: { warmUpCalls: 10_000, calls: 30_000 },
+  },
+  {
+    id: 'redis-1',
+    title: 'Redis, 1 call in flight',
+    store: 'redis',
+    measure: measureInFlight,
+    settings: { ...perMinute(100), inFlight: 1, warmUpCalls: 5_000, calls: 20_000 },
+    quick: { warmUpCalls: 1_000, calls: 3_000 },
+  },
+  {
+    id: 'redis-raw',
+    title: 'The raw limit: redis-benchmark runs our script, 50 keys a call',
+    store: 'redis',
+    oursOnly: true,
+    measure: measureRaw,
+    settings: { ...perMinute(100), scriptCalls: 20_000 },
+    quick: { scriptCalls: 2_000 },
+  },
+]
+
+export function findScenario(id) {
+  return SCENARIOS.find((scenario) => scenario.id === id)
+}
+
+export function settingsOf(scenario, { quick }) {
+  return { ...scenario.settings, ...(quick && scenario.quick) }
+}
+
+export function contestantsOf(scenario) {
+  return CONTESTANTS.filter(({ stores, ours }) => stores.includes(scenario.store) && (ours || !scenario.oursOnly))
+}

@@ -1,0 +1,33 @@
+/** The calls that every contestant makes: the same keys in the same order, in every round. */
+
+export const KEYS = 10_000
+
+// Callers above their limit exist in every real application, and a refusal is a path of its own in each library. One call in
+// twenty goes to one of five busy keys, which pass 100 a minute early; all others are spread evenly over all keys.
+const BUSY_KEYS = 5
+const BUSY_SHARE = 1 / 20
+
+/** Made before anything is timed: building strings is not what is compared. */
+export function makeKeys(prefix) {
+  return Array.from({ length: KEYS }, (_, index) => `${prefix}:${index}`)
+}
+
+/** Which key each of `calls` calls asks for, as indices into {@link makeKeys}. */
+export function makeOrder(calls) {
+  const random = seededRandom()
+  return Uint16Array.from({ length: calls }, () => {
+    const among = random() < BUSY_SHARE ? BUSY_KEYS : KEYS
+    return Math.floor(random() * among)
+  })
+}
+
+/** mulberry32: enough for an even spread, and the same numbers on every machine. */
+function seededRandom(seed = 1) {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
