@@ -1,0 +1,407 @@
+/** Redis fails in every way that it has, under load: each call is settled in time, and Redis is used again once it is back. */
+
+import assert from 'node:assert/strict'
+import { after, describe, test } from 'node:test'
+
+import { RateLimiter } from 'distributed-rate-limiter'
+
+import { freePort, startRedis } from '../scripts/redis.mjs'
+import { redisCommand } from '../scripts/resp.mjs'
+import { assertDecision } from './support/decision.mjs'
+import { allowedOf } from './support/face.mjs'
+import { startLoad } from './support/load.mjs'
+import { atMost, isLong } from './support/long.mjs'
+import { assertRefusal, rejectionOf } from './support/refusal.mjs'
+import { settles, sleep, until } from './support/wait.mjs'
+import { uncaught, witness } from './support/witness.mjs'
+
+/** The default, on which the promise about latency rests. */
+const TIMEOUT_MS = 100
+const LATE_MS = 20
+/** How soon after its return Redis decides again. */
+const RETURN_MS = 2_000
+
+const STALL_MS = isLong ? 5_000 : 2_000
+const OUTAGE_MS = isLong ? 5_000 : 1_000
+
+const takeUncaught = uncaught()
+after(() => assert.deepEqual(takeUncaught(), [], 'nothing is left uncaught'))
+
+/** A limit that the load never meets: whether it is allowed is not the question here. */
+const AMPLE = { limit: 2 ** 32, window: '1d' }
+
+/** A limiter that takes the default timeout, with everything it tells of Redis. */
+function watched(options) {
+  const seen = witness()
+  const limiter = seen.watch(new RateLimiter({ ...AMPLE, timeout: TIMEOUT_MS, logger: seen.logger, ...options }))
+  return { limiter, seen }
+}
+
+/** A Redis that ends with the test, in whatever state it was left. */
+async function redisOf(t, options) {
+  const redis = await startRedis(options)
+  t.after(() => {
+    redis.process.kill('SIGCONT')
+    return redis.stop()
+  })
+  return redis
+}
+
+/** The promise, and one that thousands of calls decided by an open circuit cannot hide: that of the calls that waited. */
+function assertInTime(phase, when) {
+  const most = TIMEOUT_MS + LATE_MS
+  const p99 = phase.latencyOf(0.99)
+  assert.ok(p99 <= most, `${when}: p99 is ${p99.toFixed(1)} ms, above timeout + ${LATE_MS} ms: ${phase}`)
+  const waited = phase.latencyOf(0.5, TIMEOUT_MS / 2)
+  assert.ok(waited <= most, `${when}: the median of those that waited is ${waited.toFixed(1)} ms: ${phase}`)
+}
+
+function assertAllSettled(phases) {
+  for (const [name, phase] of Object.entries(phases)) {
+    assert.equal(phase.settled, phase.started, `${name}: calls never settled: ${phase}`)
+    assert.deepEqual(phase.rejected, {}, `${name}: with onStoreError 'local' nothing rejects: ${phase}`)
+  }
+}
+
+/** Once for each change, and neither more often told than it happened, nor less often than Redis went. */
+function assertToldOnce(seen, names) {
+  assert.deepEqual(seen.names, names, 'each change of state is one event')
+  for (const { name, error } of seen.events) {
+    if (name === 'storeDown') assert.ok(error instanceof Error && error.code.startsWith('ERR_RATE_LIMIT_'), `${error}`)
+  }
+  const downs = names.filter((name) => name === 'storeDown').length
+  const lines = `the logger was told ${seen.told.length} times: ${JSON.stringify(seen.told)}`
+  assert.ok(seen.told.length >= downs && seen.told.length <= names.length, lines)
+  for (const line of seen.told) assert.equal(typeof line, 'string', lines)
+}
+
+/**
+ * Puts a limiter under load, lets `fault` happen, and `mend`s it `lasts` ms later, which returns when Redis answers again.
+ * Checks what is promised in every case, and resolves with the phases of the load for the rest.
+ */
+async function ordeal({ limiter, seen }, { expectBefore = 'redis', fault, lasts, mend }) {
+  if (expectBefore === 'redis') await limiter.ready()
+  const load = startLoad(limiter)
+  try {
+    await until(() => load.now.sources[expectBefore] > 1_000, `${expectBefore} decided under load`)
+
+    const during = load.phase('during')
+    await fault?.()
+    await sleep(lasts)
+    await mend()
+
+    const back = load.phase('back')
+    await until(() => back.sources.redis > 0, 'Redis decided again', RETURN_MS)
+    await until(() => seen.names.at(-1) === 'storeUp', 'storeUp was emitted', RETURN_MS)
+
+    const afterwards = load.phase('afterwards')
+    await until(() => afterwards.sources.redis > 1_000, 'Redis decided under load, as before')
+    const phases = await load.stop()
+    assertAllSettled(phases)
+    assert.ok(during.settled >= 500, `enough calls to tell a p99: ${during}`)
+    assertInTime(during, 'during the fault')
+    assert.equal(limiter.stats().store, 'up')
+    assert.equal(limiter.stats().pending, 0, 'nothing is left waiting')
+    return phases
+  } finally {
+    await load.stop()
+    await limiter.close()
+  }
+}
+
+describe('under load', { timeout: atMost(60_000) }, () => {
+  test('Redis absent at the start, then there', async (t) => {
+    const port = await freePort()
+    const { limiter, seen } = watched({ redisUrl: `redis://127.0.0.1:${port}` })
+    const { before, during } = await ordeal(
+      { limiter, seen },
+      {
+        expectBefore: 'fallback',
+        lasts: OUTAGE_MS,
+        mend: () => redisOf(t, { port }),
+      },
+    )
+    assertInTime(before, 'from the first call')
+    assert.equal(before.sources.redis, 0, 'there was no Redis')
+    assert.ok(during.sources.fallback > 0, `decided in this process: ${during}`)
+    assertToldOnce(seen, ['storeDown', 'storeUp'])
+    assert.ok(limiter.stats().storeErrors > 0)
+  })
+
+  test('killed by -9, and started again on its port', async (t) => {
+    const redis = await redisOf(t)
+    const { limiter, seen } = watched({ redisUrl: redis.url })
+    const { during } = await ordeal(
+      { limiter, seen },
+      { fault: () => redis.kill(), lasts: OUTAGE_MS, mend: () => redis.restart() },
+    )
+    assert.ok(during.sources.fallback > 0, `decided in this process: ${during}`)
+    assertToldOnce(seen, ['storeUp', 'storeDown', 'storeUp'])
+  })
+
+  test(`stopped by SIGSTOP for ${STALL_MS / 1_000} s`, async (t) => {
+    const redis = await redisOf(t)
+    const { limiter, seen } = watched({ redisUrl: redis.url })
+    const { during } = await ordeal(
+      { limiter, seen },
+      {
+        fault: () => redis.process.kill('SIGSTOP'),
+        lasts: STALL_MS,
+        mend: async () => {
+          redis.process.kill('SIGCONT')
+          await redisCommand(redis.port, 'PING')
+        },
+      },
+    )
+    assert.ok(during.sources.fallback > 0, `decided in this process: ${during}`)
+    assertToldOnce(seen, ['storeUp', 'storeDown', 'storeUp'])
+    assert.ok(limiter.stats().circuitOpened >= 1, 'the circuit opened')
+  })
+
+  test('restarted empty', async (t) => {
+    const redis = await redisOf(t)
+    const { limiter, seen } = watched({ redisUrl: redis.url })
+    const strict = new RateLimiter({ limit: 5, window: '1d', redisUrl: redis.url, onStoreError: 'deny' })
+    t.after(() => strict.close())
+    assert.equal(await allowedOf(strict, 'a', 10), 5)
+
+    // Redis says goodbye instead of answering this command.
+    const shutDown = () => redisCommand(redis.port, 'SHUTDOWN', 'NOSAVE').catch(() => {})
+    await ordeal({ limiter, seen }, { fault: shutDown, lasts: OUTAGE_MS, mend: () => redis.restart() })
+    assertToldOnce(seen, ['storeUp', 'storeDown', 'storeUp'])
+
+    // The script is gone with the counts, and the limit holds anew.
+    await until(
+      async () => (await strict.peek('a')).source === 'redis',
+      'a second limiter found Redis again',
+      RETURN_MS,
+    )
+    assert.equal(await allowedOf(strict, 'a', 10), 5)
+  })
+
+  test('SCRIPT FLUSH every 50 ms', async (t) => {
+    const redis = await redisOf(t)
+    // Long enough that a moment of a busy machine is no failure of Redis. How late calls are is asserted all the same.
+    const { limiter, seen } = watched({ redisUrl: redis.url, timeout: '1s' })
+    const strict = new RateLimiter({
+      limit: 500,
+      window: '1d',
+      redisUrl: redis.url,
+      timeout: '10s',
+      onStoreError: 'throw',
+    })
+    t.after(() => strict.close())
+    let flushes = 0
+    let allowed = 0
+    const { during } = await ordeal(
+      { limiter, seen },
+      {
+        lasts: 0,
+        mend: async () => {
+          for (; flushes < OUTAGE_MS / 50; flushes += 1) {
+            await redisCommand(redis.port, 'SCRIPT', 'FLUSH')
+            // Whatever has to be sent again because the script was gone is counted once, not twice.
+            allowed += await allowedOf(strict, 'a', 100)
+            await sleep(50)
+          }
+        },
+      },
+    )
+    assert.ok(flushes >= 20, `only ${flushes} flushes`)
+    assert.equal(during.sources.redis, during.settled, `Redis decided every call: ${during}`)
+    assert.equal(limiter.stats().storeErrors, 0, 'a flushed script is no failure')
+    assertToldOnce(seen, ['storeUp'])
+    assert.equal(allowed, 500, 'a limit of 500, spent in calls that met a flushed script')
+  })
+})
+
+describe('what a call gets', { timeout: atMost(60_000) }, () => {
+  /** Redis in each of the two ways not to answer: nobody listens, or somebody does and says nothing. */
+  const absences = {
+    absent: async () => ({ redisUrl: `redis://127.0.0.1:${await freePort()}` }),
+    silent: async (t) => {
+      const redis = await redisOf(t)
+      redis.process.kill('SIGSTOP')
+      return { redisUrl: redis.url }
+    },
+  }
+
+  for (const [how, absence] of Object.entries(absences)) {
+    const limiterOf = async (t, options) => {
+      const { limiter } = watched({ ...(await absence(t)), limit: 10, ...options })
+      t.after(() => limiter.close())
+      return limiter
+    }
+
+    for (const algorithm of ['sliding-window', 'token-bucket']) {
+      test(`${how}, 'local', ${algorithm}: the limit of the fallback`, async (t) => {
+        const limiter = await limiterOf(t, { algorithm, onStoreError: 'local', fallback: { limit: 5 } })
+        assert.equal(await allowedOf(limiter, 'a', 20), 5)
+        assertDecision(await limiter.check('a'), { allowed: false, limit: 5, remaining: 0, source: 'fallback' })
+        assertDecision(await limiter.check('b'), { allowed: true, limit: 5, remaining: 4, source: 'fallback' })
+        assertDecision(await limiter.peek('b'), { allowed: true, limit: 5, remaining: 4, source: 'fallback' })
+        const { sources, storeErrors } = limiter.stats()
+        assert.equal(sources.redis, 0)
+        assert.ok(storeErrors >= 22, `each call that Redis did not decide is counted, not only ${storeErrors}`)
+      })
+    }
+
+    test(`${how}: 'local' is what nobody has to ask for, with the limiter's own limit`, async (t) => {
+      const limiter = await limiterOf(t)
+      assert.equal(await allowedOf(limiter, 'a', 20), 10)
+      assertDecision(await limiter.check('a'), { allowed: false, limit: 10, source: 'fallback' })
+    })
+
+    test(`${how}: a cost above the limit of the fallback is denied, not an error`, async (t) => {
+      const limiter = await limiterOf(t, { onStoreError: 'local', fallback: { limit: 5 } })
+      assertDecision(await limiter.check('a', { cost: 8 }), { allowed: false, source: 'fallback' })
+    })
+
+    test(`${how}, 'local': the fallback has a window of its own`, async (t) => {
+      const limiter = await limiterOf(t, { onStoreError: 'local', fallback: { limit: 5, window: 200 } })
+      assert.equal(await limiter.isAllowed('a', { cost: 5 }), true)
+      await until(() => limiter.isAllowed('a', { cost: 5 }), "the fallback's units came back")
+    })
+
+    test(`${how}, 'allow'`, async (t) => {
+      const limiter = await limiterOf(t, { onStoreError: 'allow' })
+      assert.equal(await allowedOf(limiter, 'a', 50), 50)
+      assertDecision(await limiter.check('a'), { allowed: true, source: 'fallback' })
+    })
+
+    test(`${how}, 'deny'`, async (t) => {
+      const limiter = await limiterOf(t, { onStoreError: 'deny' })
+      assert.equal(await allowedOf(limiter, 'a', 50), 0)
+      assertDecision(await limiter.check('a'), { allowed: false, source: 'fallback' })
+    })
+
+    test(`${how}, 'throw'`, async (t) => {
+      const limiter = await limiterOf(t, { onStoreError: 'throw' })
+      for (const method of ['isAllowed', 'check', 'peek']) {
+        const refusal = await rejectionOf(() => limiter[method]('a'), method)
+        assertRefusal(refusal, { type: Error, code: refusal.code }, method)
+        assert.match(refusal.code, /^ERR_RATE_LIMIT_STORE_(TIMEOUT|UNAVAILABLE)$/)
+      }
+      assert.deepEqual([limiter.stats().allowed, limiter.stats().denied], [0, 0], 'nothing was decided')
+    })
+
+    test(`${how}: reset cannot be done, and says so whatever onStoreError is`, async (t) => {
+      for (const onStoreError of ['local', 'throw']) {
+        const limiter = await limiterOf(t, { onStoreError })
+        const refusal = await rejectionOf(() => limiter.reset('a'), 'reset')
+        assert.match(refusal.code, /^ERR_RATE_LIMIT_STORE_(TIMEOUT|UNAVAILABLE)$/, onStoreError)
+      }
+    })
+
+    test(`${how}: ready() gives up after its own timeout`, async (t) => {
+      const limiter = await limiterOf(t)
+      const refusal = await rejectionOf(() => limiter.ready({ timeout: 150 }), 'ready()')
+      assertRefusal(refusal, { type: Error, code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' }, 'ready()')
+    })
+  }
+
+  test('the timeout is the one that was given', async (t) => {
+    const redis = await redisOf(t)
+    const timeouts = [800, 50, 400]
+    const limiters = timeouts.map((timeout) => watched({ redisUrl: redis.url, timeout }).limiter)
+    t.after(() => Promise.all(limiters.map((limiter) => limiter.close())))
+    await Promise.all(limiters.map((limiter) => limiter.ready()))
+    redis.process.kill('SIGSTOP')
+    const order = []
+    const waits = timeouts.map(async (timeout, index) => {
+      const from = performance.now()
+      assertDecision(await limiters[index].check('a'), { source: 'fallback' })
+      const took = performance.now() - from
+      order.push(timeout)
+      assert.ok(took >= timeout - 1, `a timeout of ${timeout} ms was over after ${took.toFixed(1)} ms`)
+    })
+    await settles(Promise.all(waits), 'three calls')
+    assert.deepEqual(order, [50, 400, 800])
+  })
+
+  test('a call that was late is counted once at most', async (t) => {
+    const redis = await redisOf(t)
+    const { limiter } = watched({ redisUrl: redis.url, limit: 1_000, onStoreError: 'throw' })
+    t.after(() => limiter.close())
+    assert.equal(await limiter.isAllowed('a'), true)
+    redis.process.kill('SIGSTOP')
+    const late = await Promise.allSettled(Array.from({ length: 20 }, () => limiter.isAllowed('a')))
+    assert.ok(
+      late.every(({ status }) => status === 'rejected'),
+      'Redis was silent',
+    )
+    redis.process.kill('SIGCONT')
+    const peeked = () => limiter.peek('a').catch(() => undefined)
+    const { remaining } = await until(peeked, 'Redis decided again')
+    // What arrived while Redis was stopped is counted once it goes on: by right, since the call was made.
+    assert.ok(remaining >= 1_000 - 1 - 20, `${1_000 - remaining} units were taken by 21 calls`)
+  })
+
+  test('what was counted here is forgotten by reset, once Redis is there to be told', async (t) => {
+    const port = await freePort()
+    const { limiter } = watched({ redisUrl: `redis://127.0.0.1:${port}`, limit: 2 })
+    t.after(() => limiter.close())
+    assert.equal(await allowedOf(limiter, 'a', 5), 2, 'spent in the fallback')
+    const redis = await redisOf(t, { port })
+    await limiter.ready()
+    await until(async () => (await limiter.peek('a')).source === 'redis', 'Redis decided')
+    await limiter.reset('a')
+    await redis.kill()
+    await until(async () => (await limiter.peek('a')).source === 'fallback', 'the fallback decided')
+    assertDecision(await limiter.check('a'), { allowed: true, remaining: 1, source: 'fallback' })
+  })
+})
+
+describe('more calls than may wait', { timeout: atMost(30_000) }, () => {
+  const MAX_PENDING = 10
+  const CALLS = 100
+  /** What is in flight waits no longer: two script calls, of which each took at most all that waited. */
+  const MOST = 3 * MAX_PENDING
+
+  /** A limiter whose Redis answered once and is now silent. */
+  async function silenced(t, options) {
+    const redis = await redisOf(t)
+    const { limiter } = watched({ redisUrl: redis.url, limit: 10, maxPending: MAX_PENDING, timeout: '1s', ...options })
+    t.after(() => limiter.close())
+    await limiter.ready()
+    redis.process.kill('SIGSTOP')
+    t.after(() => redis.process.kill('SIGCONT'))
+    return limiter
+  }
+
+  test('reject at once where they throw', async (t) => {
+    const limiter = await silenced(t, { onStoreError: 'throw' })
+    const order = []
+    const calls = Array.from({ length: CALLS }, (_, index) =>
+      limiter.isAllowed(`key-${index}`).then(
+        () => order.push('decided'),
+        (error) => order.push(error.code),
+      ),
+    )
+    assert.ok(limiter.stats().pending <= MOST, `${limiter.stats().pending} calls wait`)
+    await settles(Promise.all(calls), `${CALLS} calls`)
+
+    const late = order.filter((code) => code === 'ERR_RATE_LIMIT_STORE_TIMEOUT').length
+    assert.ok(order.includes('ERR_RATE_LIMIT_OVERLOADED'), `none of ${CALLS} calls was one too many: ${order}`)
+    assert.ok(late <= MOST, `${late} calls waited for Redis, more than maxPending and what is in flight`)
+    // The circuit may open on the way; then what does not fit is refused by that, and as fast.
+    const atOnce = order.slice(0, CALLS - late)
+    assert.ok(!atOnce.includes('ERR_RATE_LIMIT_STORE_TIMEOUT'), `a call that did not fit waited all the same: ${order}`)
+    assert.ok(!order.includes('decided'), `somebody decided while Redis was silent: ${order}`)
+  })
+
+  test('are decided in this process at once, by the limit of the fallback', async (t) => {
+    const limiter = await silenced(t, { onStoreError: 'local', fallback: { limit: 3 } })
+    const order = []
+    const calls = Array.from({ length: CALLS }, async (_, index) => {
+      const decision = await limiter.check('a')
+      assertDecision(decision, { limit: 3, source: 'fallback' })
+      order.push(index)
+      return decision.allowed
+    })
+    const answers = await settles(Promise.all(calls), `${CALLS} calls`)
+    assert.equal(answers.filter(Boolean).length, 3, 'the limit of the fallback, over both kinds of calls')
+    const waited = order.slice(-MOST).filter((index) => index < MAX_PENDING).length
+    assert.ok(waited > 0, `the calls that came first waited longest, and settled last: ${order}`)
+  })
+})

@@ -1,0 +1,87 @@
+/** A steady load on a limiter, in phases, and a report of how every single call ended. */
+
+import { setTimeout as timer } from 'node:timers/promises'
+
+/** How long after the last call was made the slowest may take to settle. */
+const PATIENCE_MS = 10_000
+
+/** What happened to the calls that were made in one phase. */
+class Phase {
+  started = 0
+  settled = 0
+  allowed = 0
+  denied = 0
+  /** Decisions by their source. */
+  sources = { redis: 0, memory: 0, fallback: 0 }
+  /** Rejections by their code. */
+  rejected = {}
+  /** Milliseconds from the call to its settlement. */
+  latencies = []
+
+  /** The latency that `share` of the calls did not exceed, of those that took `least` ms or more; 0 where there was none. */
+  latencyOf(share, least = 0) {
+    const sorted = this.latencies.filter((latency) => latency >= least).sort((a, b) => a - b)
+    return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
+  }
+
+  toString() {
+    const { started, settled, allowed, denied, sources, rejected } = this
+    const [p50, p99, slowest] = [0.5, 0.99, 1].map((share) => `${this.latencyOf(share).toFixed(1)} ms`)
+    return JSON.stringify({ started, settled, allowed, denied, sources, rejected, p50, p99, slowest })
+  }
+}
+
+/**
+ * Starts `callers` that each call, wait for the answer, pause, and call again, going round over `keys` keys. The pause
+ * also lets Node's loop turn when every answer is there at once.
+ *
+ * @returns `phase(name)` begins a phase, `now` is the one that runs, and `stop()` ends the load and resolves with the report: phases by name
+ */
+export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5 } = {}) {
+  const phases = {}
+  let now
+  let running = true
+
+  const phase = (name) => (now = phases[name] = new Phase())
+  phase('before')
+
+  async function call(key) {
+    const made = now
+    made.started += 1
+    const from = performance.now()
+    try {
+      const { allowed, source } = await limiter.check(key)
+      made[allowed ? 'allowed' : 'denied'] += 1
+      made.sources[source] += 1
+    } catch (error) {
+      const code = error?.code ?? String(error)
+      made.rejected[code] = (made.rejected[code] ?? 0) + 1
+    }
+    made.latencies.push(performance.now() - from)
+    made.settled += 1
+  }
+
+  async function caller(first) {
+    for (let turn = first; running; turn += callers) {
+      await call(`key-${turn % keys}`)
+      await timer(pauseMs)
+    }
+  }
+
+  const all = Promise.all(Array.from({ length: callers }, (_, index) => caller(index)))
+
+  return {
+    phase,
+    get now() {
+      return now
+    },
+    async stop() {
+      running = false
+      // A call that never settles shows in the report; the load ends all the same.
+      const patience = new AbortController()
+      await Promise.race([all, timer(PATIENCE_MS, undefined, { signal: patience.signal })])
+      patience.abort()
+      return phases
+    },
+  }
+}

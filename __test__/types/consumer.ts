@@ -1,0 +1,209 @@
+/** Type test: every member of the public API as an application would use it, and misuse it. It is compiled, never run. */
+
+import type { EventEmitter } from 'node:events'
+import { RateLimiter } from 'distributed-rate-limiter'
+import type {
+  Algorithm,
+  CallOptions,
+  Decision,
+  Duration,
+  Logger,
+  OnStoreError,
+  RateLimiterEvents,
+  RateLimiterOptions,
+  Stats,
+} from 'distributed-rate-limiter'
+
+/** A table that compiles only when it names every member of `T` and no other, so a member cannot come or go unseen. */
+type Every<T> = Record<keyof T, true>
+
+// Making one.
+
+const logger: Required<Logger> = { warn: (message: string) => void message, error: (message: string) => void message }
+const fallback: Required<NonNullable<RateLimiterOptions['fallback']>> = { limit: 10, window: '1m' }
+const everyOption: Required<RateLimiterOptions> = {
+  limit: 100,
+  window: '1m',
+  redisUrl: 'redis://localhost:6379',
+  algorithm: 'token-bucket',
+  burst: 200,
+  resolution: 32,
+  prefix: 'app',
+  timeout: '50ms',
+  maxPending: 1024,
+  maxKeys: 10_000,
+  onStoreError: 'local',
+  fallback,
+  logger,
+}
+export const limiter: EventEmitter = new RateLimiter(everyOption)
+export const smallest = new RateLimiter({ limit: 1, window: 1000 })
+export const withConsole = new RateLimiter({ limit: 1, window: '1d', logger: console })
+
+export const algorithms: Record<Algorithm, true> = { 'sliding-window': true, 'token-bucket': true }
+export const onStoreErrors: Record<OnStoreError, true> = { local: true, allow: true, deny: true, throw: true }
+export const durations: Duration[] = [60_000, 0.001, '500ms', '10s', '1m', '1h', '1d']
+
+// Asking it.
+
+export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
+  isAllowed: true,
+  isAllowedSync: true,
+  check: true,
+  peek: true,
+  reset: true,
+  ready: true,
+  close: true,
+  stats: true,
+}
+
+export async function calls(limiter: RateLimiter): Promise<void> {
+  const options: Required<CallOptions> = { cost: 3 }
+
+  const allowed: boolean = await limiter.isAllowed('user:1')
+  const allowedAtOnce: boolean = limiter.isAllowedSync('user:1')
+  const taken: Decision = await limiter.check('user:1')
+  const seen: Decision = await limiter.peek('user:1')
+  void [allowed, allowedAtOnce, taken, seen]
+
+  await limiter.isAllowed('user:1', options)
+  limiter.isAllowedSync('user:1', options)
+  await limiter.check('user:1', options)
+  await limiter.peek('user:1', options)
+
+  const nothing: void[] = [
+    await limiter.reset('user:1'),
+    await limiter.ready(),
+    await limiter.ready({ timeout: '2s' }),
+    await limiter.close(),
+  ]
+  void nothing
+}
+
+// Its answers.
+
+export const decisionMembers: Every<Decision> = {
+  allowed: true,
+  limit: true,
+  remaining: true,
+  retryAfterMs: true,
+  retryAfter: true,
+  resetAt: true,
+  delayMs: true,
+  source: true,
+}
+
+export function readDecision(decision: Decision): number {
+  const { allowed, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source } = decision
+  const deciders: Record<typeof source, number> = { redis: 1, memory: 2, fallback: 3 }
+  const yes: boolean = allowed
+  return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
+}
+
+export const statsMembers: Every<Stats> = {
+  allowed: true,
+  denied: true,
+  sources: true,
+  storeErrors: true,
+  batches: true,
+  batchedCalls: true,
+  pending: true,
+  keys: true,
+  store: true,
+  circuitOpened: true,
+}
+
+export function readStats(limiter: RateLimiter): number {
+  const { allowed, denied, sources, storeErrors, batches, batchedCalls, pending, keys, store, circuitOpened } =
+    limiter.stats()
+  const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
+  const bySource: Record<Decision['source'], number> = sources
+  return (
+    allowed +
+    denied +
+    storeErrors +
+    batches +
+    batchedCalls +
+    pending +
+    keys +
+    circuitOpened +
+    states[store] +
+    bySource.redis
+  )
+}
+
+// Its events.
+
+export const events: Every<RateLimiterEvents> = { storeDown: true, storeUp: true }
+
+export function listen(limiter: RateLimiter): RateLimiter {
+  return limiter
+    .on('storeDown', (error) => void (error satisfies Error).message)
+    .once('storeUp', () => {})
+    .off('storeUp', () => {})
+}
+
+// What must not compile. Each line is one mistake.
+
+export async function mistakes(limiter: RateLimiter, decision: Decision): Promise<void> {
+  // @ts-expect-error: options are needed
+  new RateLimiter()
+  // @ts-expect-error: a window is needed
+  new RateLimiter({ limit: 1 })
+  // @ts-expect-error: a limit is needed
+  new RateLimiter({ window: 1 })
+  // @ts-expect-error: misspelt
+  new RateLimiter({ limit: 1, windwo: '1m' })
+  // @ts-expect-error: misspelt, beside everything that is needed
+  new RateLimiter({ limit: 1, window: 1, redisURL: 'redis://localhost' })
+  // @ts-expect-error: a number, not its digits
+  new RateLimiter({ limit: '1', window: 1 })
+  // @ts-expect-error: no such unit
+  new RateLimiter({ limit: 1, window: '5 parsecs' })
+  // @ts-expect-error: digits without a unit
+  new RateLimiter({ limit: 1, window: '5' })
+  // @ts-expect-error: no such algorithm
+  new RateLimiter({ limit: 1, window: 1, algorithm: 'leaky' })
+  // @ts-expect-error: no such policy
+  new RateLimiter({ limit: 1, window: 1, onStoreError: 'ignore' })
+  // @ts-expect-error: misspelt
+  new RateLimiter({ limit: 1, window: 1, fallback: { limt: 1 } })
+  // @ts-expect-error: a logger has both methods
+  new RateLimiter({ limit: 1, window: 1, logger: { warn() {} } })
+  // @ts-expect-error: a class, not a function
+  RateLimiter({ limit: 1, window: 1 })
+
+  // @ts-expect-error: a key is needed
+  await limiter.isAllowed()
+  // @ts-expect-error: a key is a string
+  await limiter.isAllowed(42)
+  // @ts-expect-error: a key is a string, also where it might be missing
+  await limiter.check(undefined as string | undefined)
+  // @ts-expect-error: the cost is an option
+  await limiter.check('user:1', 3)
+  // @ts-expect-error: a number, not its digits
+  await limiter.check('user:1', { cost: '3' })
+  // @ts-expect-error: misspelt
+  await limiter.peek('user:1', { costs: 3 })
+  // @ts-expect-error: a promise is no boolean
+  const forgottenAwait: boolean = limiter.isAllowed('user:1')
+  // @ts-expect-error: no promise
+  limiter.isAllowedSync('user:1').then(() => {})
+  // @ts-expect-error: no such unit
+  await limiter.ready({ timeout: 'soon' })
+
+  // @ts-expect-error: an answer is not changed
+  decision.allowed = true
+  // @ts-expect-error: neither are the counters
+  limiter.stats().sources.redis = 0
+  // @ts-expect-error: no such member
+  decision.retryAfterSeconds
+  // @ts-expect-error: no such decider
+  decision.source === 'cache'
+
+  // @ts-expect-error: an error is told, not a text
+  limiter.on('storeDown', (error: string) => void error)
+  // @ts-expect-error: nothing is told
+  limiter.on('storeUp', (error: Error) => void error)
+  void forgottenAwait
+}
