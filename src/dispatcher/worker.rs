@@ -412,11 +412,12 @@ impl Line {
 }
 
 /// How many calls must wait for another batch to leave: one when none is under way; when one is, half as many as it carries,
-/// since batches that leave half empty keep the places and gather nothing; never, when all places are taken.
+/// since batches that leave half empty keep the places and gather nothing; never, when all places are taken. Behind a batch
+/// that is late nothing gathers: it may never land, and the next one shows whether Redis answers at all.
 fn fewest_to_send(flights: &[Flight]) -> usize {
     match flights {
-        [] => 1,
-        [.., last] if flights.len() < MAX_IN_FLIGHT => last.calls.len().div_ceil(2),
+        [.., last] if flights.len() < MAX_IN_FLIGHT && last.late == 0 => last.calls.len().div_ceil(2),
+        _ if flights.len() < MAX_IN_FLIGHT => 1,
         _ => usize::MAX,
     }
 }

@@ -105,13 +105,16 @@ fn the_fallback_takes_from_the_limit_what_it_does_not_say() {
     assert_eq!(fallback(&bucket), Policy::TokenBucket(TokenBucket::new(100, Micros::from_millis(2_000), 250)));
 }
 
+/// Options, the class of their error, and what it must say.
+type BadOption<'a> = (&'a [(&'a str, Given)], Class, &'a [&'a str]);
+
 #[test]
 fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
     let whole_limit = "a whole number from 1 to 4294967296";
     let a_window = "a duration from 1 µs to 3650 days";
     let bucket = ("algorithm", text("token-bucket"));
     let null = Given::Other("null");
-    let table: &[(&[(&str, Given)], Class, &[&str])] = &[
+    let table: &[BadOption] = &[
         (&[("limit", Given::Missing)], Class::Type, &["`limit`", whole_limit, "nothing was given"]),
         (&[("limit", number(0.0))], Class::Range, &["`limit`", whole_limit, "0 was given"]),
         (&[("limit", number(-1.0))], Class::Range, &["`limit`", "-1 was given"]),

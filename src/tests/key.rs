@@ -131,3 +131,11 @@ fn the_empty_key_is_refused() {
 fn a_namespace_names_prefix_limit_and_algorithm_and_no_numbers() {
     assert_eq!(key::namespace("rl", "default", "token-bucket"), "rl:default:token-bucket:");
 }
+
+#[test]
+fn wtf8_is_utf8_but_for_lone_surrogates() {
+    let units = |text: &str| text.encode_utf16().collect::<Vec<_>>();
+    assert_eq!(key::wtf8(&units("aé€😀")), "aé€😀".as_bytes());
+    assert_eq!(key::wtf8(&[0xD800]), [0xED, 0xA0, 0x80]);
+    assert_eq!(key::wtf8(&[0x61, 0xDFFF]), [0x61, 0xED, 0xBF, 0xBF]);
+}

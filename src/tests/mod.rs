@@ -13,7 +13,7 @@ mod twins;
 mod vectors;
 
 /// Cases of a property test: many more with `RATE_LIMIT_LONG=1`.
-fn cases(normal: u32) -> proptest::test_runner::Config {
+pub(crate) fn cases(normal: u32) -> proptest::test_runner::Config {
     let long = std::env::var_os("RATE_LIMIT_LONG").is_some_and(|value| value == "1");
     proptest::test_runner::Config {
         cases: if long { normal * 20 } else { normal },

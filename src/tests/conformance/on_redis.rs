@@ -199,7 +199,7 @@ fn a_key_in_redis_has_the_namespace_and_no_brace_of_the_callers() {
     }
     // sha256sum of 1,025 times '{'.
     let digest = "%sha256:9cd70a3c0144d2553e7154f7a8b1bfb4c6166d74d891c69633db5ffb3f9fc75d";
-    let expected = ["%7Buser}", "a%7Bb}c", "%7B}", "%257Buser}", "plain", digest].map(|key| stored(key));
+    let expected = ["%7Buser}", "a%7Bb}c", "%7B}", "%257Buser}", "plain", digest].map(stored);
     let mut keys: BTreeSet<Vec<u8>> = redis.say(&[b"KEYS", b"*"]);
     assert!(keys.remove(&b"now"[..]));
     assert_eq!(keys, BTreeSet::from(expected));

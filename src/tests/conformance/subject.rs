@@ -48,8 +48,8 @@ pub(super) trait Subject {
         self.decide(policy, key, Ask::all(cost))
     }
 
-    fn reset(&self, policy: &Policy, key: &str) -> Outcome {
-        self.outcome(policy, request(key, Verb::Reset)).unwrap()
+    fn reset(&self, policy: &Policy, key: &str) {
+        self.outcome(policy, request(key, Verb::Reset)).unwrap();
     }
 
     fn outcome(&self, policy: &Policy, request: Request) -> Result<Outcome, Error> {

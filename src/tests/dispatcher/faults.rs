@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::caller::{Called, Caller, Change};
@@ -258,34 +259,53 @@ fn a_redis_that_lets_nobody_in_is_down_and_says_why() {
     Caller::connected(&right, &[]).wait_for_redis("key");
 }
 
-/// Something that says yes to every command, as no Redis does.
-fn yes_sayer() -> u16 {
+/// A server that gives `reply` to every command of a connection up to its first script call, and none from then on. Tells when
+/// a connection has ended.
+fn impostor(reply: &'static str) -> (u16, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let (ended, ends) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let (mut stream, ended) = (stream.unwrap(), ended.clone());
             std::thread::spawn(move || {
-                for _ in lines.map_while(Result::ok).filter(|line| line.starts_with('*')) {
-                    if stream.write_all(b"+OK\r\n").is_err() {
+                let mut answers = true;
+                for line in BufReader::new(stream.try_clone().unwrap()).split(b'\n').map_while(Result::ok) {
+                    // The line that says how many words follow, and the first of them.
+                    if answers && line.starts_with(b"*") && stream.write_all(reply.as_bytes()).is_err() {
                         break;
                     }
+                    answers &= !line.starts_with(b"EVALSHA");
                 }
+                // Nobody listens where the test has ended.
+                let _ = ended.send(());
             });
         }
     });
-    port
+    (port, ends)
 }
 
 /// A connection to a free port of one's own may even be a connection to oneself, which echoes every command.
 #[test]
 fn what_answers_but_not_as_the_script_does_is_not_taken_for_redis() {
-    let mut caller = Caller::new(&url(yes_sayer()), &[]);
+    let (port, _) = impostor("+OK\r\n");
+    let mut caller = Caller::new(&url(port), &[]);
     caller.run();
     caller.wait_until("something is said of the store", |caller| !caller.changes().is_empty());
     assert_eq!(caller.changes(), [Change::Down]);
     assert!(caller.cause().contains("unknown form"), "{}", caller.cause());
+}
+
+/// Were it kept until the server has answered what it owes, a long outage would collect one for each time that it came back.
+#[test]
+fn a_connection_that_hangs_is_closed_when_the_circuit_opens() {
+    let (port, ends) = impostor("*1\r\n$0\r\n\r\n");
+    let mut caller = Caller::connected(&url(port), &[soon()]);
+    for _ in 0..2 {
+        let late = caller.take("key");
+        assert_eq!(caller.decision(late).source, Source::Fallback);
+    }
+    ends.recv_timeout(Duration::from_secs(10)).expect("the connection was kept");
 }
 
 /// A reply that was lost may have been counted: whoever sends such a call again counts it twice.
