@@ -9,6 +9,7 @@ export const USAGE = `npm run bench -- [options]
   --only PATTERN   only runs whose "scenario/contestant" matches this regular expression:
                    --only redis-256, --only ours, --only '^redis-1/.*ioredis'
   --memory         measures memory instead of speed (takes --quick, and --only on its measurements)
+  --resolution     measures what the slots of the sliding window cost and buy
   --help           this text
 `
 

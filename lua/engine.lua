@@ -21,7 +21,7 @@
 -- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
 -- what an aborted script has written would stay.
 --
--- Above this text stand clock.lua and the table `algorithms`, made from the algorithms' files.
+-- Above this text stand clock.lua, expiry.lua and the table `algorithms`, made from the algorithms' files.
 
 local pack, unpack, pcall = struct.pack, struct.unpack, redis.pcall
 
@@ -58,12 +58,17 @@ local function decide(i, step, numbers, cost, least)
   if state and state.err then
     return fail(i, state.err)
   end
-  local allowed, granted, remaining, retry_after, reset_at, changed = step(numbers, state, now, cost, least)
+  local allowed, granted, remaining, retry_after, reset_at, changed, expires = step(numbers, state, now, cost, least)
   if allowed == nil then
     return fail(i, 'STATE the value is not the state of a limit')
   end
   if changed and cost > 0 then
-    local written = pcall('SET', KEYS[i], changed, 'PX', lifetime(reset_at - now))
+    local written
+    if expires then
+      written = pcall('SET', KEYS[i], changed, 'PX', lifetime(expires - now))
+    else
+      written = pcall('SET', KEYS[i], changed, 'KEEPTTL')
+    end
     if written.err then
       return fail(i, written.err)
     end

@@ -1,18 +1,19 @@
 -- sliding_window.lua: the twin of src/algorithm/sliding_window.rs, which explains the algorithm.
 --
 -- prepare(limit, window, slot) -> policy. Window and slot in microseconds.
--- step(policy, state, now, cost, least) -> allowed, granted, remaining, retry_after, reset_at, changed
+-- step(policy, state, now, cost, least) -> allowed, granted, remaining, retry_after, reset_at, changed, expires
 --   state      what GET returned: a string, or false for a key that was never seen
 --   cost       units to take, 0 only looks; least: units without which the call is refused
 --   changed    the state to write, or nil where nothing was taken and nothing needs repair
+--   expires    the expiry to set with it, or nil where the one that is set lasts
 --   An unreadable state answers nil.
 --
--- State: '>BI5' version, total; then for each group, oldest first, '>I7I5' newest, count. Groups have a fixed width, so that
--- a step touches only the ends of the string, however many there are.
+-- State: '>BI7I5' version, kept (see expiry.lua), total; then for each group, oldest first, '>I7I5' newest, count. Groups have
+-- a fixed width, so that a step touches only the ends of the string, however many there are.
 
 local pack, unpack, sub = struct.pack, struct.unpack, string.sub
 
-local HEADER, GROUP, VERSION = 6, 12, 1
+local HEADER, GROUP, VERSION = 13, 12, 1
 
 local function prepare(limit, window, slot)
   return { limit = limit, window = window, slot = slot }
@@ -34,17 +35,17 @@ local function clamp(state, first, now)
 end
 
 -- The state with `count` units of the present added to the groups from `first`, merged where the last one, of `last` units
--- at `newest`, is of the same slot. `total` counts all of them.
-local function append(policy, state, first, newest, last, now, count, total)
+-- at `newest`, is of the same slot. `total` counts all of them, and Redis keeps it until `kept`.
+local function append(policy, state, first, newest, last, now, count, total, kept)
   local stop = #state
   if stop >= first and newest - newest % policy.slot == now - now % policy.slot then
     count = count + last
     stop = stop - GROUP
   end
   if stop < first then
-    return pack('>BI5I7I5', VERSION, total, now, count)
+    return pack('>BI7I5I7I5', VERSION, kept, total, now, count)
   end
-  return pack('>BI5', VERSION, total) .. sub(state, first, stop) .. pack('>I7I5', now, count)
+  return pack('>BI7I5', VERSION, kept, total) .. sub(state, first, stop) .. pack('>I7I5', now, count)
 end
 
 -- When enough has been forgotten for `least` units to fit.
@@ -61,11 +62,11 @@ end
 
 local function step(policy, state, now, cost, least)
   local window = policy.window
-  local first, total, newest, last = HEADER + 1, 0, nil, nil
+  local first, kept, total, newest, last = HEADER + 1, 0, 0, nil, nil
   if state then
     local length, version = #state, nil
     if length >= HEADER + GROUP and (length - HEADER) % GROUP == 0 then
-      version, total, newest, last = unpack('>BI5I7I5', state)
+      version, kept, total, newest, last = unpack('>BI7I5I7I5', state)
     end
     if version ~= VERSION then
       return nil
@@ -83,18 +84,25 @@ local function step(policy, state, now, cost, least)
     if first + GROUP <= length then
       newest, last = unpack('>I7I5', state, length - GROUP + 1)
     end
+    -- Damaged: less in all than in a part.
+    if total < (newest and last or 0) then
+      return nil
+    end
   else
     state = ''
   end
 
-  local repaired = false
+  local reset_at = newest and newest + window or now
+  local repaired, expires = false, nil
   if newest and newest > now then
-    local kept, ahead = clamp(state, first, now)
+    local past, ahead = clamp(state, first, now)
     local before, units = 0, 0
-    if #kept >= first then
-      before, units = unpack('>I7I5', kept, #kept - GROUP + 1)
+    if #past >= first then
+      before, units = unpack('>I7I5', past, #past - GROUP + 1)
     end
-    state = append(policy, kept, first, before, units, now, ahead, total)
+    reset_at = now + window
+    kept, expires = keep(0, reset_at, window)
+    state = append(policy, past, first, before, units, now, ahead, total, kept)
     first, newest, repaired = HEADER + 1, now, true
     last = select(2, unpack('>I7I5', state, #state - GROUP + 1))
   end
@@ -104,15 +112,24 @@ local function step(policy, state, now, cost, least)
     free = 0
   end
   if free < least then
-    local retry_after = (room_at(policy, state, first, total, least) or now + window) - now
-    return false, 0, free, retry_after, newest and newest + window or now, repaired and state or nil
+    local at = room_at(policy, state, first, total, least)
+    if not at and least <= policy.limit then
+      -- Damaged: more in all than in its parts.
+      return nil
+    end
+    at = at or now + window
+    return false, 0, free, at - now, reset_at, repaired and state or nil, expires
   end
   local granted = cost < free and cost or free
   if granted == 0 then
-    return true, 0, free, 0, newest and newest + window or now, nil
+    return true, 0, free, 0, reset_at, nil
   end
-  local changed = append(policy, state, first, newest, last, now, granted, total + granted)
-  return true, granted, free - granted, 0, now + window, changed
+  reset_at = now + window
+  if not repaired then
+    kept, expires = keep(kept, reset_at, window)
+  end
+  local changed = append(policy, state, first, newest, last, now, granted, total + granted, kept)
+  return true, granted, free - granted, 0, reset_at, changed, expires
 end
 
 return { prepare = prepare, step = step }

@@ -14,8 +14,9 @@ async function ensurePeersInstalled() {
 }
 
 function runBenchmark(args) {
-  const script = args.includes('--memory') ? 'memory.mjs' : 'run.mjs'
-  const options = args.filter((arg) => arg !== '--memory')
+  const other = ['memory', 'resolution'].find((name) => args.includes(`--${name}`))
+  const script = `${other ?? 'run'}.mjs`
+  const options = args.filter((arg) => arg !== `--${other}`)
   const child = spawn(process.execPath, [join(root, 'benchmark', script), ...options], { stdio: 'inherit' })
   // A terminal sends its signal to the child as well, others to us alone. The benchmark takes the second one calmly.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))

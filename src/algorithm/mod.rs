@@ -81,11 +81,11 @@ pub trait Algorithm {
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
     fn numbers(&self) -> [u64; 3];
 
-    /// The state as Redis holds it.
-    fn encode(state: &Self::State) -> Vec<u8>;
+    /// The state as Redis holds it until `kept`, which the state itself says.
+    fn encode(state: &Self::State, kept: Micros) -> Vec<u8>;
 
-    /// Reads it back; `None` for anything that [`encode`](Self::encode) does not write.
-    fn decode(bytes: &[u8]) -> Option<Self::State>;
+    /// Reads it back, and until when it is kept; `None` for anything that [`encode`](Self::encode) does not write.
+    fn decode(bytes: &[u8]) -> Option<(Self::State, Micros)>;
 }
 
 macro_rules! algorithms {

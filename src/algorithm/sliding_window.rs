@@ -142,9 +142,10 @@ impl Algorithm for SlidingWindow {
         [self.limit, self.window.0, self.slot]
     }
 
-    fn encode(log: &Box<Log>) -> Vec<u8> {
-        let mut out = Vec::with_capacity(6 + 12 * log.groups.len());
+    fn encode(log: &Box<Log>, kept: Micros) -> Vec<u8> {
+        let mut out = Vec::with_capacity(13 + 12 * log.groups.len());
         out.push(VERSION);
+        wire::put::<7>(&mut out, kept.0);
         wire::put::<5>(&mut out, log.total);
         for group in &log.groups {
             wire::put::<7>(&mut out, group.newest.0);
@@ -153,14 +154,16 @@ impl Algorithm for SlidingWindow {
         out
     }
 
-    fn decode(mut bytes: &[u8]) -> Option<Box<Log>> {
+    fn decode(mut bytes: &[u8]) -> Option<(Box<Log>, Micros)> {
         let version = wire::take::<1>(&mut bytes)?;
+        let kept = Micros(wire::take::<7>(&mut bytes)?);
         let total = wire::take::<5>(&mut bytes)?;
         let mut groups = SmallVec::with_capacity(bytes.len() / 12);
         while !bytes.is_empty() {
             groups.push(Group { newest: Micros(wire::take::<7>(&mut bytes)?), count: wire::take::<5>(&mut bytes)? });
         }
-        let whole = version == u64::from(VERSION) && !groups.is_empty();
-        whole.then(|| Box::new(Log { total, groups }))
+        let counted: u64 = groups.iter().map(|group: &Group| group.count).sum();
+        let whole = version == u64::from(VERSION) && !groups.is_empty() && counted == total;
+        whole.then(|| (Box::new(Log { total, groups }), kept))
     }
 }

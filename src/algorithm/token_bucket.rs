@@ -143,17 +143,19 @@ impl Algorithm for TokenBucket {
         [self.limit, self.window, self.burst]
     }
 
-    fn encode(bucket: &Bucket) -> Vec<u8> {
-        let mut out = Vec::with_capacity(13);
+    fn encode(bucket: &Bucket, kept: Micros) -> Vec<u8> {
+        let mut out = Vec::with_capacity(20);
         out.push(VERSION);
+        wire::put::<7>(&mut out, kept.0);
         wire::put::<7>(&mut out, bucket.tat.whole);
         wire::put::<5>(&mut out, bucket.tat.rest);
         out
     }
 
-    fn decode(mut bytes: &[u8]) -> Option<Bucket> {
+    fn decode(mut bytes: &[u8]) -> Option<(Bucket, Micros)> {
         let version = wire::take::<1>(&mut bytes)?;
+        let kept = Micros(wire::take::<7>(&mut bytes)?);
         let tat = Span { whole: wire::take::<7>(&mut bytes)?, rest: wire::take::<5>(&mut bytes)? };
-        (version == u64::from(VERSION) && bytes.is_empty()).then_some(Bucket { tat })
+        (version == u64::from(VERSION) && bytes.is_empty()).then_some((Bucket { tat }, kept))
     }
 }

@@ -2,7 +2,7 @@
 --
 -- ARGV[1]   the policy, as the engine is given it
 -- ARGV[2]   the calls, each '>I7I5I5': now, cost, least
--- Returns for each call { allowed, granted, remaining, retry_after, reset_at, changed or '' }. Below the table `algorithms`.
+-- Returns for each call { allowed, granted, remaining, retry_after, reset_at, changed or '', expires or 0 }. Below the table `algorithms`.
 
 local algorithm, a, b, c = struct.unpack('>BI7I7I7', ARGV[1])
 local twin = algorithms[algorithm]
@@ -11,10 +11,10 @@ local state, offset, outcomes = false, 1, {}
 while offset <= #ARGV[2] do
   local now, cost, least
   now, cost, least, offset = struct.unpack('>I7I5I5', ARGV[2], offset)
-  local allowed, granted, remaining, retry_after, reset_at, changed = twin.step(policy, state, now, cost, least)
+  local allowed, granted, remaining, retry_after, reset_at, changed, expires = twin.step(policy, state, now, cost, least)
   if changed and cost > 0 then
     state = changed
   end
-  outcomes[#outcomes + 1] = { allowed and 1 or 0, granted, remaining, retry_after, reset_at, changed or '' }
+  outcomes[#outcomes + 1] = { allowed and 1 or 0, granted, remaining, retry_after, reset_at, changed or '', expires or 0 }
 end
 return outcomes

@@ -12,8 +12,14 @@ use crate::clock::Micros;
 use crate::store::redis::script::{self, Script};
 use crate::wire;
 
-/// What Lua says of one call: its outcome, and the state it would write.
-type Said = (Outcome, Vec<u8>);
+/// What Lua says of one call.
+pub(super) struct Said {
+    pub(super) outcome: Outcome,
+    /// The state it would write; empty for none.
+    pub(super) written: Vec<u8>,
+    /// The expiry it would set with that, if any.
+    pub(super) expires: Option<Micros>,
+}
 
 pub(super) struct LuaTwins {
     client: redis::Connection,
@@ -39,7 +45,7 @@ impl LuaTwins {
             wire::put::<5>(&mut packed, ask.cost);
             wire::put::<5>(&mut packed, ask.least);
         }
-        let said: Vec<(u64, u64, u64, u64, u64, Vec<u8>)> = redis::cmd("EVAL")
+        let said: Vec<(u64, u64, u64, u64, u64, Vec<u8>, u64)> = redis::cmd("EVAL")
             .arg(self.script.text())
             .arg(0)
             .arg(packed_policy)
@@ -47,7 +53,7 @@ impl LuaTwins {
             .query(&mut self.client)
             .unwrap();
         said.into_iter()
-            .map(|(allowed, granted, remaining, retry_after, reset_at, changed)| {
+            .map(|(allowed, granted, remaining, retry_after, reset_at, written, expires)| {
                 let outcome = Outcome {
                     allowed: allowed == 1,
                     granted,
@@ -56,16 +62,16 @@ impl LuaTwins {
                     reset_at: Micros(reset_at),
                     delay: Micros::ZERO,
                 };
-                (outcome, changed)
+                Said { outcome, written, expires: Some(Micros(expires)).filter(|at| at.0 > 0) }
             })
             .collect()
     }
 }
 
-fn encode(state: &State) -> Vec<u8> {
+fn encode(state: &State, kept: Micros) -> Vec<u8> {
     match state {
-        State::SlidingWindow(log) => SlidingWindow::encode(log),
-        State::TokenBucket(bucket) => TokenBucket::encode(bucket),
+        State::SlidingWindow(log) => SlidingWindow::encode(log, kept),
+        State::TokenBucket(bucket) => TokenBucket::encode(bucket, kept),
     }
 }
 
@@ -81,15 +87,18 @@ fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), Te
     let said = twins.replay(policy, &timed);
     prop_assert_eq!(said.len(), calls.len());
     let mut state = policy.fresh();
-    for ((now, ask), (lua, written)) in timed.into_iter().zip(said) {
+    let mut kept = Micros::ZERO;
+    for ((now, ask), Said { outcome, written, expires }) in timed.into_iter().zip(said) {
         let mut next = state.clone();
         let rust = policy.step(&mut next, now, ask);
-        prop_assert_eq!(rust, lua, "at {:?}, asked {:?}", now, ask);
+        prop_assert_eq!(rust, outcome, "at {:?}, asked {:?}", now, ask);
         // Lua writes what was taken and what was repaired. What a refused call merely forgets stays in Redis till later, which
         // nobody can tell apart while the clock runs forward; so the Rust side keeps the older state too.
         prop_assert!(rust.granted == 0 || !written.is_empty(), "granted, but not written");
         if !written.is_empty() && ask.cost > 0 {
-            prop_assert_eq!(&encode(&next), &written, "the state after {:?} at {:?}", ask, now);
+            kept = expires.unwrap_or(kept);
+            prop_assert!(kept >= rust.reset_at, "forgotten at {:?}, before {:?}", kept, rust.reset_at);
+            prop_assert_eq!(&encode(&next, kept), &written, "the state after {:?} at {:?}", ask, now);
             state = next;
         }
     }

@@ -70,8 +70,8 @@ fn replay(text: &str) {
         }
         let in_lua = twins.replay(&policy, &calls);
         assert_eq!(in_lua.len(), expected.len());
-        for (i, ((outcome, _), expected)) in in_lua.iter().zip(&expected).enumerate() {
-            assert_eq!(outcome, expected, "{name}: step {i}, in Lua");
+        for (i, (said, expected)) in in_lua.iter().zip(&expected).enumerate() {
+            assert_eq!(said.outcome, *expected, "{name}: step {i}, in Lua");
         }
     }
 }

@@ -45,9 +45,9 @@ impl Script {
     }
 }
 
-/// The table `algorithms`: each twin's file is a function body that returns what the engine calls.
+/// The table `algorithms`, with what its members share: each twin's file is a function body that returns what the engine calls.
 pub(crate) fn algorithms() -> String {
-    let mut text = String::from("local algorithms = {}\n");
+    let mut text = format!("{}\nlocal algorithms = {{}}\n", include_str!("../../../lua/expiry.lua"));
     for (id, twin) in TWINS {
         write!(text, "algorithms[{id}] = (function()\n{twin}end)()\n").expect("writing to a String does not fail");
     }

@@ -122,7 +122,8 @@ fn a_state_expires_when_the_key_is_as_good_as_new() {
             redis.flush();
             let outcome = redis.take(&policy, "key", cost);
             let ttl = expiry(&redis, b"PTTL", "key");
-            assert!(0 < ttl && ttl <= longest.as_millis_up() + 2, "{ttl} ms of {longest:?}");
+            let spare = Micros(WINDOW.0 / 8);
+            assert!(0 < ttl && ttl <= (longest + spare).as_millis_up() + 2, "{ttl} ms of {longest:?}");
             let at = Micros::from_millis(expiry(&redis, b"PEXPIRETIME", "key"));
             assert!(at >= outcome.reset_at, "forgotten {:?} before it is new", outcome.reset_at - at);
         }
