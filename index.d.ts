@@ -11,7 +11,7 @@
 
 import { EventEmitter } from 'node:events'
 
-/** Milliseconds (fractions down to a microsecond count), or a whole number with a unit: `'500ms' | '10s' | '1m' | '1h' | '1d'`. */
+/** Milliseconds, or a number with a unit: `'500ms' | '1.5s' | '10m' | '1h' | '1d'`. Rounded to the microsecond. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /**
@@ -28,7 +28,9 @@ export type OnStoreError = 'local' | 'allow' | 'deny' | 'throw'
 
 /** Where changes of state are told; `console`, pino and winston fit. */
 export interface Logger {
+  /** Redis answers again. */
   warn(message: string): void
+  /** Redis stopped answering. */
   error(message: string): void
 }
 
@@ -38,7 +40,7 @@ export interface RateLimiterOptions {
   /** Length of the window, from 1 µs (`0.001`) to 10 years (3,650 days). */
   window: Duration
   /**
-   * `redis://[user:password@]host[:port][/database]`. Without it the limiter decides in this process's memory.
+   * `redis://[user:password@]host[:port][/database]` (or `valkey://`). Without it the limiter decides in this process's memory.
    * The constructor never fails because Redis is away.
    */
   redisUrl?: string
@@ -133,7 +135,9 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * Keys are non-empty strings of any characters. A key longer than 1 KiB of UTF-8 is stored as its SHA-256 digest.
    *
    * Rejects with `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_COST`, `ERR_RATE_LIMIT_OPTION` or `ERR_RATE_LIMIT_UNKNOWN_OPTION` for bad arguments,
-   * `ERR_RATE_LIMIT_CLOSED` after {@link close}, and with a store's error only under `onStoreError: 'throw'`.
+   * `ERR_RATE_LIMIT_CLOSED` after {@link close}, and only under `onStoreError: 'throw'` with a store's error:
+   * `ERR_RATE_LIMIT_STORE_TIMEOUT`, `ERR_RATE_LIMIT_STORE_UNAVAILABLE`, `ERR_RATE_LIMIT_OVERLOADED` (more than `maxPending` wait),
+   * `ERR_RATE_LIMIT_STATE` (Redis holds something else under this key). `ERR_RATE_LIMIT_INTERNAL` is a defect: please report it.
    */
   isAllowed(key: string, options?: CallOptions): Promise<boolean>
 
@@ -153,8 +157,9 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   reset(key: string): Promise<void>
 
   /**
-   * Resolves when the store first answers, at once without Redis. Nothing has to wait for it.
-   * Rejects with `ERR_RATE_LIMIT_STORE_UNAVAILABLE` after `timeout` (default 5 s).
+   * Resolves when the store answers: at once without Redis and while Redis answers, otherwise when it first or again does.
+   * Nothing has to wait for it. Rejects with `ERR_RATE_LIMIT_STORE_UNAVAILABLE` after `timeout` (1 ms to 1 h, default 5 s), and with
+   * `ERR_RATE_LIMIT_CLOSED` when the limiter is closed.
    */
   ready(options?: { timeout?: Duration }): Promise<void>
 

@@ -42,6 +42,7 @@ native.install(row, decisionOf, tell)
 class RateLimiter extends EventEmitter {
   #native
   #logger
+  #isDown = false
   #closed
   #isAllowed
   #isAllowedSync
@@ -126,12 +127,14 @@ class RateLimiter extends EventEmitter {
   [TELL](event, error) {
     process.nextTick(() => {
       if (event === 'storeDown') {
-        this.#logger?.warn(`distributed-rate-limiter: ${error.message}`)
+        this.#isDown = true
+        this.#logger?.error(`distributed-rate-limiter: ${error.message}`)
         this.emit(event, error)
-      } else {
-        this.#logger?.warn('distributed-rate-limiter: Redis answers')
-        this.emit(event)
+        return
       }
+      if (this.#isDown) this.#logger?.warn('distributed-rate-limiter: Redis answers again')
+      this.#isDown = false
+      this.emit(event)
     })
   }
 }

@@ -39,14 +39,16 @@ pub enum State {
 pub struct Circuit {
     state: State,
     failures: u32,
-    /// Probes and relapses since the store last did real work: what the backoff grows with.
+    /// How often it opened since the store last did real work: what the backoff grows with.
     attempts: u32,
+    /// How often of these because of failed work, with a connection that was well.
+    relapses: u32,
 }
 
 impl Circuit {
     /// A breaker of a store that has never been reached: its first connection is its first probe.
     pub fn new() -> Self {
-        Self { state: State::Probing, failures: 0, attempts: 0 }
+        Self { state: State::Probing, failures: 0, attempts: 0, relapses: 0 }
     }
 
     /// The state now.
@@ -58,12 +60,19 @@ impl Circuit {
     pub fn succeeded(&mut self) {
         self.failures = 0;
         self.attempts = 0;
+        self.relapses = 0;
+    }
+
+    /// Whether a store that answers probes has failed at its work again and again, so that only work shows that it is back.
+    pub fn is_on_trial(&self) -> bool {
+        self.relapses > 1
     }
 
     /// A batch failed or was late. `chance` is from 0 to 1.
     pub fn failed(&mut self, now: Micros, chance: f64) {
         self.failures += 1;
-        if self.failures >= FAILURES_TO_OPEN {
+        if self.failures >= FAILURES_TO_OPEN || self.is_on_trial() {
+            self.relapses = self.relapses.saturating_add(1);
             self.open(now, chance);
         }
     }

@@ -93,6 +93,18 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same for calls that were not even tried: a timeout that somebody else met is no timeout of theirs.
+    pub(crate) fn into_unavailable(self) -> Self {
+        match self {
+            Self::StoreTimeout { after } => {
+                Self::StoreUnavailable(format!("it did not answer within {} ms", after.as_millis_up()))
+            }
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -34,14 +34,14 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// Answers `request`, which the store did not for the reason `cause`. A reset that the store was not told of is an error
+    /// Answers `request`, which the store did not for the reason that `cause` words if anybody is to hear it. A reset that the store was not told of is an error
     /// whatever the mode: what was to be forgotten is still there.
-    pub fn answer(&self, request: &Request, cause: Error) -> Result<Decision, Error> {
+    pub fn answer(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
             Verb::Reset => {
                 self.memory.reset(request.key.as_bytes());
-                return Err(cause);
+                return Err(cause());
             }
         };
         match self.mode {
@@ -51,7 +51,7 @@ impl Fallback {
             }
             OnStoreError::Allow => Ok(Decision::uncounted(&self.policy, true, self.clock.now(), ask)),
             OnStoreError::Deny => Ok(Decision::uncounted(&self.policy, false, self.clock.now(), ask)),
-            OnStoreError::Throw => Err(cause),
+            OnStoreError::Throw => Err(cause()),
         }
     }
 }

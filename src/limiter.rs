@@ -100,16 +100,14 @@ impl Limiter {
                 self.count(ask, &decision);
                 Ok(Some(decision))
             }
-            Some(remote) => match remote.cannot_ask() {
-                None => Ok(None),
-                Some(cause) => {
-                    self.metrics.store_failed();
-                    let request = Request { key: Key::from_normal(key), verb: Verb::Decide(ask) };
-                    let decision = remote.fallback.answer(&request, cause)?;
-                    self.count(ask, &decision);
-                    Ok(Some(decision))
-                }
-            },
+            Some(remote) if remote.can_be_asked() => Ok(None),
+            Some(remote) => {
+                self.metrics.store_failed();
+                let request = Request { key: Key::from_normal(key), verb: Verb::Decide(ask) };
+                let decision = remote.fallback.answer(&request, || remote.refusal())?;
+                self.count(ask, &decision);
+                Ok(Some(decision))
+            }
         }
     }
 
@@ -125,11 +123,19 @@ impl Limiter {
         }
     }
 
-    /// Forgets a key here, and answers whether the store must be [asked](Self::ask) to forget it too.
+    /// Forgets a key here, and answers whether the store must be [asked](Self::ask) to forget it too. An error where that
+    /// cannot be asked: what was to be forgotten is still there.
     pub fn reset_here(&self, key: &[u8]) -> Result<bool, Error> {
         self.must_be_open()?;
         self.memory.reset(key);
-        Ok(!self.is_local())
+        match &self.remote {
+            None => Ok(false),
+            Some(remote) if remote.can_be_asked() => Ok(true),
+            Some(remote) => {
+                self.metrics.store_failed();
+                Err(remote.refusal())
+            }
+        }
     }
 
     /// Settles `ticket` when the store first answers, or with an error after `timeout`. For limiters that are not
@@ -177,10 +183,13 @@ impl Limiter {
 }
 
 impl Asked {
-    fn cannot_ask(&self) -> Option<Error> {
-        if self.handle.is_down() {
-            return Some(Error::StoreUnavailable("the circuit is open".into()));
-        }
-        (!self.handle.has_room()).then_some(Error::Overloaded { max_pending: self.max_pending })
+    fn can_be_asked(&self) -> bool {
+        !self.handle.is_down() && self.handle.has_room()
+    }
+
+    /// Why it cannot.
+    fn refusal(&self) -> Error {
+        let overloaded = Error::Overloaded { max_pending: self.max_pending };
+        if self.handle.is_down() { self.handle.cause().unwrap_or(overloaded) } else { overloaded }
     }
 }

@@ -15,7 +15,7 @@ pub const MAX_WINDOW: Micros = Micros(3_650 * 86_400_000_000);
 /// Slots a window is counted in, where the caller does not say.
 pub const DEFAULT_RESOLUTION: u64 = 32;
 
-/// The names of the options that make a policy.
+/// The options that make a policy, as they were given.
 pub struct Options<'a> {
     /// Units admitted in a window.
     pub limit: &'a Given,
@@ -82,7 +82,7 @@ fn fills_in_time(limit: u64, window: Micros, burst: u64) -> Result<(), Error> {
     Err(Error::Option(Rejection {
         class: Class::Range,
         message: format!(
-            "`burst` / `limit` * `window` must be at most 3650 days, the time that an empty bucket takes to fill, but {} days were given: lower `burst`",
+            "an empty bucket must fill within 3650 days, but {} days were given as `burst` / `limit` * `window`: lower `burst`",
             fill / 86_400_000_000
         ),
     }))

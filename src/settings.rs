@@ -154,7 +154,10 @@ fn count(option: &str, given: &Given, most: u64) -> Result<usize, Error> {
 fn within(option: &str, error: Error) -> Error {
     match error {
         Error::Option(mut rejection) => {
-            rejection.message = rejection.message.replacen('`', &format!("`{option}."), 1);
+            rejection.message = match rejection.message.strip_prefix('`') {
+                Some(rest) => format!("`{option}.{rest}"),
+                None => format!("in `{option}`: {}", rejection.message),
+            };
             Error::Option(rejection)
         }
         other => other,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::message::{Call, Message, Ticket};
+use crate::error::Error;
 
 /// Sends calls to a worker. Dropping it lets the worker settle what it has, and end.
 pub struct Handle(Arc<Shared>);
@@ -19,8 +20,9 @@ pub(super) struct Shared {
     /// Calls that are not yet sent to the store.
     waiting: AtomicUsize,
     max_pending: usize,
-    /// Whether callers should not even ask: the circuit is open.
+    /// Whether callers should not even ask, since the circuit is open; and why it is.
     down: AtomicBool,
+    cause: Mutex<Option<Error>>,
 }
 
 /// What callers have left for the worker.
@@ -41,13 +43,19 @@ impl Handle {
             waiting: AtomicUsize::new(0),
             max_pending,
             down: AtomicBool::new(false),
+            cause: Mutex::default(),
         });
         (Self(shared.clone()), shared)
     }
 
     /// Whether the store is known not to answer.
     pub fn is_down(&self) -> bool {
-        self.0.down.load(Ordering::Relaxed)
+        self.0.down.load(Ordering::Acquire)
+    }
+
+    /// Why it does not.
+    pub fn cause(&self) -> Option<Error> {
+        self.0.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether one more call may wait.
@@ -120,7 +128,10 @@ impl Shared {
         self.waiting.fetch_sub(calls, Ordering::Relaxed);
     }
 
-    pub(super) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::Relaxed);
+    /// Has callers decide without asking, for this reason, or ask again.
+    pub(super) fn set_down(&self, cause: Option<Error>) {
+        let down = cause.is_some();
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+        self.down.store(down, Ordering::Release);
     }
 }

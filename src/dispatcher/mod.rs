@@ -3,10 +3,14 @@
 //! Batching is natural. While the store is idle a call is sent at once; while it is busy, calls gather until a place in flight is
 //! free. There is no timer and no added latency, and under load one script call carries many.
 
+mod flight;
 mod handle;
+mod ledger;
+mod line;
 mod message;
 mod worker;
 
 pub use handle::Handle;
+pub use line::Remote;
 pub use message::{Answer, Call, News, Settle, Ticket};
-pub use worker::{Remote, Worker};
+pub use worker::Worker;

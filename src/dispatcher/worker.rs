@@ -1,58 +1,34 @@
 //! The store's end of a dispatcher: one task that gathers, sends, settles, and keeps the connection.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 
+use super::flight::{Flight, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Shared};
+use super::ledger::Ledger;
+use super::line::{Change, Line, Remote};
 use super::message::{Call, Message, News, Settle, Ticket};
-use crate::algorithm::{Ask, Policy};
-use crate::circuit::{Circuit, FAILURES_TO_OPEN, State};
+use crate::algorithm::Policy;
+use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
-use crate::decision::{Decision, Source};
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, StoreState};
-use crate::store::redis::script::Script;
-use crate::store::redis::{Address, Connect, Link};
-use crate::store::{Answering, Answers, Store, Verb};
-
-/// Calls in one script call. Measured: more than this adds latency for whoever comes next, and hardly any throughput.
-const MAX_BATCH: usize = 128;
-
-/// Script calls under way at a time: one is executed while the next is on its way.
-const MAX_IN_FLIGHT: usize = FAILURES_TO_OPEN as usize;
-
-/// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
-const TIME_TO_CONNECT: Duration = Duration::from_secs(1);
-
-/// Where the store is and what is said to it.
-pub struct Remote<C> {
-    /// How streams are opened.
-    pub connect: C,
-    /// The server.
-    pub address: Address,
-    /// The engine.
-    pub script: &'static Script,
-    /// What every key begins with.
-    pub namespace: String,
-}
+use crate::store::redis::{Connect, Link};
+use crate::store::{Answers, Store};
 
 /// The task behind a [`Handle`].
 pub struct Worker<C: Connect, S: Settle> {
     shared: Arc<Shared>,
     remote: Arc<Remote<C>>,
     policy: Policy,
-    fallback: Arc<Fallback>,
     timeout: Micros,
-    metrics: Arc<Metrics>,
     settle: S,
+    ledger: Ledger,
 
     started: Instant,
     circuit: Circuit,
@@ -66,30 +42,13 @@ pub struct Worker<C: Connect, S: Settle> {
     flights: Vec<Flight>,
     awaiting_store: Vec<(Ticket, Instant)>,
     closing: Option<Vec<Ticket>>,
-    news: Vec<News>,
-}
-
-/// The connection, in whichever state it is.
-enum Line {
-    None,
-    Opening(Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>),
-    Up(Link),
-}
-
-/// A batch under way. Deadlines are in the order of the calls, so those that have passed are a prefix.
-struct Flight {
-    calls: Vec<Call>,
-    /// Calls at the front that have been answered otherwise.
-    late: usize,
-    answering: Answering,
 }
 
 /// What ended a wait.
 enum Event {
     Called,
     Landed(usize, Answers),
-    Opened(Result<Link, Error>),
-    Lost,
+    Line(Change),
     Timer,
 }
 
@@ -110,10 +69,9 @@ impl<C: Connect, S: Settle> Worker<C, S> {
             shared,
             remote: Arc::new(remote),
             policy,
-            fallback,
             timeout,
-            metrics,
             settle,
+            ledger: Ledger { fallback, metrics, news: Vec::new() },
             started: Instant::now(),
             circuit: Circuit::new(),
             line: Line::None,
@@ -124,18 +82,16 @@ impl<C: Connect, S: Settle> Worker<C, S> {
             flights: Vec::new(),
             awaiting_store: Vec::new(),
             closing: None,
-            news: Vec::new(),
         };
         (worker, handle)
     }
 
     /// Works until the handle is closed or dropped and everything is settled.
     pub async fn run(mut self) {
-        self.line = self.open_line();
+        self.line = Line::open(&self.remote, self.timeout.as_duration());
         loop {
             // A defect must not leave a promise unsettled: settle everything, and go on with a new connection.
-            let turn = AssertUnwindSafe(self.turn()).catch_unwind().await;
-            match turn {
+            match AssertUnwindSafe(self.turn()).catch_unwind().await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(_) => self.give_up(&Error::Internal("the dispatcher panicked".into())),
@@ -151,14 +107,14 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         let done = self.closing.is_some() && self.waiting.is_empty() && self.flights.is_empty();
         if done {
             for ticket in self.closing.take().unwrap_or_default() {
-                self.news.push(News::Settled(ticket, Ok(None)));
+                self.ledger.settle(ticket, Ok(()));
             }
-            for (ticket, _) in std::mem::take(&mut self.awaiting_store) {
-                self.news.push(News::Settled(ticket, Err(Error::Closed)));
+            for (ticket, _) in self.awaiting_store.drain(..) {
+                self.ledger.settle(ticket, Err(Error::Closed));
             }
         }
-        if !self.news.is_empty() {
-            self.settle.settle(&mut self.news);
+        if !self.ledger.news.is_empty() {
+            self.settle.settle(&mut self.ledger.news);
         }
         if done {
             return false;
@@ -169,9 +125,11 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         match self.wait().await {
             Event::Called | Event::Timer => {}
             Event::Landed(index, answers) => self.land(index, answers),
-            Event::Opened(Ok(link)) => self.came_up(link),
-            Event::Opened(Err(error)) => self.go_down(error),
-            Event::Lost => self.go_down(Error::StoreUnavailable("the connection was lost".into())),
+            Event::Line(Change::Opened(link)) => self.came_up(link),
+            Event::Line(Change::Failed(error)) => {
+                self.circuit.open(self.now(), chance());
+                self.went_down(error);
+            }
         }
         true
     }
@@ -182,154 +140,125 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         tokio::select! {
             biased;
             (index, answers) = landing(flights) => Event::Landed(index, answers),
-            event = line.changed() => event,
+            change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
             () = sleep_until(timer) => Event::Timer,
         }
     }
 
     fn collect(&mut self) {
-        let mut inbox = std::mem::take(&mut self.inbox);
-        self.shared.collect(&mut inbox);
-        for message in inbox.drain(..) {
+        self.shared.collect(&mut self.inbox);
+        for message in self.inbox.drain(..) {
             match message {
                 Message::Call(call) => self.waiting.push_back(call),
-                Message::Ready { ticket, .. } if matches!(self.line, Line::Up(_)) => {
-                    self.news.push(News::Settled(ticket, Ok(None)));
-                }
+                Message::Ready { ticket, .. } if self.line.is_up() => self.ledger.settle(ticket, Ok(())),
                 Message::Ready { ticket, deadline } => self.awaiting_store.push((ticket, deadline)),
                 Message::Close { ticket } => self.closing.get_or_insert_default().extend(ticket),
             }
         }
-        self.inbox = inbox;
     }
 
     /// Answers whatever has waited as long as it may, and counts a batch that is late as a failure, once.
     fn expire(&mut self) {
         let now = Instant::now();
-        let cause = Error::StoreTimeout { after: self.timeout };
+        let late = Error::StoreTimeout { after: self.timeout };
         let mut failures = 0;
-        let mut flights = std::mem::take(&mut self.flights);
-        for flight in &mut flights {
-            let on_time = flight.late;
-            while let Some(call) = flight.calls.get(flight.late).filter(|call| call.deadline <= now) {
-                self.fall_back(call, &cause);
-                flight.late += 1;
-            }
-            failures += u32::from(on_time == 0 && flight.late > 0);
+        for flight in &mut self.flights {
+            failures += u32::from(flight.expire(now, &late, &mut self.ledger));
         }
-        self.flights = flights;
         for _ in 0..failures {
-            self.failed(cause.clone());
+            self.failed(&late);
         }
         while self.waiting.front().is_some_and(|call| call.deadline <= now) {
-            let cause = if matches!(self.line, Line::Up(_)) { &cause } else { &self.cause.clone() };
-            self.fall_back_first_waiting(cause);
+            let cause = if self.line.is_up() { late.clone() } else { self.cause.clone() };
+            self.fall_back_first_waiting(&cause);
         }
-        let unready = |(_, deadline): &mut (Ticket, Instant)| *deadline <= now;
-        for (ticket, _) in self.awaiting_store.extract_if(.., unready) {
-            self.news.push(News::Settled(ticket, Err(self.cause.clone())));
+        for (ticket, _) in self.awaiting_store.extract_if(.., |(_, deadline)| *deadline <= now) {
+            self.ledger.settle(ticket, Err(self.cause.clone()));
         }
         if self.circuit.probe(self.now()) {
-            self.line = self.open_line();
+            self.line = Line::open(&self.remote, self.timeout.as_duration());
         }
     }
 
     /// Sends what waits while there are places in flight.
     fn send(&mut self) {
-        if self.told_down {
-            let cause = self.cause.clone();
-            while !self.waiting.is_empty() {
-                self.fall_back_first_waiting(&cause);
+        let Line::Up(link) = &self.line else {
+            // Before the store's first word it is waited for; once it is known to be away, it is not.
+            while self.told_down && !self.waiting.is_empty() {
+                self.fall_back_first_waiting(&self.cause.clone());
             }
-        }
-        let Line::Up(link) = &self.line else { return };
+            return;
+        };
         while self.waiting.len() >= fewest_to_send(&self.flights) {
             let size = self.waiting.len().min(MAX_BATCH);
             let calls: Vec<Call> = self.waiting.drain(..size).collect();
             self.shared.taken(size);
-            self.metrics.batch_sent();
+            self.ledger.metrics.batch_sent();
             let answering = link.store().decide(&self.policy, &mut calls.iter().map(|call| &call.request));
-            self.flights.push(Flight { calls, late: 0, answering });
+            self.flights.push(Flight::new(calls, answering));
         }
     }
 
     fn land(&mut self, index: usize, answers: Answers) {
-        let flight = self.flights.swap_remove(index);
-        let in_time = flight.late == 0;
-        let (mut decided, mut failure) = (0, None);
-        match answers {
-            Ok(answers) => {
-                for (call, answer) in flight.calls.iter().zip(answers).skip(flight.late) {
-                    match answer {
-                        Ok(outcome) => {
-                            decided += 1;
-                            let decision = Decision::new(&self.policy, &outcome, Source::Redis);
-                            self.answer(call, Ok(decision));
-                        }
-                        Err(error) => {
-                            self.fall_back(call, &error);
-                            failure = Some(error).filter(Error::is_transient).or(failure);
-                        }
-                    }
-                }
+        // Removed when it is settled, so that a panic on the way leaves nobody behind.
+        let landed = self.flights[index].land(answers, &self.policy, &mut self.ledger);
+        self.flights.swap_remove(index);
+        match landed {
+            Ok(true) => {
+                self.circuit.succeeded();
+                self.tell_up();
             }
-            Err(error) => {
-                for call in &flight.calls[flight.late..] {
-                    self.fall_back(call, &error);
-                }
-                failure = Some(error);
-            }
-        }
-        self.metrics.batch_answered(decided);
-        match failure {
-            Some(error) => self.failed(error),
-            None if in_time => self.circuit.succeeded(),
-            None => {}
+            Ok(false) => {}
+            Err(error) => self.failed(&error),
         }
     }
 
     fn came_up(&mut self, link: Link) {
         self.line = Line::Up(link);
         self.circuit.close();
-        self.told_down = false;
-        self.shared.set_down(false);
-        self.metrics.set_store(StoreState::Up);
-        self.news.push(News::StoreUp);
-        for (ticket, _) in self.awaiting_store.drain(..) {
-            self.news.push(News::Settled(ticket, Ok(None)));
+        self.shared.set_down(None);
+        if !self.circuit.is_on_trial() {
+            self.tell_up();
         }
     }
 
-    fn failed(&mut self, cause: Error) {
+    /// Tells that the store answers, where that is news.
+    fn tell_up(&mut self) {
+        if !self.told_down && self.ledger.metrics.store() == StoreState::Up {
+            return;
+        }
+        self.told_down = false;
+        self.ledger.metrics.set_store(StoreState::Up);
+        self.ledger.news.push(News::StoreUp);
+        for (ticket, _) in self.awaiting_store.drain(..) {
+            self.ledger.settle(ticket, Ok(()));
+        }
+    }
+
+    fn failed(&mut self, cause: &Error) {
         if self.circuit.state() == State::Closed {
             self.circuit.failed(self.now(), chance());
             if self.circuit.state() != State::Closed {
-                self.went_down(cause);
+                self.went_down(cause.clone());
             }
         }
-    }
-
-    fn go_down(&mut self, cause: Error) {
-        self.circuit.open(self.now(), chance());
-        self.went_down(cause);
     }
 
     /// The circuit has opened: the connection goes, and with it whatever is under way on it.
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
-        self.cause = cause.clone();
-        for flight in std::mem::take(&mut self.flights) {
-            for call in &flight.calls[flight.late..] {
-                self.fall_back(call, &cause);
-            }
+        for flight in &mut self.flights {
+            flight.abandon(&cause, &mut self.ledger);
         }
+        self.flights.clear();
+        self.cause = cause.into_unavailable();
+        self.shared.set_down(Some(self.cause.clone()));
         if !self.told_down {
             self.told_down = true;
-            self.shared.set_down(true);
-            self.metrics.circuit_opened();
-            self.metrics.set_store(StoreState::Down);
-            self.news.push(News::StoreDown(cause));
+            self.ledger.metrics.circuit_opened();
+            self.ledger.metrics.set_store(StoreState::Down);
+            self.ledger.news.push(News::StoreDown(self.cause.clone()));
         }
     }
 
@@ -339,45 +268,24 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         while !self.waiting.is_empty() {
             self.fall_back_first_waiting(cause);
         }
-        self.go_down(cause.clone());
+        self.circuit.open(self.now(), chance());
+        self.went_down(cause.clone());
     }
 
     fn fall_back_first_waiting(&mut self, cause: &Error) {
         if let Some(call) = self.waiting.pop_front() {
             self.shared.taken(1);
-            self.fall_back(&call, cause);
+            self.ledger.fall_back(&call, cause);
         }
-    }
-
-    fn fall_back(&mut self, call: &Call, cause: &Error) {
-        self.metrics.store_failed();
-        self.answer(call, self.fallback.answer(&call.request, cause.clone()));
-    }
-
-    fn answer(&mut self, call: &Call, answer: Result<Decision, Error>) {
-        self.metrics.call_settled();
-        if let (Ok(decision), Verb::Decide(Ask { cost: 1.., .. })) = (&answer, call.request.verb) {
-            self.metrics.decided(decision);
-        }
-        self.news.push(News::Settled(call.ticket, answer.map(Some)));
-    }
-
-    fn open_line(&self) -> Line {
-        let remote = self.remote.clone();
-        let patience = self.timeout.as_duration();
-        Line::Opening(Box::pin(async move {
-            let opening = Link::open(&remote.connect, &remote.address, remote.script, &remote.namespace, patience);
-            let late = || Error::StoreUnavailable(format!("{}: it does not answer", remote.address));
-            tokio::time::timeout(TIME_TO_CONNECT, opening).await.unwrap_or_else(|_| Err(late()))
-        }))
     }
 
     /// With how many more calls there will be something to do before the next landing.
     fn calls_wanted(&self) -> usize {
-        match self.line {
-            Line::Up(_) => fewest_to_send(&self.flights).saturating_sub(self.waiting.len()).max(1),
+        if self.line.is_up() {
+            fewest_to_send(&self.flights).saturating_sub(self.waiting.len()).max(1)
+        } else {
             // Each needs a timer, or the fallback.
-            Line::None | Line::Opening(_) => 1,
+            1
         }
     }
 
@@ -386,53 +294,16 @@ impl<C: Connect, S: Settle> Worker<C, S> {
             State::Open { until } => Some(self.started + until.as_duration()),
             _ => None,
         };
-        let in_flight = self.flights.iter().filter_map(|flight| flight.calls.get(flight.late));
-        let calls = in_flight.chain(self.waiting.front()).map(|call| call.deadline);
-        calls.chain(self.awaiting_store.iter().map(|(_, deadline)| *deadline)).chain(probe).min()
+        let in_flight = self.flights.iter().filter_map(Flight::deadline);
+        let waiting = self.waiting.front().map(|call| call.deadline);
+        let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
+        in_flight.chain(waiting).chain(unready).chain(probe).min()
     }
 
     /// Time as the circuit counts it: since the worker was made.
     fn now(&self) -> Micros {
         Micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
-}
-
-impl Line {
-    /// Resolves when a connection has been made or lost.
-    async fn changed(&mut self) -> Event {
-        match self {
-            Self::None => std::future::pending().await,
-            Self::Opening(opening) => Event::Opened(opening.await),
-            Self::Up(link) => {
-                link.closed().await;
-                Event::Lost
-            }
-        }
-    }
-}
-
-/// How many calls must wait for another batch to leave: one when none is under way; when one is, half as many as it carries,
-/// since batches that leave half empty keep the places and gather nothing; never, when all places are taken. Behind a batch
-/// that is late nothing gathers: it may never land, and the next one shows whether Redis answers at all.
-fn fewest_to_send(flights: &[Flight]) -> usize {
-    match flights {
-        [.., last] if flights.len() < MAX_IN_FLIGHT && last.late == 0 => last.calls.len().div_ceil(2),
-        _ if flights.len() < MAX_IN_FLIGHT => 1,
-        _ => usize::MAX,
-    }
-}
-
-/// The first flight that lands.
-async fn landing(flights: &mut [Flight]) -> (usize, Answers) {
-    poll_fn(|context| {
-        for (index, flight) in flights.iter_mut().enumerate() {
-            if let Poll::Ready(answers) = flight.answering.as_mut().poll(context) {
-                return Poll::Ready((index, answers));
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 async fn sleep_until(moment: Option<Instant>) {

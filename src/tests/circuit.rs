@@ -144,14 +144,14 @@ proptest! {
         let mut circuit = Circuit::new();
         let mut now = NOW;
         // Batches that failed since one succeeded, and openings since then.
-        let (mut failures, mut openings) = (0, 0u32);
+        let (mut failures, mut openings, mut relapses) = (0, 0u32, 0);
         for (event, gap, chance) in events {
             now = now + Micros(gap);
             let before = circuit.state();
             match (event, before) {
                 (Event::Succeeds, State::Closed) => {
                     circuit.succeeded();
-                    (failures, openings) = (0, 0);
+                    (failures, openings, relapses) = (0, 0, 0);
                 }
                 (Event::Succeeds, State::Probing) => circuit.close(),
                 (Event::Fails, State::Closed) => {
@@ -165,7 +165,10 @@ proptest! {
             match (before, circuit.state()) {
                 (State::Closed, State::Closed) => prop_assert!(failures < 2),
                 (State::Closed | State::Probing, State::Open { until }) => {
-                    prop_assert!(before == State::Probing || matches!(event, Event::Breaks) || failures == 2);
+                    let relapsed = before == State::Closed && matches!(event, Event::Fails);
+                    prop_assert!(!relapsed || failures == 2 || relapses > 1);
+                    relapses += u32::from(relapsed);
+                    prop_assert_eq!(circuit.is_on_trial(), relapses > 1);
                     let whole = 500_000.min(20_000 << openings.min(10));
                     let wait = (until - now).0;
                     prop_assert!((whole / 2..=whole).contains(&wait), "{wait} µs at opening {openings}");

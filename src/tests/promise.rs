@@ -1,9 +1,13 @@
 //! What each algorithm promises, against models that are slow and obviously right.
 
+use std::cell::RefCell;
+
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::schedule::{self, START, after};
-use crate::algorithm::{Algorithm, Ask, Policy, SlidingWindow, TokenBucket};
+use super::twins::LuaTwins;
+use crate::algorithm::{Algorithm, Ask, Outcome, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 
 /// Every admission, kept for ever.
@@ -18,65 +22,94 @@ impl Admissions {
     }
 }
 
-proptest! {
-    #![proptest_config(super::cases(5_000))]
+/// A schedule's calls with their times.
+fn timed(calls: &[schedule::Call]) -> Vec<(Micros, Ask)> {
+    let mut now = START;
+    let at = |call: &schedule::Call| {
+        now = after(now, call.gap);
+        (now, call.ask)
+    };
+    calls.iter().map(at).collect()
+}
 
-    #[test]
-    fn sliding_window_never_admits_more_than_the_limit_in_any_window_and_never_forgets_late(
-        (limiter, calls) in schedule::sliding_window().prop_flat_map(|limiter| {
-            (Just(limiter), schedule::calls(&Policy::SlidingWindow(limiter), false, 120))
-        })
-    ) {
-        let [limit, window, slot] = limiter.numbers();
-        let (window, slot) = (Micros(window), Micros(slot));
-        let mut state = Default::default();
-        let mut admitted = Admissions::default();
-        let mut now = START;
-        for call in &calls {
-            now = after(now, call.gap);
-            let outcome = limiter.step(&mut state, now, call.ask);
-            if outcome.granted > 0 {
-                admitted.0.push((now, outcome.granted));
-            }
-            if !outcome.allowed {
-                // What was spent so long ago must be back, so only younger admissions may be the reason.
-                let remembered = window + slot - Micros(1);
-                let young = admitted.within(now - remembered + Micros(1), remembered);
-                prop_assert!(young + call.ask.least > limit, "refused at {now:?} with only {young} of {limit} in use");
-            }
+/// Never more than the limit in any window, and nothing back later than promised.
+fn is_a_sliding_window(
+    limiter: &SlidingWindow,
+    calls: &[(Micros, Ask)],
+    outcomes: &[Outcome],
+) -> Result<(), TestCaseError> {
+    let [limit, window, slot] = limiter.numbers();
+    let (window, slot) = (Micros(window), Micros(slot));
+    let mut admitted = Admissions::default();
+    for ((now, ask), outcome) in calls.iter().zip(outcomes) {
+        if outcome.granted > 0 {
+            admitted.0.push((*now, outcome.granted));
         }
-        // A fullest window begins at an admission.
-        for (from, _) in &admitted.0 {
-            let units = admitted.within(*from, window);
-            prop_assert!(units <= limit, "{units} admitted in the window from {from:?}, limit {limit}");
+        if !outcome.allowed {
+            // What was spent so long ago must be back, so only younger admissions may be the reason.
+            let remembered = window + slot - Micros(1);
+            let young = admitted.within(*now - remembered + Micros(1), remembered);
+            prop_assert!(young + ask.least > limit, "refused at {now:?} with only {young} of {limit} in use");
         }
     }
+    // A fullest window begins at an admission.
+    for (from, _) in &admitted.0 {
+        let units = admitted.within(*from, window);
+        prop_assert!(units <= limit, "{units} admitted in the window from {from:?}, limit {limit}");
+    }
+    Ok(())
+}
+
+/// What a bucket holds, counted in units of 1/window so that every refill is a whole number.
+fn is_a_bucket(limiter: &TokenBucket, calls: &[(Micros, Ask)], outcomes: &[Outcome]) -> Result<(), TestCaseError> {
+    let [limit, window, burst] = limiter.numbers().map(u128::from);
+    let full = burst * window;
+    let (mut level, mut before) = (full, START);
+    for ((now, ask), outcome) in calls.iter().zip(outcomes) {
+        level = full.min(level + u128::from((*now - before).0) * limit);
+        before = *now;
+        let free = u64::try_from(level / window).unwrap();
+        prop_assert_eq!(outcome.allowed, free >= ask.least);
+        prop_assert_eq!(outcome.remaining, free - outcome.granted);
+        prop_assert_eq!(outcome.granted, if outcome.allowed { ask.cost.min(free) } else { 0 });
+        level -= u128::from(outcome.granted) * window;
+        let missing = full - level;
+        prop_assert_eq!(u128::from((outcome.reset_at - *now).0), missing.div_ceil(limit));
+    }
+    Ok(())
+}
+
+fn keeps_its_promise(policy: &Policy, calls: &[(Micros, Ask)], outcomes: &[Outcome]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(calls.len(), outcomes.len());
+    match policy {
+        Policy::SlidingWindow(limiter) => is_a_sliding_window(limiter, calls, outcomes),
+        Policy::TokenBucket(limiter) => is_a_bucket(limiter, calls, outcomes),
+    }
+}
+
+/// The same in Lua on a real Redis.
+#[test]
+fn every_algorithm_keeps_its_promise_on_redis() {
+    let twins = RefCell::new(LuaTwins::start());
+    TestRunner::new(super::cases(2_000))
+        .run(&schedule::schedule(false, 120), |(policy, calls)| {
+            let calls = timed(&calls);
+            let said = twins.borrow_mut().replay(&policy, &calls);
+            let outcomes: Vec<_> = said.into_iter().map(|said| said.outcome).collect();
+            keeps_its_promise(&policy, &calls, &outcomes)
+        })
+        .unwrap();
+}
+
+proptest! {
+    #![proptest_config(super::cases(20_000))]
 
     #[test]
-    fn token_bucket_is_a_bucket(
-        (limiter, calls) in schedule::token_bucket().prop_flat_map(|limiter| {
-            (Just(limiter), schedule::calls(&Policy::TokenBucket(limiter), false, 120))
-        })
-    ) {
-        // The bucket's level, in units of 1/window, so that every refill is a whole number.
-        let [limit, window, burst] = limiter.numbers().map(u128::from);
-        let full = burst * window;
-        let mut level = full;
-        let mut state = Default::default();
-        let (mut now, mut before) = (START, START);
-        for call in &calls {
-            now = after(now, call.gap);
-            level = full.min(level + u128::from((now - before).0) * limit);
-            before = now;
-            let free = u64::try_from(level / window).unwrap();
-            let outcome = limiter.step(&mut state, now, call.ask);
-            prop_assert_eq!(outcome.allowed, free >= call.ask.least);
-            prop_assert_eq!(outcome.remaining, free - outcome.granted);
-            prop_assert_eq!(outcome.granted, if outcome.allowed { call.ask.cost.min(free) } else { 0 });
-            level -= u128::from(outcome.granted) * window;
-            let missing = full - level;
-            prop_assert_eq!(u128::from((outcome.reset_at - now).0), missing.div_ceil(limit));
-        }
+    fn every_algorithm_keeps_its_promise((policy, calls) in schedule::schedule(false, 120)) {
+        let calls = timed(&calls);
+        let mut state = policy.fresh();
+        let outcomes: Vec<_> = calls.iter().map(|(now, ask)| policy.step(&mut state, *now, *ask)).collect();
+        keeps_its_promise(&policy, &calls, &outcomes)?;
     }
 
     #[test]

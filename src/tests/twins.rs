@@ -21,6 +21,9 @@ pub(super) struct Said {
     pub(super) expires: Option<Micros>,
 }
 
+/// What `replay.lua` replies for one call.
+type Replied = (u64, u64, u64, u64, u64, Vec<u8>, u64);
+
 pub(super) struct LuaTwins {
     client: redis::Connection,
     script: Script,
@@ -45,7 +48,7 @@ impl LuaTwins {
             wire::put::<5>(&mut packed, ask.cost);
             wire::put::<5>(&mut packed, ask.least);
         }
-        let said: Vec<(u64, u64, u64, u64, u64, Vec<u8>, u64)> = redis::cmd("EVAL")
+        let said: Vec<Replied> = redis::cmd("EVAL")
             .arg(self.script.text())
             .arg(0)
             .arg(packed_policy)

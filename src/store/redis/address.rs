@@ -23,6 +23,9 @@ impl Address {
         };
         match url.split_once("://") {
             Some(("redis" | "valkey", _)) => {}
+            Some((scheme @ ("rediss" | "valkeys"), _)) => {
+                return Err(refuse(&format!("the scheme '{scheme}' was given, and this version does not speak TLS")));
+            }
             Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {
                 return Err(refuse(&format!("the scheme '{scheme}' was given")));
             }

@@ -77,5 +77,7 @@ async fn send(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisRes
 
 /// What Redis or the connection says, as this library's error.
 pub(crate) fn unavailable(error: &RedisError) -> Error {
-    Error::StoreUnavailable(error.to_string())
+    // What is no Redis at all may answer with pages.
+    let reason: String = error.to_string().lines().next().unwrap_or_default().chars().take(200).collect();
+    Error::StoreUnavailable(reason)
 }

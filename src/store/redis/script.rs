@@ -213,9 +213,9 @@ fn read_outcome(packed: &mut &[u8]) -> Option<Outcome> {
 /// One key's failure: its own value where that is at fault, otherwise Redis as a whole (OOM, READONLY, NOPERM, MISCONF).
 fn read_failure(message: &str) -> Error {
     let message = message.trim_start_matches('-');
-    if message.starts_with("STATE") || message.starts_with("WRONGTYPE") {
-        Error::State(message.to_owned())
-    } else {
-        Error::StoreUnavailable(message.to_owned())
+    match message.strip_prefix("STATE ") {
+        Some(reason) => Error::State(reason.to_owned()),
+        None if message.starts_with("WRONGTYPE") => Error::State(message.to_owned()),
+        None => Error::StoreUnavailable(message.to_owned()),
     }
 }

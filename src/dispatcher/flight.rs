@@ -1,0 +1,113 @@
+//! Batches under way.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+use super::ledger::Ledger;
+use super::message::Call;
+use crate::algorithm::Policy;
+use crate::circuit::FAILURES_TO_OPEN;
+use crate::decision::{Decision, Source};
+use crate::error::Error;
+use crate::store::{Answering, Answers};
+
+/// Calls in one script call. Measured: more than this adds latency for whoever comes next, and hardly any throughput.
+pub(super) const MAX_BATCH: usize = 128;
+
+/// Script calls under way at a time: one is executed while the next is on its way.
+const MAX_IN_FLIGHT: usize = FAILURES_TO_OPEN as usize;
+
+/// A batch under way. Deadlines are in the order of the calls, so those that are answered already are a prefix.
+pub(super) struct Flight {
+    calls: Vec<Call>,
+    answered: usize,
+    answering: Answering,
+    /// Whether a deadline has passed.
+    is_late: bool,
+}
+
+impl Flight {
+    pub(super) fn new(calls: Vec<Call>, answering: Answering) -> Self {
+        Self { calls, answered: 0, answering, is_late: false }
+    }
+
+    /// When the next of its calls must be answered.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.calls.get(self.answered).map(|call| call.deadline)
+    }
+
+    /// Answers the calls whose deadline has passed. Says whether it is late for the first time.
+    pub(super) fn expire(&mut self, now: Instant, cause: &Error, ledger: &mut Ledger) -> bool {
+        let was_late = self.is_late;
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.is_late = true;
+            self.fall_back_next(cause, ledger);
+        }
+        self.is_late && !was_late
+    }
+
+    /// Answers all calls that are left with what the store said. `Err` is a failure of the store, `Ok` whether it was in time.
+    pub(super) fn land(&mut self, answers: Answers, policy: &Policy, ledger: &mut Ledger) -> Result<bool, Error> {
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.abandon(&error, ledger);
+                return Err(error);
+            }
+        };
+        let (mut decided, mut failure) = (0, None);
+        for answer in answers.into_iter().skip(self.answered) {
+            match answer {
+                Ok(outcome) => {
+                    decided += 1;
+                    let decision = Decision::new(policy, &outcome, Source::Redis);
+                    ledger.answer(&self.calls[self.answered], Ok(decision));
+                    self.answered += 1;
+                }
+                Err(error) => {
+                    self.fall_back_next(&error, ledger);
+                    failure = Some(error).filter(Error::is_transient).or(failure);
+                }
+            }
+        }
+        ledger.metrics.batch_answered(decided);
+        failure.map_or(Ok(!self.is_late), Err)
+    }
+
+    /// Answers all calls that are left without the store.
+    pub(super) fn abandon(&mut self, cause: &Error, ledger: &mut Ledger) {
+        while self.answered < self.calls.len() {
+            self.fall_back_next(cause, ledger);
+        }
+    }
+
+    fn fall_back_next(&mut self, cause: &Error, ledger: &mut Ledger) {
+        ledger.fall_back(&self.calls[self.answered], cause);
+        self.answered += 1;
+    }
+}
+
+/// How many calls must wait for another batch to leave: one when none is under way; when one is, half as many as it carries,
+/// since batches that leave half empty keep the places and gather nothing; never, when all places are taken. Behind a batch
+/// that is late nothing gathers: it may never land, and the next one shows whether Redis answers at all.
+pub(super) fn fewest_to_send(flights: &[Flight]) -> usize {
+    match flights {
+        [.., last] if flights.len() < MAX_IN_FLIGHT && !last.is_late => last.calls.len().div_ceil(2),
+        _ if flights.len() < MAX_IN_FLIGHT => 1,
+        _ => usize::MAX,
+    }
+}
+
+/// The first flight that lands.
+pub(super) async fn landing(flights: &mut [Flight]) -> (usize, Answers) {
+    poll_fn(|context| {
+        for (index, flight) in flights.iter_mut().enumerate() {
+            if let Poll::Ready(answers) = flight.answering.as_mut().poll(context) {
+                return Poll::Ready((index, answers));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

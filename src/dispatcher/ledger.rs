@@ -1,0 +1,41 @@
+//! Who is told what: each call is answered once, by the store or by the fallback, and counted.
+
+use std::sync::Arc;
+
+use super::message::{Call, News, Ticket};
+use crate::algorithm::Ask;
+use crate::decision::Decision;
+use crate::error::Error;
+use crate::fallback::Fallback;
+use crate::metrics::Metrics;
+use crate::store::Verb;
+
+/// Answers on their way to the driver.
+pub(super) struct Ledger {
+    pub(super) fallback: Arc<Fallback>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) news: Vec<News>,
+}
+
+impl Ledger {
+    /// The store has decided.
+    pub(super) fn answer(&mut self, call: &Call, answer: Result<Decision, Error>) {
+        self.metrics.call_settled();
+        if let (Ok(decision), Verb::Decide(Ask { cost: 1.., .. })) = (&answer, call.request.verb) {
+            self.metrics.decided(decision);
+        }
+        self.news.push(News::Settled(call.ticket, answer.map(Some)));
+    }
+
+    /// The store has not, for this reason.
+    pub(super) fn fall_back(&mut self, call: &Call, cause: &Error) {
+        self.metrics.store_failed();
+        let answer = self.fallback.answer(&call.request, || cause.clone());
+        self.answer(call, answer);
+    }
+
+    /// Something that is no decision is done, or cannot be.
+    pub(super) fn settle(&mut self, ticket: Ticket, result: Result<(), Error>) {
+        self.news.push(News::Settled(ticket, result.map(|()| None)));
+    }
+}
