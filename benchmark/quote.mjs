@@ -10,7 +10,8 @@ for (const [marker, file] of [
   ['memory', 'memory.md'],
 ]) {
   const results = new URL(`./results/${file}`, import.meta.url)
-  if (!existsSync(results)) throw new Error(`benchmark/results/${file} is missing: measure first, see benchmark/README.md`)
+  if (!existsSync(results))
+    throw new Error(`benchmark/results/${file} is missing: measure first, see benchmark/README.md`)
   const [begin, end] = [`<!-- ${marker}:begin -->`, `<!-- ${marker}:end -->`]
   const [before, rest] = text.split(begin)
   const after = rest?.split(end)[1]

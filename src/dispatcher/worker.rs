@@ -166,12 +166,13 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         for flight in &mut self.flights {
             failures += u32::from(flight.expire(now, &late, &mut self.ledger));
         }
-        for _ in 0..failures {
-            self.failed(&late);
-        }
         while self.waiting.front().is_some_and(|call| call.deadline <= now) {
             let cause = if self.line.is_up() { late.clone() } else { self.cause.clone() };
             self.fall_back_first_waiting(&cause);
+        }
+        // Last, since the circuit may open and answer for everybody who is left.
+        for _ in 0..failures {
+            self.failed(&late);
         }
         for (ticket, _) in self.awaiting_store.extract_if(.., |(_, deadline)| *deadline <= now) {
             self.ledger.settle(ticket, Err(self.cause.clone()));
