@@ -1,7 +1,6 @@
 /** The raw limit: how fast Redis itself runs our script, with no Node.js process in the way. */
 
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { findRedisServer } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
@@ -20,9 +19,9 @@ const RANDOM = '__rand_int__'
  * template. So the raw limit is always that of the script as it is, with the arguments as they are.
  */
 export async function measureRaw(contestantId, { limit, windowMs, scriptCalls }, redisUrl) {
-  const observed = await observeScriptCall(contestantId, { limit, windowMs, redisUrl })
-  const command = engineCommand(Array(KEYS_A_CALL).fill(`user:${RANDOM}`), observed)
   const { port } = new URL(redisUrl)
+  const observed = await observeScriptCall(contestantId, { limit, windowMs, redisUrl })
+  const command = await engineCommand(Array(KEYS_A_CALL).fill(`user:${RANDOM}`), observed, port)
   await assertRuns(command, port)
 
   const errorsBefore = await countErrors(port)
@@ -33,44 +32,48 @@ export async function measureRaw(contestantId, { limit, windowMs, scriptCalls },
 }
 
 /**
- * The arguments, `'EVALSHA'` first, of one call of our script that decides `keys`.
+ * One call of our script that decides `keys`, as a command without binary arguments: redis-benchmark cuts an argument off
+ * at its first NUL. So the packed argument, the same in every call, becomes a constant of the script, which costs as much.
  *
  * @param {string[]} keys The callers' keys.
- * @param {ScriptCall} observed A call that our limiter made, for its digest and the layout of its arguments.
- * @returns {(string | Buffer)[]}
+ * @param {ScriptCall} observed A call that our limiter made, for the script and the layout of its arguments.
  */
-export function engineCommand(keys, observed) {
-  const ownKey = observed.keys[0].toString()
-  const redisKeys = keys.map((key) => ownKey.replace(observed.key, key))
+async function engineCommand(keys, observed, port) {
   // lua/engine.lua: ARGV[1] ends with the one run of equal requests, whose first two bytes are its length.
-  const packed = Buffer.from(observed.args[0])
+  const packed = Buffer.from(observed.packed)
   packed.writeUInt16BE(keys.length, packed.length - 14)
-  return ['EVALSHA', observed.sha, String(keys.length), ...redisKeys, packed]
+  const constant = Array.from(packed, (byte) => `\\${String(byte).padStart(3, '0')}`).join('')
+  const script = observed.script.replace('ARGV[1]\n', `'${constant}'\n`)
+  if (script === observed.script) throw new Error('the script no longer reads ARGV[1] where it did')
+  const sha = await redisCommand(port, 'SCRIPT', 'LOAD', script)
+  return ['EVALSHA', sha, String(keys.length), ...keys.map((key) => observed.storedKey.replace(observed.key, key))]
 }
 
 /**
  * @typedef {object} ScriptCall
+ * @property {string} script The script's text.
  * @property {string} key The caller's key that was asked for.
- * @property {string} sha The script's digest, known to the server.
- * @property {Buffer[]} keys KEYS of the call.
- * @property {Buffer[]} args ARGV of the call.
+ * @property {string} storedKey What became of it in Redis.
+ * @property {Buffer} packed ARGV[1] of the call.
  */
 
 /** @returns {Promise<ScriptCall>} */
 async function observeScriptCall(contestantId, settings) {
   const key = 'observed-by-monitor'
+  // So that the limiter has to send the text.
+  await redisCommand(new URL(settings.redisUrl).port, 'SCRIPT', 'FLUSH')
   const monitor = await watchCommands(settings.redisUrl)
   try {
     const contestant = await openContestant(contestantId, settings)
     await contestant.isAllowed(key)
     await contestant.close()
-    const [name, script, keyCount, ...rest] = await monitor.waitFor(
-      ([name, ...args]) => /^eval(sha)?$/i.test(name) && args.some((argument) => argument.includes(key)),
+    const is = (command, name) => command[0]?.toString().toLowerCase() === name
+    const [, script] = await monitor.waitFor((command) => is(command, 'eval'), 2_000)
+    const [, , , storedKey, packed] = await monitor.waitFor(
+      (command) => is(command, 'evalsha') && command[3]?.includes(key),
       2_000,
     )
-    const isText = name.toString().toLowerCase() === 'eval'
-    const sha = isText ? createHash('sha1').update(script).digest('hex') : script.toString()
-    return { key, sha, keys: rest.slice(0, Number(keyCount)), args: rest.slice(Number(keyCount)) }
+    return { script: script.toString(), key, storedKey: storedKey.toString(), packed }
   } finally {
     monitor.stop()
   }
@@ -98,35 +101,21 @@ async function countErrors(port) {
  * two of a pipeline only when both replies are there, and Redis would wait in between.
  */
 async function runRedisBenchmark(command, calls, port) {
-  // The last argument goes through standard input, where it may hold any byte.
-  const last = command.at(-1)
-  const args = command.slice(0, -1).map((argument) => argumentText(argument))
-  const options = ['-p', port, '-n', calls, '-c', 2, '-P', 1, '-r', KEYS, '--csv', '-x'].map(String)
-  const child = spawn(findRedisBenchmark(), [...options, ...args], {
-    stdio: ['pipe', 'pipe', 'pipe'],
+  const options = ['-p', port, '-n', calls, '-c', 2, '-P', 1, '-r', KEYS, '--csv'].map(String)
+  const child = spawn(findRedisBenchmark(), [...options, ...command], {
+    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: BENCHMARK_TIMEOUT_MS,
     killSignal: 'SIGKILL',
   })
   const output = collect(child.stdout)
   const complaint = collect(child.stderr)
   const exit = new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
-  child.stdin.on('error', () => {}) // it ended early; its exit code says so
-  child.stdin.end(last)
   const code = await exit
 
   // "name of the test","calls a second","average latency",… — the name is our command, with whatever it holds.
   const figures = /"([\d.]+)"(?:,"[\d.]+"){6}\s*$/.exec(output())
   if (code !== 0 || figures === null) throw new Error(`redis-benchmark failed (${code}): ${complaint() || output()}`)
   return Number(figures[1])
-}
-
-/** What a program can be given as an argument: no NUL, and no bytes that are not UTF-8. */
-function argumentText(argument) {
-  const text = argument.toString()
-  if (text.includes('\0') || !Buffer.from(text).equals(Buffer.from(argument))) {
-    throw new Error('only the last argument of the script call may be binary')
-  }
-  return text
 }
 
 function collect(stream) {

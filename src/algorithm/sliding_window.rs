@@ -7,7 +7,7 @@
 //!
 //! The log is the "sliding window log" of the literature; the grouping is this library's own.
 
-use smallvec::SmallVec;
+use std::collections::VecDeque;
 
 use super::{Algorithm, Ask, Outcome, VERSION};
 use crate::arithmetic::quotient;
@@ -22,20 +22,77 @@ pub struct SlidingWindow {
     slot: u64,
 }
 
-/// What was admitted within the last window, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct Log {
-    /// The sum of all counts.
-    total: u64,
-    /// A few stand in the log itself, since most keys are quiet and each place more to look at costs more than the arithmetic.
-    groups: SmallVec<[Group; 2]>,
+/// What was admitted within the last window.
+///
+/// Most keys are quiet: one group needs no memory but the state's own, and no second place to look at, which costs more than
+/// the arithmetic.
+#[derive(Clone, Debug)]
+pub enum Log {
+    /// At most one group; none where it counts nothing.
+    One(Group),
+    /// Several.
+    Many(Box<Groups>),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Group {
+/// Arrivals of one slot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Group {
     /// When the newest member was admitted.
     newest: Micros,
     count: u64,
+}
+
+/// Several groups, oldest first.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// The sum of all counts.
+    total: u64,
+    list: VecDeque<Group>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::One(Group::default())
+    }
+}
+
+impl Log {
+    fn total(&self) -> u64 {
+        match self {
+            Self::One(group) => group.count,
+            Self::Many(groups) => groups.total,
+        }
+    }
+
+    /// Oldest first.
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        let (one, many) = match self {
+            Self::One(group) => (Some(group).filter(|group| group.count > 0), None),
+            Self::Many(groups) => (None, Some(&groups.list)),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn newest(&self) -> Option<Micros> {
+        match self {
+            Self::One(group) => (group.count > 0).then_some(group.newest),
+            Self::Many(groups) => groups.list.back().map(|group| group.newest),
+        }
+    }
+
+    fn push(&mut self, group: Group) {
+        match self {
+            Self::One(one) if one.count == 0 => *one = group,
+            Self::One(one) => {
+                let list = VecDeque::from([*one, group]);
+                *self = Self::Many(Box::new(Groups { total: one.count + group.count, list }));
+            }
+            Self::Many(groups) => {
+                groups.total += group.count;
+                groups.list.push_back(group);
+            }
+        }
+    }
 }
 
 impl SlidingWindow {
@@ -52,40 +109,59 @@ impl SlidingWindow {
     }
 
     fn forget(&self, log: &mut Log, now: Micros) {
-        let mut gone = 0;
-        while let Some(oldest) = log.groups.get(gone)
-            && oldest.newest + self.window <= now
-        {
-            log.total = log.total.saturating_sub(oldest.count);
-            gone += 1;
-        }
-        if gone > 0 {
-            log.groups.drain(..gone);
+        let gone = |group: &Group| group.newest + self.window <= now;
+        match log {
+            Log::One(one) if one.count == 0 || !gone(one) => {}
+            Log::One(_) => *log = Log::default(),
+            Log::Many(groups) => {
+                while let Some(oldest) = groups.list.front()
+                    && gone(oldest)
+                {
+                    groups.total -= oldest.count;
+                    groups.list.pop_front();
+                }
+                if groups.list.is_empty() {
+                    *log = Log::default();
+                }
+            }
         }
     }
 
     /// After the clock jumped back, what lies in the future is brought to the present: no later than it can have been, and no
     /// key waits longer than one window.
     fn clamp(&self, log: &mut Log, now: Micros) {
-        let mut ahead = 0;
-        while let Some(newest) = log.groups.last()
-            && newest.newest > now
-        {
-            ahead += newest.count;
-            log.groups.pop();
-        }
-        if ahead > 0 {
-            self.append(log, now, ahead);
+        match log {
+            Log::One(one) => one.newest = one.newest.min(now),
+            Log::Many(groups) => {
+                let mut ahead = 0;
+                while let Some(newest) = groups.list.back()
+                    && newest.newest > now
+                {
+                    ahead += newest.count;
+                    groups.list.pop_back();
+                }
+                if ahead > 0 {
+                    groups.total -= ahead;
+                    self.append(log, now, ahead);
+                }
+            }
         }
     }
 
     fn append(&self, log: &mut Log, now: Micros, count: u64) {
-        match log.groups.last_mut() {
+        let (last, total) = match log {
+            Log::One(one) => (Some(one).filter(|one| one.count > 0), None),
+            Log::Many(groups) => (groups.list.back_mut(), Some(&mut groups.total)),
+        };
+        match last {
             Some(last) if self.same_slot(last.newest, now) => {
                 last.newest = now;
                 last.count += count;
+                if let Some(total) = total {
+                    *total += count;
+                }
             }
-            _ => log.groups.push(Group { newest: now, count }),
+            _ => log.push(Group { newest: now, count }),
         }
     }
 
@@ -97,8 +173,8 @@ impl SlidingWindow {
 
     /// When enough has been forgotten for `least` units to fit.
     fn room_at(&self, log: &Log, least: u64) -> Option<Micros> {
-        let mut missing = (log.total + least).saturating_sub(self.limit);
-        let group = log.groups.iter().find(|group| {
+        let mut missing = (log.total() + least).saturating_sub(self.limit);
+        let group = log.groups().find(|group| {
             missing = missing.saturating_sub(group.count);
             missing == 0
         })?;
@@ -107,18 +183,16 @@ impl SlidingWindow {
 }
 
 impl Algorithm for SlidingWindow {
-    /// Boxed, so that a key of another algorithm does not pay for its size.
-    type State = Box<Log>;
+    type State = Log;
 
     const NAME: &'static str = "sliding-window";
 
-    fn step(&self, log: &mut Box<Log>, now: Micros, ask: Ask) -> Outcome {
+    fn step(&self, log: &mut Log, now: Micros, ask: Ask) -> Outcome {
         self.forget(log, now);
         self.clamp(log, now);
-        let free = self.limit.saturating_sub(log.total);
+        let free = self.limit.saturating_sub(log.total());
         let granted = ask.of(free);
         if let Some(granted) = granted.filter(|granted| *granted > 0) {
-            log.total += granted;
             self.append(log, now, granted);
         }
         Outcome {
@@ -129,7 +203,7 @@ impl Algorithm for SlidingWindow {
                 Some(_) => Micros::ZERO,
                 None => self.room_at(log, ask.least).map_or(self.window, |at| at - now),
             },
-            reset_at: log.groups.last().map_or(now, |last| last.newest + self.window),
+            reset_at: log.newest().map_or(now, |newest| newest + self.window),
             delay: Micros::ZERO,
         }
     }
@@ -142,28 +216,27 @@ impl Algorithm for SlidingWindow {
         [self.limit, self.window.0, self.slot]
     }
 
-    fn encode(log: &Box<Log>, kept: Micros) -> Vec<u8> {
-        let mut out = Vec::with_capacity(13 + 12 * log.groups.len());
-        out.push(VERSION);
+    fn encode(log: &Log, kept: Micros) -> Vec<u8> {
+        let mut out = vec![VERSION];
         wire::put::<7>(&mut out, kept.0);
-        wire::put::<5>(&mut out, log.total);
-        for group in &log.groups {
+        wire::put::<5>(&mut out, log.total());
+        for group in log.groups() {
             wire::put::<7>(&mut out, group.newest.0);
             wire::put::<5>(&mut out, group.count);
         }
         out
     }
 
-    fn decode(mut bytes: &[u8]) -> Option<(Box<Log>, Micros)> {
+    fn decode(mut bytes: &[u8]) -> Option<(Log, Micros)> {
         let version = wire::take::<1>(&mut bytes)?;
         let kept = Micros(wire::take::<7>(&mut bytes)?);
         let total = wire::take::<5>(&mut bytes)?;
-        let mut groups = SmallVec::with_capacity(bytes.len() / 12);
+        let mut log = Log::default();
         while !bytes.is_empty() {
-            groups.push(Group { newest: Micros(wire::take::<7>(&mut bytes)?), count: wire::take::<5>(&mut bytes)? });
+            let newest = Micros(wire::take::<7>(&mut bytes)?);
+            log.push(Group { newest, count: wire::take::<5>(&mut bytes)? });
         }
-        let counted: u64 = groups.iter().map(|group: &Group| group.count).sum();
-        let whole = version == u64::from(VERSION) && !groups.is_empty() && counted == total;
-        whole.then(|| (Box::new(Log { total, groups }), kept))
+        let whole = version == u64::from(VERSION) && log.total() == total && total > 0;
+        whole.then_some((log, kept))
     }
 }
