@@ -10,7 +10,7 @@ limiter.on('storeDown', (error) => console.warn(`Redis is away, this process dec
 limiter.on('storeUp', () => console.log('Redis answers, the count is shared.'))
 
 const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3_600, d: 86_400 }
-const windowSeconds = Math.ceil(parseInt(WINDOW) * SECONDS[WINDOW.replace(/\d+/, '')])
+const windowSeconds = Math.ceil(parseFloat(WINDOW) * SECONDS[WINDOW.replace(/[\d.]+/, '')])
 
 /** Counts the request, tells the client where it stands, and lets it pass or answers 429. */
 async function rateLimit(req, res, next) {
