@@ -58,6 +58,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What was granted of `free` units, `None` for a refusal, which must `wait`.
+    fn of(granted: Option<u64>, free: u64, wait: impl FnOnce() -> Micros, reset_at: Micros) -> Self {
+        Self {
+            allowed: granted.is_some(),
+            granted: granted.unwrap_or(0),
+            remaining: free - granted.unwrap_or(0),
+            retry_after: if granted.is_some() { Micros::ZERO } else { wait() },
+            reset_at,
+            delay: Micros::ZERO,
+        }
+    }
+
     /// The answer to a reset: nothing was asked, and nothing is left to wait for.
     pub fn forgotten(now: Micros) -> Self {
         Self { allowed: true, granted: 0, remaining: 0, retry_after: Micros::ZERO, reset_at: now, delay: Micros::ZERO }

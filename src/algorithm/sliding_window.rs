@@ -195,17 +195,9 @@ impl Algorithm for SlidingWindow {
         if let Some(granted) = granted.filter(|granted| *granted > 0) {
             self.append(log, now, granted);
         }
-        Outcome {
-            allowed: granted.is_some(),
-            granted: granted.unwrap_or(0),
-            remaining: free - granted.unwrap_or(0),
-            retry_after: match granted {
-                Some(_) => Micros::ZERO,
-                None => self.room_at(log, ask.least).map_or(self.window, |at| at - now),
-            },
-            reset_at: log.newest().map_or(now, |newest| newest + self.window),
-            delay: Micros::ZERO,
-        }
+        let wait = || self.room_at(log, ask.least).map_or(self.window, |at| at - now);
+        let reset_at = log.newest().map_or(now, |newest| newest + self.window);
+        Outcome::of(granted, free, wait, reset_at)
     }
 
     fn capacity(&self) -> u64 {

@@ -122,17 +122,8 @@ impl Algorithm for TokenBucket {
             None => {}
         }
         bucket.tat = tat;
-        Outcome {
-            allowed: granted.is_some(),
-            granted: granted.unwrap_or(0),
-            remaining: free - granted.unwrap_or(0),
-            retry_after: match granted {
-                Some(_) => Micros::ZERO,
-                None => tat.plus(self.span(ask.least), self.limit).minus(empty, self.limit).up(),
-            },
-            reset_at: tat.up(),
-            delay: Micros::ZERO,
-        }
+        let wait = || tat.plus(self.span(ask.least), self.limit).minus(empty, self.limit).up();
+        Outcome::of(granted, free, wait, tat.up())
     }
 
     fn capacity(&self) -> u64 {
