@@ -93,11 +93,8 @@ pub trait Algorithm {
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
     fn numbers(&self) -> [u64; 3];
 
-    /// The state as Redis holds it until `kept`, which the state itself says.
+    /// The state as Redis holds it until `kept`, which the state itself says: what the Lua twin must have written.
     fn encode(state: &Self::State, kept: Micros) -> Vec<u8>;
-
-    /// Reads it back, and until when it is kept; `None` for anything that [`encode`](Self::encode) does not write.
-    fn decode(bytes: &[u8]) -> Option<(Self::State, Micros)>;
 }
 
 macro_rules! algorithms {

@@ -218,17 +218,4 @@ impl Algorithm for SlidingWindow {
         }
         out
     }
-
-    fn decode(mut bytes: &[u8]) -> Option<(Log, Micros)> {
-        let version = wire::take::<1>(&mut bytes)?;
-        let kept = Micros(wire::take::<7>(&mut bytes)?);
-        let total = wire::take::<5>(&mut bytes)?;
-        let mut log = Log::default();
-        while !bytes.is_empty() {
-            let newest = Micros(wire::take::<7>(&mut bytes)?);
-            log.push(Group { newest, count: wire::take::<5>(&mut bytes)? });
-        }
-        let whole = version == u64::from(VERSION) && log.total() == total && total > 0;
-        whole.then_some((log, kept))
-    }
 }

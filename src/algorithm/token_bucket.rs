@@ -142,11 +142,4 @@ impl Algorithm for TokenBucket {
         wire::put::<5>(&mut out, bucket.tat.rest);
         out
     }
-
-    fn decode(mut bytes: &[u8]) -> Option<(Bucket, Micros)> {
-        let version = wire::take::<1>(&mut bytes)?;
-        let kept = Micros(wire::take::<7>(&mut bytes)?);
-        let tat = Span { whole: wire::take::<7>(&mut bytes)?, rest: wire::take::<5>(&mut bytes)? };
-        (version == u64::from(VERSION) && bytes.is_empty()).then_some((Bucket { tat }, kept))
-    }
 }
