@@ -62,13 +62,18 @@ impl TokenBucket {
     /// `burst` units at once, refilled at `limit` a `window`.
     pub(crate) fn new(limit: u64, window: Micros, burst: u64) -> Self {
         let mut bucket = Self { limit, window: window.0, burst, unit: Span::default(), fill: Span::default() };
-        bucket.unit = bucket.span(1);
-        bucket.fill = bucket.span(burst);
+        bucket.unit = bucket.divide(1);
+        bucket.fill = bucket.divide(burst);
         bucket
     }
 
-    /// How long `units` take to come back: `units * window / limit`.
+    /// How long `units` take to come back. Nearly all calls ask for one, and a division is a good part of a decision.
     fn span(&self, units: u64) -> Span {
+        if units == 1 { self.unit } else { self.divide(units) }
+    }
+
+    /// `units * window / limit`.
+    fn divide(&self, units: u64) -> Span {
         if let Some(product) = units.checked_mul(self.window) {
             return Span { whole: product / self.limit, rest: product % self.limit };
         }
@@ -116,10 +121,8 @@ impl Algorithm for TokenBucket {
         let free = self.units(empty.minus(tat, self.limit));
         let granted = ask.of(free);
         match granted {
-            Some(0) => {}
-            Some(1) => tat = tat.plus(self.unit, self.limit),
-            Some(units) => tat = tat.plus(self.span(units), self.limit),
-            None => {}
+            Some(units) if units > 0 => tat = tat.plus(self.span(units), self.limit),
+            _ => {}
         }
         bucket.tat = tat;
         let wait = || tat.plus(self.span(ask.least), self.limit).minus(empty, self.limit).up();

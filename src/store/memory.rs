@@ -8,7 +8,7 @@
 //! pass it, and memory does not grow. A key that finds room later starts from the shared state, not from nothing.
 
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -48,6 +48,8 @@ struct Shard {
     shared: Option<(Micros, State)>,
 }
 
+/// One line of the processor's cache, so that a look at it waits for memory once.
+#[repr(align(64))]
 struct Entry {
     /// Short keys stand in the table itself: no allocation, and no second place to look at.
     key: SmallVec<[u8; 16]>,
@@ -81,8 +83,9 @@ impl Memory {
 
     /// Decides one key's call; an `ask` without cost changes nothing.
     pub fn decide(&self, policy: &Policy, key: &[u8], ask: Ask) -> Outcome {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let mut shard = self.shard(hash);
+        shard.foresee(hash);
         // Read under the lock, so that time never runs backwards for a key.
         let now = self.clock.now();
         if let Some(entry) = shard.table.find_mut(hash, |entry| entry.key.as_slice() == key) {
@@ -118,7 +121,7 @@ impl Memory {
         if self.make_room(shard, now) {
             let key = SmallVec::from_slice(key);
             let entry = Entry { key, expires_at, state };
-            shard.table.insert_unique(hash, entry, |entry| self.hasher.hash_one(entry.key.as_slice()));
+            shard.table.insert_unique(hash, entry, |entry| self.hash(&entry.key));
         } else {
             shard.shared = Some((expires_at, state));
         }
@@ -127,7 +130,7 @@ impl Memory {
 
     /// Forgets `key`. Where newcomers share a state, theirs stays.
     pub fn reset(&self, key: &[u8]) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         if let Ok(entry) = self.shard(hash).table.find_entry(hash, |entry| entry.key.as_slice() == key) {
             entry.remove();
             self.len.fetch_sub(1, Ordering::Relaxed);
@@ -164,6 +167,13 @@ impl Memory {
         }
     }
 
+    /// The bytes alone: a key is hashed by itself, so its length need not be hashed before it.
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
     /// Locked by a standard mutex: it is held for one step and never across an await.
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
         // The table uses the lowest and the highest bits.
@@ -174,6 +184,14 @@ impl Memory {
 }
 
 impl Shard {
+    /// Has the entry fetched that is looked at next, while the clock is read, which takes about as long.
+    fn foresee(&self, hash: u64) {
+        self.table.find(hash, |entry| {
+            prefetch(entry);
+            true
+        });
+    }
+
     /// Looks at the next `places` of the table, clears what has expired, and answers how many keys that were.
     fn sweep(&mut self, places: usize, now: Micros) -> usize {
         let buckets = self.table.num_buckets();
@@ -204,4 +222,16 @@ impl Store for Arc<Memory> {
             .collect();
         Box::pin(std::future::ready(Ok(answers)))
     }
+}
+
+/// Has the processor bring a place near without waiting for it. Does nothing where that takes more than one stable instruction.
+fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 has the instruction, and it touches no memory as far as the program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
