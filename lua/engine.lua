@@ -2,7 +2,8 @@
 --
 -- KEYS[i]   the state of request i. Requests on one key are decided in their order.
 -- ARGV[1]   packed one after the other:
---   the number of policies, '>H', and each of them, '>BI7I7I7': the algorithm's number, three numbers for its `prepare`
+--   the number of policies, '>H', and each of them, '>BB': the algorithm's number, how many numbers its `prepare` takes; then
+--   each of these, '>I7'
 --   the requests in runs of equal ones, each '>HHI5I5'
 --     run     how many keys in a row
 --     policy  which of the policies, from 1; 0 forgets the keys
@@ -23,7 +24,7 @@
 --
 -- Above this text stand clock.lua, expiry.lua and the table `algorithms`, made from the algorithms' files.
 
-local pack, unpack, pcall = struct.pack, struct.unpack, redis.pcall
+local list, pack, unpack, pcall = unpack, struct.pack, struct.unpack, redis.pcall
 
 local ALLOWED, REFUSED = 1, 2
 local FORGOTTEN, FAILED = '\3', '\4'
@@ -34,10 +35,14 @@ local packed = ARGV[1]
 local policies = {}
 local count, offset = unpack('>H', packed)
 for i = 1, count do
-  local algorithm, a, b, c
-  algorithm, a, b, c, offset = unpack('>BI7I7I7', packed, offset)
+  local algorithm, length
+  algorithm, length, offset = unpack('>BB', packed, offset)
+  local numbers = {}
+  for j = 1, length do
+    numbers[j], offset = unpack('>I7', packed, offset)
+  end
   local twin = algorithms[algorithm]
-  policies[i] = { step = twin.step, numbers = twin.prepare(a, b, c) }
+  policies[i] = { step = twin.step, numbers = twin.prepare(list(numbers)) }
 end
 
 local answers, reply = {}, { '' }

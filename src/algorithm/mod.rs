@@ -3,11 +3,15 @@
 //! Each algorithm has one Rust file here, a Lua twin of the same stem in `lua/`, and a table of vectors of the same stem in
 //! `__test__/vectors/`. One row in [`algorithms!`] pairs them.
 
+mod change;
 mod sliding_window;
 mod token_bucket;
 
+pub use change::{Blocked, Change};
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
+
+use smallvec::SmallVec;
 
 use crate::clock::Micros;
 
@@ -87,69 +91,112 @@ pub trait Algorithm {
     /// Decides `ask` at `now`. A refusal takes nothing.
     fn step(&self, state: &mut Self::State, now: Micros, ask: Ask) -> Outcome;
 
+    /// Gives back up to `units`, the oldest first. Never makes more room than a new key has.
+    fn refund(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+
+    /// Takes `units` whether they are there or not, as far as the key's debt stays within one capacity.
+    fn penalize(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+
+    /// Takes `units` that will only be there later, where an algorithm's time can be booked ahead. Answers whether it can.
+    fn reserve(&self, _state: &mut Self::State, _now: Micros, _units: u64) -> bool {
+        false
+    }
+
+    /// The moment before which no call can be dated back, since the state has been changed at it.
+    fn seen(_state: &Self::State) -> Micros {
+        Micros::ZERO
+    }
+
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
 
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
-    fn numbers(&self) -> [u64; 3];
+    fn numbers(&self) -> Numbers;
 
     /// The state as Redis holds it until `kept`, which the state itself says: what the Lua twin must have written.
     fn encode(state: &Self::State, kept: Micros) -> Vec<u8>;
 }
 
+/// A policy's numbers: five are the most that any needs.
+pub type Numbers = SmallVec<[u64; 5]>;
+
 macro_rules! algorithms {
-    ($($id:literal $module:ident::$Type:ident,)+) => {
+    ($($id:literal $Name:ident($Type:ty),)+) => {
         /// An algorithm with its limit: everything that decides, except the key's history.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Policy {
-            $(#[doc = concat!("See [`", stringify!($Type), "`].")] $Type($Type),)+
+            $(#[doc = concat!("See [`", stringify!($Type), "`].")] $Name($Type),)+
         }
 
         /// A key's history under some algorithm.
         #[derive(Clone, Debug)]
         pub enum State {
-            $(#[doc = concat!("Of [`", stringify!($Type), "`].")] $Type(<$Type as Algorithm>::State),)+
+            $(#[doc = concat!("Of [`", stringify!($Type), "`].")] $Name(<$Type as Algorithm>::State),)+
+            /// Of a key that somebody has blocked, whatever its algorithm.
+            Blocked(Box<Blocked>),
         }
-
-        /// The text of each Lua twin with the number by which the engine calls it.
-        pub const TWINS: &[(u8, &str)] = &[
-            $(($id, include_str!(concat!("../../lua/", stringify!($module), ".lua"))),)+
-        ];
 
         impl Policy {
             /// The number by which the engine calls the Lua twin.
             pub fn id(&self) -> u8 {
-                match self { $(Self::$Type(_) => $id,)+ }
+                match self { $(Self::$Name(_) => $id,)+ }
             }
 
             /// The algorithm's name in options and in keys.
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$Type(_) => $Type::NAME,)+ }
+                match self { $(Self::$Name(_) => <$Type as Algorithm>::NAME,)+ }
             }
 
             /// The most units that one call can ever take; the `limit` of a decision.
             pub fn capacity(&self) -> u64 {
-                match self { $(Self::$Type(algorithm) => algorithm.capacity(),)+ }
+                match self { $(Self::$Name(algorithm) => algorithm.capacity(),)+ }
             }
 
             /// The numbers from which the Lua twin prepares itself.
-            pub fn numbers(&self) -> [u64; 3] {
-                match self { $(Self::$Type(algorithm) => algorithm.numbers(),)+ }
+            pub fn numbers(&self) -> Numbers {
+                match self { $(Self::$Name(algorithm) => algorithm.numbers(),)+ }
             }
 
             /// The state of a key that was never seen.
             pub fn fresh(&self) -> State {
-                match self { $(Self::$Type(_) => State::$Type(Default::default()),)+ }
+                match self { $(Self::$Name(_) => State::$Name(Default::default()),)+ }
             }
 
             /// Decides `ask` at `now`. A state of another algorithm counts as never seen.
             pub fn step(&self, state: &mut State, now: Micros, ask: Ask) -> Outcome {
                 match (self, &mut *state) {
-                    $((Self::$Type(algorithm), State::$Type(own)) => algorithm.step(own, now, ask),)+
+                    $((Self::$Name(algorithm), State::$Name(own)) => algorithm.step(own, now, ask),)+
+                    _ => self.step_unusual(state, now, ask),
+                }
+            }
+
+            /// The moment before which no call on `state` can be dated back.
+            pub fn seen(&self, state: &State) -> Micros {
+                match (self, state) {
+                    $((Self::$Name(_), State::$Name(own)) => <$Type as Algorithm>::seen(own),)+
+                    (_, State::Blocked(blocked)) => self.seen(&blocked.beneath),
+                    _ => Micros::ZERO,
+                }
+            }
+
+            fn change_own(&self, state: &mut State, now: Micros, change: Change) -> bool {
+                match (self, &mut *state) {
+                    $((Self::$Name(algorithm), State::$Name(own)) => change.apply(algorithm, own, now),)+
                     _ => {
                         *state = self.fresh();
-                        self.step(state, now, ask)
+                        self.change_own(state, now, change)
                     }
+                }
+            }
+        }
+
+        #[cfg(test)]
+        impl State {
+            /// The state as Redis holds it until `kept`.
+            pub(crate) fn encode(&self, kept: Micros) -> Vec<u8> {
+                match self {
+                    $(Self::$Name(own) => <$Type as Algorithm>::encode(own, kept),)+
+                    Self::Blocked(blocked) => blocked.encode(kept),
                 }
             }
         }
@@ -157,6 +204,10 @@ macro_rules! algorithms {
 }
 
 algorithms! {
-    1 sliding_window::SlidingWindow,
-    2 token_bucket::TokenBucket,
+    1 SlidingWindow(SlidingWindow),
+    2 TokenBucket(TokenBucket),
 }
+
+/// The text of each Lua twin with the number by which the engine calls it.
+pub const TWINS: &[(u8, &str)] =
+    &[(1, include_str!("../../lua/sliding_window.lua")), (2, include_str!("../../lua/token_bucket.lua"))];

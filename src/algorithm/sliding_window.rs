@@ -9,7 +9,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Algorithm, Ask, Outcome, VERSION};
+use smallvec::smallvec;
+
+use super::{Algorithm, Ask, Numbers, Outcome, VERSION};
 use crate::arithmetic::quotient;
 use crate::clock::Micros;
 use crate::wire;
@@ -204,8 +206,8 @@ impl Algorithm for SlidingWindow {
         self.limit
     }
 
-    fn numbers(&self) -> [u64; 3] {
-        [self.limit, self.window.0, self.slot]
+    fn numbers(&self) -> Numbers {
+        smallvec![self.limit, self.window.0, self.slot]
     }
 
     fn encode(log: &Log, kept: Micros) -> Vec<u8> {

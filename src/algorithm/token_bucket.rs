@@ -5,7 +5,9 @@
 //! stays within `burst` units of now. `window / limit` is seldom a whole number of microseconds, and rounding it would be a
 //! different limit, so each moment is whole microseconds and a remainder over `limit`.
 
-use super::{Algorithm, Ask, Outcome, VERSION};
+use smallvec::smallvec;
+
+use super::{Algorithm, Ask, Numbers, Outcome, VERSION};
 use crate::arithmetic::quotient;
 use crate::clock::Micros;
 use crate::wire;
@@ -133,8 +135,8 @@ impl Algorithm for TokenBucket {
         self.burst
     }
 
-    fn numbers(&self) -> [u64; 3] {
-        [self.limit, self.window, self.burst]
+    fn numbers(&self) -> Numbers {
+        smallvec![self.limit, self.window, self.burst]
     }
 
     fn encode(bucket: &Bucket, kept: Micros) -> Vec<u8> {

@@ -221,7 +221,7 @@ type Admissions = Vec<(Micros, u64)>;
 
 /// The most units that `policy` admits to a key in `[from, to]`, as its documentation says it.
 fn most_within(policy: &Policy, from: Micros, to: Micros) -> Option<u64> {
-    let [limit, window, burst] = policy.numbers();
+    let [limit, window, burst] = policy.numbers()[..] else { panic!("three numbers") };
     match policy {
         // An interval shorter than a window; of longer ones nothing is said but by those within.
         Policy::SlidingWindow(_) => ((to - from).0 < window).then_some(limit),

@@ -38,7 +38,7 @@ fn is_a_sliding_window(
     calls: &[(Micros, Ask)],
     outcomes: &[Outcome],
 ) -> Result<(), TestCaseError> {
-    let [limit, window, slot] = limiter.numbers();
+    let [limit, window, slot] = limiter.numbers()[..] else { panic!("three numbers") };
     let (window, slot) = (Micros(window), Micros(slot));
     let mut admitted = Admissions::default();
     for ((now, ask), outcome) in calls.iter().zip(outcomes) {
@@ -62,7 +62,8 @@ fn is_a_sliding_window(
 
 /// What a bucket holds, counted in units of 1/window so that every refill is a whole number.
 fn is_a_bucket(limiter: &TokenBucket, calls: &[(Micros, Ask)], outcomes: &[Outcome]) -> Result<(), TestCaseError> {
-    let [limit, window, burst] = limiter.numbers().map(u128::from);
+    let [limit, window, burst] = limiter.numbers()[..] else { panic!("three numbers") };
+    let [limit, window, burst] = [limit, window, burst].map(u128::from);
     let full = burst * window;
     let (mut level, mut before) = (full, START);
     for ((now, ask), outcome) in calls.iter().zip(outcomes) {
@@ -145,7 +146,7 @@ proptest! {
     fn a_clock_that_jumps_back_blocks_no_key_for_longer_than_it_takes_to_fill(
         (policy, calls) in schedule::schedule(true, 40)
     ) {
-        let [limit, window, burst] = policy.numbers();
+        let [limit, window, burst] = policy.numbers()[..] else { panic!("three numbers") };
         let longest = match policy {
             Policy::SlidingWindow(_) => window,
             Policy::TokenBucket(_) => u64::try_from((u128::from(burst) * u128::from(window)).div_ceil(u128::from(limit))).unwrap(),

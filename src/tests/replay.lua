@@ -4,9 +4,13 @@
 -- ARGV[2]   the calls, each '>I7I5I5': now, cost, least
 -- Returns for each call { allowed, granted, remaining, retry_after, reset_at, changed or '', expires or 0 }. Below the table `algorithms`.
 
-local algorithm, a, b, c = struct.unpack('>BI7I7I7', ARGV[1])
+local algorithm, length, place = struct.unpack('>BB', ARGV[1])
+local numbers = {}
+for i = 1, length do
+  numbers[i], place = struct.unpack('>I7', ARGV[1], place)
+end
 local twin = algorithms[algorithm]
-local policy = twin.prepare(a, b, c)
+local policy = twin.prepare(unpack(numbers))
 local state, offset, outcomes = false, 1, {}
 while offset <= #ARGV[2] do
   local now, cost, least

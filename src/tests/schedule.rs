@@ -53,7 +53,8 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
 /// Calls whose gaps and costs are of the size at which `policy` has something to decide.
 pub(super) fn calls(policy: &Policy, back: bool, most: usize) -> impl Strategy<Value = Vec<Call>> + use<> {
     let capacity = policy.capacity();
-    let [limit, window, _] = policy.numbers();
+    let numbers = policy.numbers();
+    let (limit, window) = (numbers[0], numbers[1]);
     let window = i64::try_from(window).unwrap();
     let unit = (window / i64::try_from(limit).unwrap()).max(1);
     let gap = prop_oneof![

@@ -7,7 +7,7 @@ use proptest::test_runner::TestRunner;
 
 use super::schedule::{self, Call, START, after};
 use super::server::Server;
-use crate::algorithm::{Algorithm, Outcome, Policy, SlidingWindow, State, TokenBucket};
+use crate::algorithm::{Outcome, Policy, TokenBucket};
 use crate::clock::Micros;
 use crate::store::redis::script::{self, Script};
 use crate::wire;
@@ -38,8 +38,9 @@ impl LuaTwins {
     }
 
     pub(super) fn replay(&mut self, policy: &Policy, calls: &[(Micros, crate::algorithm::Ask)]) -> Vec<Said> {
-        let mut packed_policy = vec![policy.id()];
-        for number in policy.numbers() {
+        let numbers = policy.numbers();
+        let mut packed_policy = vec![policy.id(), u8::try_from(numbers.len()).unwrap()];
+        for number in numbers {
             wire::put::<7>(&mut packed_policy, number);
         }
         let mut packed = Vec::new();
@@ -71,13 +72,6 @@ impl LuaTwins {
     }
 }
 
-fn encode(state: &State, kept: Micros) -> Vec<u8> {
-    match state {
-        State::SlidingWindow(log) => SlidingWindow::encode(log, kept),
-        State::TokenBucket(bucket) => TokenBucket::encode(bucket, kept),
-    }
-}
-
 fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), TestCaseError> {
     let mut now = START;
     let timed: Vec<_> = calls
@@ -101,7 +95,7 @@ fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), Te
         if !written.is_empty() && ask.cost > 0 {
             kept = expires.unwrap_or(kept);
             prop_assert!(kept >= rust.reset_at, "forgotten at {:?}, before {:?}", kept, rust.reset_at);
-            prop_assert_eq!(&encode(&next, kept), &written, "the state after {:?} at {:?}", ask, now);
+            prop_assert_eq!(&next.encode(kept), &written, "the state after {:?} at {:?}", ask, now);
             state = next;
         }
     }

@@ -87,8 +87,10 @@ impl Call {
 
     /// Adds a policy and answers its number, from 1.
     pub fn add_policy(&mut self, policy: &Policy) -> u16 {
-        self.policies.push(policy.id());
-        for number in policy.numbers() {
+        let numbers = policy.numbers();
+        wire::put::<1>(&mut self.policies, policy.id().into());
+        wire::put::<1>(&mut self.policies, numbers.len() as u64);
+        for number in numbers {
             wire::put::<7>(&mut self.policies, number);
         }
         self.policy_count += 1;

@@ -1,0 +1,123 @@
+//! What is done to a key beside deciding: giving back, taking past the limit, booking ahead, blocking.
+//!
+//! Each algorithm has its own way of the first three. A block is the same for all of them: it lies over a key's state, which
+//! goes on beneath it, so that nothing but its end or an unblocking lifts it.
+
+use super::{Algorithm, Ask, Outcome, Policy, State};
+use crate::clock::Micros;
+
+/// A change of a key's units that is no decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// See [`Algorithm::refund`].
+    Refund(u64),
+    /// See [`Algorithm::penalize`].
+    Penalize(u64),
+    /// See [`Algorithm::reserve`].
+    Reserve(u64),
+}
+
+impl Change {
+    /// Answers whether the algorithm knows such a change.
+    pub(super) fn apply<A: Algorithm>(self, algorithm: &A, state: &mut A::State, now: Micros) -> bool {
+        match self {
+            Self::Refund(units) => algorithm.refund(state, now, units),
+            Self::Penalize(units) => algorithm.penalize(state, now, units),
+            Self::Reserve(units) => return algorithm.reserve(state, now, units),
+        }
+        true
+    }
+}
+
+/// A key that is refused until a moment, whatever its units.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    until: Micros,
+    /// What is decided by when the block has ended.
+    pub(super) beneath: State,
+}
+
+impl Blocked {
+    #[cfg(test)]
+    pub(super) fn encode(&self, kept: Micros) -> Vec<u8> {
+        // Where others have their version.
+        let mut out = vec![2];
+        crate::wire::put::<7>(&mut out, self.until.0);
+        out.extend(self.beneath.encode(kept));
+        out
+    }
+}
+
+impl Policy {
+    /// Changes a key's units, and answers what a call of one unit would be told then.
+    pub fn change(&self, state: &mut State, now: Micros, change: Change) -> Outcome {
+        match &mut *state {
+            State::Blocked(blocked) => self.change_own(&mut blocked.beneath, now, change),
+            own => self.change_own(own, now, change),
+        };
+        self.step(state, now, Ask::look(1))
+    }
+
+    /// Takes `cost` units if they are there within `patience`, and says in `delay` when they are.
+    pub fn reserve(&self, state: &mut State, now: Micros, cost: u64, patience: Micros) -> Outcome {
+        let outcome = self.step(state, now, Ask::all(cost));
+        let blocked = matches!(state, State::Blocked(_));
+        if outcome.allowed || blocked || outcome.retry_after > patience {
+            return outcome;
+        }
+        if !self.change_own(state, now, Change::Reserve(cost)) {
+            return outcome;
+        }
+        let booked = self.step(state, now, Ask { cost: 0, least: 0 });
+        Outcome { granted: cost, delay: outcome.retry_after, ..booked }
+    }
+
+    /// Refuses every call until a moment.
+    pub fn block(&self, state: &mut State, now: Micros, until: Micros) -> Outcome {
+        let beneath = match std::mem::replace(state, self.fresh()) {
+            State::Blocked(blocked) => blocked.beneath,
+            own => own,
+        };
+        *state = State::Blocked(Box::new(Blocked { until, beneath }));
+        self.step(state, now, Ask::look(1))
+    }
+
+    /// Ends a block; the key's units are what they would be without it.
+    pub fn unblock(&self, state: &mut State, now: Micros) -> Outcome {
+        self.lift(state);
+        self.step(state, now, Ask::look(1))
+    }
+
+    fn lift(&self, state: &mut State) {
+        if let State::Blocked(blocked) = state {
+            *state = std::mem::replace(&mut blocked.beneath, self.fresh());
+        }
+    }
+
+    /// A step on a state that is blocked, or of another algorithm.
+    #[cold]
+    pub(super) fn step_unusual(&self, state: &mut State, now: Micros, ask: Ask) -> Outcome {
+        match state {
+            State::Blocked(blocked) if blocked.until > now => {
+                // What is beneath frees itself meanwhile, so the later of the two moments is the one to wait for.
+                let beneath = self.step(&mut blocked.beneath, now, Ask::look(ask.least));
+                Outcome {
+                    allowed: false,
+                    granted: 0,
+                    remaining: 0,
+                    retry_after: beneath.retry_after.max(blocked.until - now),
+                    reset_at: beneath.reset_at.max(blocked.until),
+                    delay: Micros::ZERO,
+                }
+            }
+            State::Blocked(_) => {
+                self.lift(state);
+                self.step(state, now, ask)
+            }
+            _ => {
+                *state = self.fresh();
+                self.step(state, now, ask)
+            }
+        }
+    }
+}
