@@ -11,7 +11,22 @@ const required = createRequire(import.meta.url)('distributed-rate-limiter')
 const { RateLimiter } = imported
 
 /** What the types promise. */
-const METHODS = ['check', 'close', 'isAllowed', 'isAllowedSync', 'peek', 'ready', 'reset', 'stats']
+const METHODS = [
+  'acquire',
+  'block',
+  'check',
+  'close',
+  'configure',
+  'isAllowed',
+  'isAllowedSync',
+  'peek',
+  'penalty',
+  'ready',
+  'refund',
+  'reset',
+  'stats',
+  'unblock',
+]
 
 describe('modules', { timeout: 30_000 }, () => {
   test('import and require give the same class', async () => {

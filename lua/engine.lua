@@ -1,33 +1,38 @@
--- engine.lua: decides a batch of requests, each on one key, in one atomic call.
+-- engine.lua: decides a batch of requests, each on one key or on several, in one atomic call.
 --
--- KEYS[i]   the state of request i. Requests on one key are decided in their order.
+-- KEYS      the states, of request after request. Requests on one key are decided in their order.
 -- ARGV[1]   packed one after the other:
 --   the number of policies, '>H', and each of them, '>BB': the algorithm's number, how many numbers its `prepare` takes; then
 --   each of these, '>I7'
---   the requests in runs of equal ones, each '>HHI5I5'
---     run     how many keys in a row
---     policy  which of the policies, from 1; 0 forgets the keys
---     cost    units to take; 0 only looks, and writes nothing
---     least   units without which the call is refused: `cost` for all or nothing, less for "up to `cost`"
+--   the requests in runs of equal ones, each '>HBBI5I5I7':
+--     run    how many requests in a row
+--     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock
+--     parts  how many keys each of them has, which are decided together
+--     cost   units; 0 only looks, and writes nothing
+--     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"
+--     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block how long it lasts
+--   then for each part which of the policies, '>H', from 1
 --
 -- Returns { answers, i, message, i, message, … }
---   answers   packed one after the other, the first byte telling the rest:
---     1 allowed   '>BI5I5I7'  granted, remaining, reset_at
---     2 refused   '>BI5I7I7'  remaining, retry_after, reset_at
+--   answers   one for each key, packed one after the other, the first byte telling the rest:
+--     1 allowed   '>BI5I5I7'    granted, remaining, reset_at
+--     2 refused   '>BI5I7I7'    remaining, retry_after, reset_at
 --     3 forgotten '>B'
 --     4 failed    '>B'
---   i, message   for each request that failed, why. The others are not touched by it.
---   retry_after is in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
+--     5 delayed   '>BI5I5I7I7'  allowed after a delay: granted, remaining, reset_at, delay
+--   i, message   for each key that failed, why. The others are not touched by it, but for those decided together with it.
+--   retry_after and delay are in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
 --
 -- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
 -- what an aborted script has written would stay.
 --
--- Above this text stand clock.lua, expiry.lua and the table `algorithms`, made from the algorithms' files.
+-- Above this text stand clock.lua, expiry.lua, twins.lua, the algorithms' files and verbs.lua.
 
 local list, pack, unpack, pcall = unpack, struct.pack, struct.unpack, redis.pcall
 
-local ALLOWED, REFUSED = 1, 2
+local ALLOWED, REFUSED, DELAYED = 1, 2, 5
 local FORGOTTEN, FAILED = '\3', '\4'
+local FORGET, DECIDE = 0, 1
 
 local now = present()
 local packed = ARGV[1]
@@ -41,8 +46,8 @@ for i = 1, count do
   for j = 1, length do
     numbers[j], offset = unpack('>I7', packed, offset)
   end
-  local twin = algorithms[algorithm]
-  policies[i] = { step = twin.step, numbers = twin.prepare(list(numbers)) }
+  local twin = twin_of(algorithm)
+  policies[i] = { step = twin.step, numbers = twin.prepare(list(numbers)), twin = twin }
 end
 
 local answers, reply = {}, { '' }
@@ -53,19 +58,38 @@ local function fail(i, message)
   return FAILED
 end
 
+local function answer(allowed, granted, remaining, retry_after, reset_at, delay)
+  if not allowed then
+    return pack('>BI5I7I7', REFUSED, remaining, retry_after, reset_at)
+  end
+  if delay and delay > 0 then
+    return pack('>BI5I5I7I7', DELAYED, granted, remaining, reset_at, delay)
+  end
+  return pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
+end
+
+-- What most batches do without.
+local rare
+local function seldom()
+  rare = rare or verbs(now, answer, fail)
+  return rare
+end
+
 local function forget(i)
   local removed = pcall('DEL', KEYS[i])
   return type(removed) == 'table' and fail(i, removed.err) or FORGOTTEN
 end
 
-local function decide(i, step, numbers, cost, least)
+local function decide(i, policy, cost, least)
   local state = pcall('GET', KEYS[i])
   if state and state.err then
     return fail(i, state.err)
   end
-  local allowed, granted, remaining, retry_after, reset_at, changed, expires = step(numbers, state, now, cost, least)
+  local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
+    policy.step(policy.numbers, state, now, cost, least)
   if allowed == nil then
-    return fail(i, 'STATE the value is not the state of a limit')
+    -- Blocked, or unreadable.
+    return seldom().decide(i, policy, cost, least, 0)
   end
   if changed and cost > 0 then
     local written
@@ -78,20 +102,39 @@ local function decide(i, step, numbers, cost, least)
       return fail(i, written.err)
     end
   end
-  if allowed then
-    return pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
-  end
-  return pack('>BI5I7I7', REFUSED, remaining, retry_after, reset_at)
+  return answer(allowed, granted, remaining, retry_after, reset_at, delay)
 end
 
 local i = 0
 while i < #KEYS do
-  local run, policy, cost, least
-  run, policy, cost, least, offset = unpack('>HHI5I5', packed, offset)
-  local known = policies[policy]
+  local run, verb, parts, cost, least, time
+  run, verb, parts, cost, least, time, offset = unpack('>HBBI5I5I7', packed, offset)
+  local known = {}
+  for j = 1, parts do
+    local number
+    number, offset = unpack('>H', packed, offset)
+    known[j] = policies[number]
+  end
+  local policy = known[1]
   for _ = 1, run do
-    i = i + 1
-    answers[i] = known and decide(i, known.step, known.numbers, cost, least) or forget(i)
+    if verb == DECIDE and parts == 1 and time == 0 then
+      i = i + 1
+      answers[i] = decide(i, policy, cost, least)
+    elseif verb == DECIDE and parts > 1 then
+      seldom().together(i + 1, known, cost, least, time, answers)
+      i = i + parts
+    else
+      for j = 1, parts do
+        i = i + 1
+        if verb == FORGET then
+          answers[i] = forget(i)
+        elseif verb == DECIDE then
+          answers[i] = seldom().decide(i, policy, cost, least, time)
+        else
+          answers[i] = seldom().act(i, known[j], verb, cost, time)
+        end
+      end
+    end
   end
 end
 reply[1] = table.concat(answers)

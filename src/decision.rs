@@ -1,7 +1,10 @@
 //! The answer to a call, in the units that callers use.
 
+use std::sync::Arc;
+
 use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
+use crate::limits::{Limit, Limits};
 
 /// Who made a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +32,12 @@ impl Source {
 }
 
 /// An answer, with what a response's headers need. Times are rounded so that waiting for them is always enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Whether the call may go on.
     pub allowed: bool,
+    /// Units that the call took.
+    pub granted: u64,
     /// The limit that decided: the most units one call could take.
     pub limit: u64,
     /// Units left after this call.
@@ -45,34 +50,85 @@ pub struct Decision {
     pub delay_ms: u64,
     /// Who decided.
     pub source: Source,
+    /// What each limit said, where they have names.
+    pub named: Option<Box<Named>>,
 }
 
+/// What each of several limits said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which of them decided.
+    pub decisive: usize,
+    /// Each limit's name and its own decision, which names none.
+    pub each: Vec<(Arc<str>, Decision)>,
+}
+
+/// Chooses a limit's policy: its own, or the one of the fallback.
+pub type Which = fn(&Limit) -> &Policy;
+
 impl Decision {
-    /// A step's outcome in the caller's units.
-    pub fn new(policy: &Policy, outcome: &Outcome, source: Source) -> Self {
+    /// What one limit's outcome says in the caller's units.
+    #[inline]
+    pub fn of_one(policy: &Policy, outcome: &Outcome, source: Source) -> Self {
         Self {
             allowed: outcome.allowed,
+            granted: outcome.granted,
             limit: policy.capacity(),
             remaining: outcome.remaining,
             retry_after_ms: outcome.retry_after.as_millis_up(),
             reset_at_ms: outcome.reset_at.as_millis_up(),
             delay_ms: outcome.delay.as_millis_up(),
             source,
+            named: None,
         }
+    }
+
+    /// What the outcomes of all limits of a call say together. The limit that decides is the one that must be waited for
+    /// longest, or where all allow the one with the least left.
+    pub fn new(limits: &Limits, which: Which, outcomes: &[Outcome], source: Source) -> Self {
+        if let (Some(limit @ Limit { name: None, .. }), [outcome]) = (limits.only(), outcomes) {
+            return Self::of_one(which(limit), outcome, source);
+        }
+        let each: Vec<(Arc<str>, Self)> = limits
+            .iter()
+            .zip(outcomes)
+            .map(|(limit, outcome)| {
+                let name = limit.name.clone().unwrap_or_else(|| "default".into());
+                (name, Self::of_one(which(limit), outcome, source))
+            })
+            .collect();
+        let allowed = each.iter().all(|(_, decision)| decision.allowed);
+        let delay_ms = each.iter().map(|(_, decision)| decision.delay_ms).max().unwrap_or(0);
+        let decisive = if allowed {
+            (0..each.len()).min_by_key(|index| each[*index].1.remaining)
+        } else {
+            // Of equal waits the first, as they were written.
+            (0..each.len())
+                .rev()
+                .filter(|index| !each[*index].1.allowed)
+                .max_by_key(|index| each[*index].1.retry_after_ms)
+        };
+        let decisive = decisive.unwrap_or(0);
+        Self { allowed, delay_ms, named: None, ..each[decisive].1.clone() }.with_names(decisive, each)
+    }
+
+    fn with_names(self, decisive: usize, each: Vec<(Arc<str>, Self)>) -> Self {
+        Self { named: Some(Box::new(Named { decisive, each })), ..self }
     }
 
     /// Yes or no without counting, for `onStoreError: 'allow' | 'deny'`. A refusal asks to come back in a second: nobody
     /// knows better while the store is away.
-    pub fn uncounted(policy: &Policy, allowed: bool, now: Micros, ask: Ask) -> Self {
+    pub fn uncounted(limits: &Limits, allowed: bool, now: Micros, ask: Ask) -> Self {
         let retry_after = if allowed { Micros::ZERO } else { Micros::from_millis(1_000) };
-        Self {
+        let outcome = |limit: &Limit| Outcome {
             allowed,
-            limit: policy.capacity(),
-            remaining: if allowed { policy.capacity() - ask.cost } else { 0 },
-            retry_after_ms: retry_after.as_millis_up(),
-            reset_at_ms: (now + retry_after).as_millis_up(),
-            delay_ms: 0,
-            source: Source::Fallback,
-        }
+            granted: if allowed { ask.cost } else { 0 },
+            remaining: if allowed { limit.policy.capacity().saturating_sub(ask.cost) } else { 0 },
+            retry_after,
+            reset_at: now + retry_after,
+            delay: Micros::ZERO,
+        };
+        let outcomes: Vec<Outcome> = limits.iter().map(outcome).collect();
+        Self::new(limits, |limit| &limit.policy, &outcomes, Source::Fallback)
     }
 }

@@ -37,6 +37,10 @@ pub enum Error {
     Key(String),
     /// A cost is not a whole number from 1 to the capacity.
     Cost(Rejection),
+    /// Nobody has said what the limit of this key is.
+    NoLimit(String),
+    /// The store or the algorithm cannot do what was asked.
+    Unsupported(String),
     /// A synchronous answer was asked of a limiter that must ask Redis.
     NotLocal,
     /// The limiter has been closed.
@@ -68,6 +72,8 @@ impl Error {
             Self::Url(_) => "ERR_RATE_LIMIT_URL",
             Self::Key(_) => "ERR_RATE_LIMIT_KEY",
             Self::Cost(_) => "ERR_RATE_LIMIT_COST",
+            Self::NoLimit(_) => "ERR_RATE_LIMIT_NO_LIMIT",
+            Self::Unsupported(_) => "ERR_RATE_LIMIT_UNSUPPORTED",
             Self::NotLocal => "ERR_RATE_LIMIT_NOT_LOCAL",
             Self::Closed => "ERR_RATE_LIMIT_CLOSED",
             Self::StoreTimeout { .. } => "ERR_RATE_LIMIT_STORE_TIMEOUT",
@@ -109,7 +115,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Option(rejection) | Self::Cost(rejection) => f.write_str(&rejection.message),
-            Self::UnknownOption(message) | Self::Url(message) | Self::Key(message) => f.write_str(message),
+            Self::UnknownOption(message)
+            | Self::Url(message)
+            | Self::Key(message)
+            | Self::NoLimit(message)
+            | Self::Unsupported(message) => f.write_str(message),
             Self::NotLocal => f.write_str(
                 "isAllowedSync answers only where this process decides, and this limiter asks Redis: use `await limiter.isAllowed(key)`",
             ),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::algorithm::Policy;
+use crate::algorithm::Ask;
 use crate::clock::Clock;
 use crate::decision::{Decision, Source};
 use crate::error::Error;
@@ -25,8 +25,6 @@ pub enum OnStoreError {
 pub struct Fallback {
     /// How.
     pub mode: OnStoreError,
-    /// The limit of `Local`.
-    pub policy: Policy,
     /// The states of `Local`.
     pub memory: Arc<Memory>,
     /// The time of an answer that nobody counted.
@@ -34,23 +32,27 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// Answers `request`, which the store did not for the reason that `cause` words if anybody is to hear it. A reset that the store was not told of is an error
-    /// whatever the mode: what was to be forgotten is still there.
+    /// Answers `request`, which the store did not for the reason that `cause` words if anybody is to hear it.
+    ///
+    /// A reset, a block and its end are done here as well, and are an error whatever the mode: they were meant for every server,
+    /// and only this one has heard of them.
     pub fn answer(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
-            Verb::Reset => {
-                self.memory.reset(request.key.as_bytes());
+            Verb::Reserve { cost, .. } => Ask::all(cost),
+            Verb::Refund(_) | Verb::Penalize(_) => Ask { cost: 0, least: 0 },
+            Verb::Reset | Verb::Block(_) | Verb::Unblock => {
+                self.memory.answer(request, |limit| &limit.fallback);
                 return Err(cause());
             }
         };
         match self.mode {
             OnStoreError::Local => {
-                let outcome = self.memory.decide(&self.policy, request.key.as_bytes(), ask);
-                Ok(Decision::new(&self.policy, &outcome, Source::Fallback))
+                let outcomes = self.memory.answer(request, |limit| &limit.fallback);
+                Ok(Decision::new(&request.limits, |limit| &limit.fallback, &outcomes, Source::Fallback))
             }
-            OnStoreError::Allow => Ok(Decision::uncounted(&self.policy, true, self.clock.now(), ask)),
-            OnStoreError::Deny => Ok(Decision::uncounted(&self.policy, false, self.clock.now(), ask)),
+            OnStoreError::Allow => Ok(Decision::uncounted(&request.limits, true, self.clock.now(), ask)),
+            OnStoreError::Deny => Ok(Decision::uncounted(&request.limits, false, self.clock.now(), ask)),
             OnStoreError::Throw => Err(cause()),
         }
     }

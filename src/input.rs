@@ -15,8 +15,12 @@ pub enum Given {
     Number(f64),
     /// A string.
     Text(String),
+    /// True or false.
+    Flag(bool),
     /// An object's own properties.
     Record(Vec<(String, Given)>),
+    /// An array.
+    List(Vec<Given>),
     /// Anything else, described: "an array", "null".
     Other(&'static str),
 }
@@ -34,7 +38,9 @@ impl fmt::Display for Given {
                 let more = if shown.len() < text.len() { "…" } else { "" };
                 write!(f, "the string '{shown}{more}'")
             }
+            Self::Flag(_) => f.write_str("a boolean"),
             Self::Record(_) => f.write_str("an object"),
+            Self::List(_) => f.write_str("an array"),
             Self::Other(what) => f.write_str(what),
         }
     }
@@ -77,6 +83,55 @@ fn given_whole(given: &Given) -> Option<u64> {
             Some(*number as u64)
         }
         _ => None,
+    }
+}
+
+/// True or false.
+pub fn flag(option: &str, given: &Given) -> Result<bool, Error> {
+    match given {
+        Given::Flag(flag) => Ok(*flag),
+        other => Err(Error::Option(other.refuse(option, "true or false", |_| false))),
+    }
+}
+
+/// An object's properties.
+pub fn record<'a>(option: &str, given: &'a Given, expected: &str) -> Result<&'a [(String, Given)], Error> {
+    match given {
+        Given::Record(fields) => Ok(fields),
+        other => Err(Error::Option(other.refuse(option, expected, |_| false))),
+    }
+}
+
+/// A string of 1 to `most` characters that `fits`.
+pub fn text<'a>(
+    option: &str,
+    given: &'a Given,
+    most: usize,
+    expected: &str,
+    fits: impl Fn(char) -> bool,
+) -> Result<&'a str, Error> {
+    match given {
+        Given::Text(text) if (1..=most).contains(&text.chars().count()) && text.chars().all(fits) => Ok(text),
+        other => Err(Error::Option(other.refuse(option, expected, |given| matches!(given, Given::Text(_))))),
+    }
+}
+
+/// Options that are fine by themselves, and not together.
+pub fn contradiction(message: String) -> Error {
+    Error::Option(Rejection { class: Class::Type, message })
+}
+
+/// Says of which option's field an error speaks.
+pub fn within(option: &str, error: Error) -> Error {
+    match error {
+        Error::Option(mut rejection) => {
+            rejection.message = match rejection.message.strip_prefix('`') {
+                Some(rest) => format!("`{option}.{rest}"),
+                None => format!("in `{option}`: {}", rejection.message),
+            };
+            Error::Option(rejection)
+        }
+        other => other,
     }
 }
 

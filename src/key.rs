@@ -64,6 +64,20 @@ pub fn namespace(prefix: &str, name: &str, algorithm: &str) -> String {
     format!("{prefix}:{name}:{algorithm}:")
 }
 
+/// A caller's word as a part of a namespace: what has a meaning there is escaped.
+pub fn escape_segment(word: &str) -> String {
+    let mut escaped = String::with_capacity(word.len());
+    for character in word.chars() {
+        match character {
+            ':' | '@' | '{' | '%' => {
+                write!(escaped, "%{:02X}", u32::from(character)).expect("writing to a String does not fail");
+            }
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
 /// Appends a normalised key as it stands in Redis.
 ///
 /// `{` would let the caller choose the key's cluster slot, so it is written `%7B`, and `%` as `%25` to keep keys apart. A

@@ -20,6 +20,7 @@ pub mod fallback;
 pub mod input;
 pub mod key;
 pub mod limiter;
+pub mod limits;
 pub mod metrics;
 pub mod policy;
 pub mod settings;

@@ -1,5 +1,8 @@
-//! What happens on a call: decided here where that is possible, otherwise asked of the store.
+//! What happens on a call: which limits decide it, decided here where that is possible, otherwise asked of the store.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -10,20 +13,54 @@ use crate::decision::{Decision, Source};
 use crate::dispatcher::{Call, Handle, Remote, Settle, Ticket, Worker};
 use crate::error::Error;
 use crate::fallback::Fallback;
-use crate::key::{self, Key};
+use crate::input::{self, Given};
+use crate::key::Key;
+use crate::limits::{By, Limit, Limits};
 use crate::metrics::{Metrics, Snapshot};
-use crate::settings::Settings;
+use crate::policy;
+use crate::settings::{CallOptions, Plan, Settings};
 use crate::store::redis::script::Script;
 use crate::store::redis::{Address, Connect};
-use crate::store::{Memory, Request, Verb};
+use crate::store::{Memory, Request, Verb, When};
 
-/// One limit on many keys.
+/// One limit on many keys, or several limits together.
 pub struct Limiter {
-    policy: Policy,
+    plan: Plan,
+    /// The limits of actions that have none of their own, made when the action is first seen.
+    derived: RefCell<HashMap<String, Arc<Limits>>>,
+    /// The limits that `configure` has given to single keys.
+    configured: RefCell<HashMap<Key, Policy>>,
+    /// Whether a call that is a key and nothing else is decided by one limit without a name.
+    is_simple: bool,
+    replays: bool,
     memory: Arc<Memory>,
     remote: Option<Asked>,
     metrics: Arc<Metrics>,
     closed: AtomicBool,
+}
+
+/// Whom a call is about: normalised keys.
+#[derive(Clone, Debug)]
+pub enum Who<'a> {
+    /// One key for all limits.
+    Key(Cow<'a, [u8]>),
+    /// A key for each field by which some limit counts.
+    Fields(Vec<(String, Cow<'a, [u8]>)>),
+}
+
+/// What a method of the limiter does, before it is known of how many units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Decides.
+    Take,
+    /// Says what would be decided.
+    Look,
+    /// Takes what will be there within so long.
+    Reserve(Micros),
+    /// Gives back.
+    Refund,
+    /// Takes past the limit.
+    Penalize,
 }
 
 /// A store that must be asked, and what decides in its place.
@@ -34,11 +71,20 @@ struct Asked {
     max_pending: usize,
 }
 
+/// Actions whose limits are remembered. Others are made for each call, so that no caller's words fill the memory.
+const MOST_DERIVED: usize = 1_024;
+
 impl Limiter {
     /// A limiter that decides in memory, whatever store the settings name.
     pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        let plan = settings.plan.clone();
+        let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
         Self {
-            policy: settings.policy,
+            is_simple: unnamed && !plan.is_open && !settings.replays,
+            plan,
+            derived: RefCell::default(),
+            configured: RefCell::default(),
+            replays: settings.replays,
             memory: Arc::new(Memory::new(settings.max_keys, clock)),
             remote: None,
             metrics: Arc::default(),
@@ -56,16 +102,9 @@ impl Limiter {
         settle: S,
     ) -> (Self, Worker<C, S>) {
         let mut limiter = Self::in_memory(settings, clock.clone());
-        let fallback = Arc::new(Fallback {
-            mode: settings.on_store_error,
-            policy: settings.fallback,
-            memory: limiter.memory.clone(),
-            clock,
-        });
-        let namespace = key::namespace(&settings.prefix, "default", settings.policy.name());
+        let fallback = Arc::new(Fallback { mode: settings.on_store_error, memory: limiter.memory.clone(), clock });
         let (worker, handle) = Worker::new(
-            Remote { connect, address, script, namespace },
-            settings.policy,
+            Remote { connect, address, script },
             fallback.clone(),
             settings.timeout,
             settings.max_pending,
@@ -76,9 +115,9 @@ impl Limiter {
         (limiter, worker)
     }
 
-    /// The limit.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// What the limiter decides by.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Whether every call is decided in this process.
@@ -86,55 +125,234 @@ impl Limiter {
         self.remote.is_none()
     }
 
-    /// Decides at once where nobody must be asked: in memory, or by the fallback while the store is known to be away or too
-    /// many calls wait for it. `None` means: [`ask`](Self::ask).
+    /// Whether [`decide_here`](Self::decide_here) may be used for a call without options.
+    #[inline]
+    pub fn is_simple(&self) -> bool {
+        self.is_simple && self.configured.borrow().is_empty()
+    }
+
+    /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
+    /// store is known to be away or too many calls wait for it. `None` means: [`ask`](Self::ask).
     ///
-    /// `key` must be [normalised](key::normalize).
+    /// `key` must be [normalised](crate::key::normalize).
     #[inline]
     pub fn decide_here(&self, key: &[u8], ask: Ask) -> Result<Option<Decision>, Error> {
-        self.must_be_open()?;
-        match &self.remote {
-            None => {
-                let outcome = self.memory.decide(&self.policy, key, ask);
-                let decision = Decision::new(&self.policy, &outcome, Source::Memory);
-                self.count(ask, &decision);
+        match (&self.remote, self.plan.limits.only()) {
+            (None, Some(limit)) => {
+                self.must_be_open()?;
+                let outcome = self.memory.decide(&limit.policy, key, ask);
+                let decision = Decision::of_one(&limit.policy, &outcome, Source::Memory);
+                if ask.cost > 0 {
+                    self.metrics.decided(&decision);
+                }
                 Ok(Some(decision))
             }
-            Some(remote) if remote.can_be_asked() => Ok(None),
-            Some(remote) => {
-                self.metrics.store_failed();
-                let request = Request { key: Key::from_normal(key), verb: Verb::Decide(ask) };
-                let decision = remote.fallback.answer(&request, || remote.refusal())?;
-                self.count(ask, &decision);
-                Ok(Some(decision))
+            (Some(remote), _) if remote.can_be_asked() => self.must_be_open().map(|()| None),
+            _ => self.answer_here(&self.simple(key, Verb::Decide(ask))),
+        }
+    }
+
+    /// A request about one key under the limiter's own limits.
+    pub fn simple(&self, key: &[u8], verb: Verb) -> Request {
+        let keys = self.plan.limits.iter().map(|_| Key::from_normal(key)).collect();
+        Request { limits: self.plan.limits.clone(), keys, verb, when: When::Now }
+    }
+
+    /// The request that a call comes to.
+    pub fn request(&self, who: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Request, Error> {
+        let limits = self.limits_of(who, options)?;
+        let keys = self.keys_of(&limits, who)?;
+        let name = if options.up_to { "upTo" } else { "cost" };
+        let cost = policy::cost(name, limits.capacity(), options.cost.as_ref())?;
+        let verb = match deed {
+            Deed::Take if options.up_to => Verb::Decide(Ask { cost, least: 1 }),
+            Deed::Take => Verb::Decide(Ask::all(cost)),
+            Deed::Look => Verb::Decide(Ask::look(cost)),
+            Deed::Reserve(patience) => Verb::Reserve { cost, patience },
+            Deed::Refund => Verb::Refund(cost),
+            Deed::Penalize => Verb::Penalize(cost),
+        };
+        Ok(Request { limits, keys, verb, when: self.when(options)? })
+    }
+
+    fn when(&self, options: &CallOptions) -> Result<When, Error> {
+        match options.timestamp {
+            Some(moment) if self.replays => Ok(When::Replayed(moment)),
+            Some(moment) => Ok(When::Dated(moment)),
+            None if self.replays => Err(input::contradiction(
+                "`timestamp` is missing: with `clock: 'timestamps'` each call must say when it happened".into(),
+            )),
+            None => Ok(When::Now),
+        }
+    }
+
+    /// The request that blocks, unblocks or resets: under those limits that count by what is named.
+    pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
+        let mut limits = self.limits_of(who, options)?;
+        if let Who::Fields(fields) = who {
+            let named = |limit: &&Limit| match &limit.by {
+                By::Field(name) => fields.iter().any(|(field, _)| **field == **name),
+                By::Key | By::Global => false,
+            };
+            limits = Arc::new(Limits::new(limits.iter().filter(named).cloned()));
+            if limits.is_empty() {
+                return Err(Error::Key(format!("the key names nobody: {}", self.expected_fields())));
             }
         }
+        let keys = self.keys_of(&limits, who)?;
+        let when = if matches!(verb, Verb::Block(_)) { self.when(options)? } else { When::Now };
+        Ok(Request { limits, keys, verb, when })
+    }
+
+    /// The limits of a call: those of its action, with the numbers that `configure` or the call itself has given.
+    fn limits_of(&self, who: &Who<'_>, options: &CallOptions) -> Result<Arc<Limits>, Error> {
+        let (limits, has_own) = match &options.action {
+            None => (self.plan.limits.clone(), false),
+            Some(action) => match self.plan.actions.get(action) {
+                Some(limits) => (limits.clone(), true),
+                None => (self.derive(action), false),
+            },
+        };
+        if let Some((limit, window)) = &options.own {
+            let only = limits.only().ok_or_else(|| {
+                input::contradiction("a call's own `limit` is for a limiter with one limit: leave it out".into())
+            })?;
+            let policy = self.plan.template.build(limit, window)?;
+            return Ok(Arc::new(Limits::new([only.with(policy, policy)])));
+        }
+        if has_own {
+            return Ok(limits);
+        }
+        if let Some(only) = limits.only()
+            && !self.configured.borrow().is_empty()
+            && let Some(policy) = self.configured.borrow().get(&self.keys_of(&limits, who)?[0])
+        {
+            return Ok(Arc::new(Limits::new([only.with(*policy, *policy)])));
+        }
+        if self.plan.is_open {
+            return Err(Error::NoLimit(
+                "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
+            ));
+        }
+        Ok(limits)
+    }
+
+    fn derive(&self, action: &str) -> Arc<Limits> {
+        let mut derived = self.derived.borrow_mut();
+        if let Some(limits) = derived.get(action) {
+            return limits.clone();
+        }
+        let of = |limit: &Limit| {
+            let (by, name) = (limit.by.clone(), limit.name.as_deref());
+            Limit::new(&self.plan.prefix, name, Some(action), by, limit.policy, limit.fallback)
+        };
+        let limits = Arc::new(Limits::new(self.plan.limits.iter().map(of)));
+        if derived.len() < MOST_DERIVED {
+            derived.insert(action.to_owned(), limits.clone());
+        }
+        limits
+    }
+
+    fn keys_of(&self, limits: &Limits, who: &Who<'_>) -> Result<smallvec::SmallVec<[Key; 1]>, Error> {
+        let key_of = |limit: &Limit| match (&limit.by, who) {
+            (By::Global, _) => Ok(Key::from_normal(b"global")),
+            (By::Key, Who::Key(key)) => Ok(Key::from_normal(key)),
+            (By::Field(name), Who::Fields(fields)) => match fields.iter().find(|(field, _)| **field == **name) {
+                Some((_, key)) => Ok(Key::from_normal(key)),
+                None => Err(Error::Key(format!("the key has no `{name}`: {}", self.expected_fields()))),
+            },
+            (By::Key, Who::Fields(_)) => {
+                Err(Error::Key("a key must be a non-empty string, but an object was given".into()))
+            }
+            (By::Field(_), Who::Key(_)) => Err(Error::Key(format!("a string was given: {}", self.expected_fields()))),
+        };
+        if matches!(who, Who::Fields(_)) && self.fields().next().is_none() {
+            return Err(Error::Key("a key must be a non-empty string, but an object was given".into()));
+        }
+        if let Who::Fields(fields) = who
+            && let Some((field, _)) = fields.iter().find(|(field, _)| !self.counts_by(field))
+        {
+            return Err(Error::Key(format!("no limit counts by `{field}`: {}", self.expected_fields())));
+        }
+        limits.iter().map(key_of).collect()
+    }
+
+    fn fields(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.plan.limits).chain(self.plan.actions.values());
+        all.flat_map(|limits| limits.iter()).filter_map(|limit| match &limit.by {
+            By::Field(name) => Some(&**name),
+            By::Key | By::Global => None,
+        })
+    }
+
+    fn counts_by(&self, field: &str) -> bool {
+        self.fields().any(|name| name == field)
+    }
+
+    fn expected_fields(&self) -> String {
+        let mut fields: Vec<String> = self.fields().map(|name| format!("{name}: '…'")).collect();
+        fields.sort();
+        fields.dedup();
+        format!("the key must be an object with a non-empty string for each field, as in {{ {} }}", fields.join(", "))
+    }
+
+    /// Gives a key a limit of its own, `{ limit, window }`, or takes it away, `null`.
+    pub fn configure(&self, who: &Who<'_>, own: &Given) -> Result<(), Error> {
+        self.must_be_open()?;
+        if self.plan.limits.only().is_none() {
+            return Err(Error::Unsupported(
+                "`configure` is for a limiter with one limit, and this one has several: give each group of callers a limiter of its own"
+                    .into(),
+            ));
+        }
+        let keys = self.keys_of(&self.plan.limits, who)?;
+        let policy = match own {
+            Given::Other("null") => None,
+            given => {
+                let fields = input::record("limit", given, "an object such as { limit: 10, window: '1m' }, or null")?;
+                input::only_known("configure", fields, &["limit", "window"])?;
+                let [limit, window] = ["limit", "window"].map(|name| input::field(fields, name));
+                Some(self.plan.template.build(limit, window)?)
+            }
+        };
+        let mut configured = self.configured.borrow_mut();
+        for key in keys {
+            match policy {
+                Some(policy) => configured.insert(key, policy),
+                None => configured.remove(&key),
+            };
+        }
+        Ok(())
+    }
+
+    /// Answers at once where nobody must be asked, as [`decide_here`](Self::decide_here) does.
+    ///
+    /// A reset, a block and its end are done in this process too, whoever is asked: the fallback must know of them.
+    pub fn answer_here(&self, request: &Request) -> Result<Option<Decision>, Error> {
+        self.must_be_open()?;
+        let Some(remote) = &self.remote else {
+            let outcomes = self.memory.answer(request, |limit| &limit.policy);
+            let decision = Decision::new(&request.limits, |limit| &limit.policy, &outcomes, Source::Memory);
+            self.count(request, &decision);
+            return Ok(Some(decision));
+        };
+        if remote.can_be_asked() {
+            if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
+                self.memory.answer(request, |limit| &limit.fallback);
+            }
+            return Ok(None);
+        }
+        self.metrics.store_failed();
+        let decision = remote.fallback.answer(request, || remote.refusal())?;
+        self.count(request, &decision);
+        Ok(Some(decision))
     }
 
     /// Asks the store; `ticket` is settled in every case. For limiters that are not [local](Self::is_local).
-    pub fn ask(&self, ticket: Ticket, key: &[u8], verb: Verb) {
+    pub fn ask(&self, ticket: Ticket, request: Request) {
         if let Some(remote) = &self.remote {
             self.metrics.call_pends();
-            remote.handle.send(Call {
-                ticket,
-                request: Request { key: Key::from_normal(key), verb },
-                deadline: Instant::now() + remote.timeout.as_duration(),
-            });
-        }
-    }
-
-    /// Forgets a key here, and answers whether the store must be [asked](Self::ask) to forget it too. An error where that
-    /// cannot be asked: what was to be forgotten is still there.
-    pub fn reset_here(&self, key: &[u8]) -> Result<bool, Error> {
-        self.must_be_open()?;
-        self.memory.reset(key);
-        match &self.remote {
-            None => Ok(false),
-            Some(remote) if remote.can_be_asked() => Ok(true),
-            Some(remote) => {
-                self.metrics.store_failed();
-                Err(remote.refusal())
-            }
+            remote.handle.send(Call { ticket, request, deadline: Instant::now() + remote.timeout.as_duration() });
         }
     }
 
@@ -164,9 +382,9 @@ impl Limiter {
         if self.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Counts a decision that was made here; the worker counts its own. A look is no decision.
-    fn count(&self, ask: Ask, decision: &Decision) {
-        if ask.cost > 0 {
+    /// Counts a decision that was made here; the worker counts its own.
+    fn count(&self, request: &Request, decision: &Decision) {
+        if request.verb.is_counted() {
             self.metrics.decided(decision);
         }
     }

@@ -27,6 +27,8 @@ pub struct Options<'a> {
     pub burst: &'a Given,
     /// Sliding window: slots a window is counted in.
     pub resolution: &'a Given,
+    /// Fixed window: whether windows begin at multiples of their length instead of with a key's first call.
+    pub align: &'a Given,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,10 +90,7 @@ fn fills_in_time(limit: u64, window: Micros, burst: u64) -> Result<(), Error> {
     }))
 }
 
-/// The units that one call takes, from 1 to the policy's capacity. Absent is 1.
-pub fn cost(policy: &Policy, given: &Given) -> Result<u64, Error> {
-    match given {
-        Given::Missing => Ok(1),
-        given => input::whole("cost", given, 1..=policy.capacity()).map_err(Error::Cost),
-    }
+/// The units that one call takes, from 1 to the capacity of its limits. Absent is 1.
+pub fn cost(name: &str, capacity: u64, given: Option<&Given>) -> Result<u64, Error> {
+    given.map_or(Ok(1), |given| input::whole(name, given, 1..=capacity).map_err(Error::Cost))
 }

@@ -280,7 +280,9 @@ export const BAD_CALL_OPTIONS = [
   [[], kind, ['array']],
   [() => ({}), kind, []],
   [{ cots: 2 }, unknown, ['cots', /\bcost\b/]],
-  [{ limit: 2 }, unknown, ['limit']],
+  [{ limit: 2 }, kind, ['limit', 'window']],
+  [{ window: '1m' }, kind, ['window', 'limit']],
+  [{ cost: 1, upTo: 2 }, kind, ['cost', 'upTo']],
 ]
 
 export const BAD_READY_OPTIONS = [

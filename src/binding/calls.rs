@@ -19,9 +19,10 @@ use crate::algorithm::Ask;
 use crate::decision::Decision;
 use crate::dispatcher::Ticket;
 use crate::error::Error;
-use crate::limiter::Limiter;
-use crate::settings;
-use crate::store::Verb;
+use crate::input::Given;
+use crate::limiter::{Deed, Limiter};
+use crate::settings::{self, CallOptions, read_duration, read_patience};
+use crate::store::{Request, Verb};
 
 /// A limiter in its environment.
 pub(super) struct Bound {
@@ -32,12 +33,18 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 7] = [
+const CALLS: [(&str, Callback); 13] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
     ("peek", peek),
+    ("reserve", reserve),
+    ("refund", refund),
+    ("penalty", penalty),
+    ("block", block),
+    ("unblock", unblock),
     ("reset", reset),
+    ("configure", configure),
     ("ready", ready),
     ("close", close),
 ];
@@ -59,10 +66,12 @@ unsafe extern "C" fn release(_: sys::napi_env, data: *mut c_void, _: *mut c_void
     drop(unsafe { Rc::from_raw(data.cast_const().cast::<Bound>()) });
 }
 
-/// What a call was given: a key, where it takes one first, and options, which most calls leave out.
-struct Given {
+/// What a call was given: a key, where it takes one first, and what most calls leave out.
+#[derive(Clone, Copy)]
+struct Arguments {
     first: Value,
-    options: Option<Value>,
+    second: Option<Value>,
+    third: Option<Value>,
 }
 
 /// Runs `work` on the function's limiter; its error is thrown, and a panic becomes an error.
@@ -70,11 +79,11 @@ struct Given {
 fn run(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-    work: impl FnOnce(Js, &Bound, Given) -> Result<Value, Error>,
+    work: impl FnOnce(Js, &Bound, Arguments) -> Result<Value, Error>,
 ) -> sys::napi_value {
     let js = Js::new(env);
-    let ([first, options], count, data) = js.arguments(info);
-    let given = Given { first, options: (count > 1).then_some(options) };
+    let ([first, second, third], count, data) = js.arguments(info);
+    let given = Arguments { first, second: (count > 1).then_some(second), third: (count > 2).then_some(third) };
     // SAFETY: `bind` made this function with a counted `Bound`, which lives as long as the function, and so during its call.
     let bound = unsafe { &*data.cast_const().cast::<Bound>() };
     guarded(js, || work(js, bound, given))
@@ -104,81 +113,158 @@ impl Bound {
         Ok(promise)
     }
 
-    /// Decides here, or asks.
+    /// Decides by the key alone, or by whatever else is said.
     #[inline]
     fn decide(
         &self,
         js: Js,
-        key: Value,
-        ask: Ask,
+        name: &str,
+        Arguments { first, second, .. }: Arguments,
+        deed: Deed,
         wants: Wants,
-        here: impl FnOnce(Decision) -> Value,
     ) -> Result<Value, Error> {
+        if second.is_some() || !self.limiter.is_simple() {
+            return self.unusual(js, name, first, second, deed, wants);
+        }
         let mut buffer = text::Buffer::new();
-        let key = text::key(js, key, &mut buffer)?;
+        let Some(key) = text::key(js, first, &mut buffer)? else {
+            return self.unusual(js, name, first, None, deed, wants);
+        };
+        let ask = if deed == Deed::Look { Ask::look(1) } else { Ask::all(1) };
         match self.limiter.decide_here(&key, ask)? {
-            Some(decision) => Ok(here(decision)),
-            None => self.promise(js, wants, |ticket| self.limiter.ask(ticket, &key, Verb::Decide(ask))),
+            Some(decision) => Ok(self.show(js, &decision, wants)),
+            None => self.promise(js, wants, |ticket| {
+                self.limiter.ask(ticket, self.limiter.simple(&key, Verb::Decide(ask)));
+            }),
         }
     }
 
-    /// The `cost` among a call's options.
-    #[inline]
-    fn cost(&self, js: Js, options: Option<Value>) -> Result<u64, Error> {
-        options.map_or(Ok(1), |options| settings::read_cost(self.limiter.policy(), &given::read(js, options)?))
+    #[cold]
+    fn unusual(
+        &self,
+        js: Js,
+        name: &str,
+        key: Value,
+        options: Option<Value>,
+        deed: Deed,
+        wants: Wants,
+    ) -> Result<Value, Error> {
+        let options = self.options(js, name, options, CallOptions::known())?;
+        let request = self.limiter.request(&text::who(js, key)?, deed, &options)?;
+        self.answer(js, request, wants)
     }
 
-    /// Writes the decision where JavaScript reads it.
-    fn show(&self, js: Js, decision: &Decision) -> Value {
-        self.environment.row.write(decision);
-        js.undefined()
+    fn options(&self, js: Js, name: &str, options: Option<Value>, known: &[&str]) -> Result<CallOptions, Error> {
+        options.map_or_else(
+            || Ok(CallOptions::default()),
+            |options| CallOptions::read(name, &given::read(js, options)?, known),
+        )
+    }
+
+    /// Answers here, or asks.
+    fn answer(&self, js: Js, request: Request, wants: Wants) -> Result<Value, Error> {
+        match self.limiter.answer_here(&request)? {
+            Some(decision) => Ok(self.show(js, &decision, wants)),
+            None => self.promise(js, wants, |ticket| self.limiter.ask(ticket, request)),
+        }
+    }
+
+    /// What is known at once: a boolean, or a decision that is written where JavaScript reads it.
+    #[inline]
+    fn show(&self, js: Js, decision: &Decision, wants: Wants) -> Value {
+        match wants {
+            Wants::Boolean => js.boolean(decision.allowed),
+            Wants::Decision => self.environment.show(js, decision),
+            Wants::Nothing => js.undefined(),
+        }
     }
 }
 
 unsafe extern "C" fn is_allowed(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Given { first: key, options }| {
-        let ask = Ask::all(bound.cost(js, options)?);
-        bound.decide(js, key, ask, Wants::Boolean, |decision| js.boolean(decision.allowed))
-    })
+    run(env, info, |js, bound, given| bound.decide(js, "isAllowed", given, Deed::Take, Wants::Boolean))
 }
 
 unsafe extern "C" fn is_allowed_sync(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Given { first: key, options }| {
+    run(env, info, |js, bound, given| {
         if !bound.limiter.is_local() {
             return Err(Error::NotLocal);
         }
-        let ask = Ask::all(bound.cost(js, options)?);
-        bound.decide(js, key, ask, Wants::Boolean, |decision| js.boolean(decision.allowed))
+        bound.decide(js, "isAllowedSync", given, Deed::Take, Wants::Boolean)
     })
 }
 
 unsafe extern "C" fn check(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Given { first: key, options }| {
-        let ask = Ask::all(bound.cost(js, options)?);
-        bound.decide(js, key, ask, Wants::Decision, |decision| bound.show(js, &decision))
-    })
+    run(env, info, |js, bound, given| bound.decide(js, "check", given, Deed::Take, Wants::Decision))
 }
 
 unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Given { first: key, options }| {
-        let ask = Ask::look(bound.cost(js, options)?);
-        bound.decide(js, key, ask, Wants::Decision, |decision| bound.show(js, &decision))
+    run(env, info, |js, bound, given| bound.decide(js, "peek", given, Deed::Look, Wants::Decision))
+}
+
+/// `reserve(key, options, patience)`: what `acquire` is made of.
+unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, third }| {
+        let patience = read_patience(&third.map_or(Ok(Given::Missing), |value| given::read(js, value))?)?;
+        let options = bound.options(js, "acquire", second, &["cost", "action", "limit", "window"])?;
+        let request = bound.limiter.request(&text::who(js, first)?, Deed::Reserve(patience), &options)?;
+        bound.answer(js, request, Wants::Decision)
     })
 }
 
+/// `refund(key, cost, options)`, and the like.
+fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Value, Error> {
+    let Arguments { first, second, third } = given;
+    let mut options = bound.options(js, name, third, &["action", "limit", "window", "timestamp"])?;
+    let cost = second.map_or(Ok(Given::Missing), |cost| given::read(js, cost))?;
+    options.cost = (cost != Given::Missing).then_some(cost);
+    let request = bound.limiter.request(&text::who(js, first)?, deed, &options)?;
+    bound.answer(js, request, Wants::Decision)
+}
+
+unsafe extern "C" fn refund(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, given| change(js, bound, "refund", given, Deed::Refund))
+}
+
+unsafe extern "C" fn penalty(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, given| change(js, bound, "penalty", given, Deed::Penalize))
+}
+
+/// `block(key, duration, options)`.
+unsafe extern "C" fn block(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, third }| {
+        let duration = read_duration(&second.map_or(Ok(Given::Missing), |value| given::read(js, value))?)?;
+        let options = bound.options(js, "block", third, &["action", "timestamp"])?;
+        let request = bound.limiter.request_for(&text::who(js, first)?, Verb::Block(duration), &options)?;
+        bound.answer(js, request, Wants::Nothing)
+    })
+}
+
+/// `unblock(key, options)`, and the like.
+fn forget(js: Js, bound: &Bound, name: &str, given: Arguments, verb: Verb) -> Result<Value, Error> {
+    let options = bound.options(js, name, given.second, &["action"])?;
+    let request = bound.limiter.request_for(&text::who(js, given.first)?, verb, &options)?;
+    bound.answer(js, request, Wants::Nothing)
+}
+
+unsafe extern "C" fn unblock(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, given| forget(js, bound, "unblock", given, Verb::Unblock))
+}
+
 unsafe extern "C" fn reset(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Given { first: key, .. }| {
-        let mut buffer = text::Buffer::new();
-        let key = text::key(js, key, &mut buffer)?;
-        if !bound.limiter.reset_here(&key)? {
-            return Ok(js.undefined());
-        }
-        bound.promise(js, Wants::Nothing, |ticket| bound.limiter.ask(ticket, &key, Verb::Reset))
+    run(env, info, |js, bound, given| forget(js, bound, "reset", given, Verb::Reset))
+}
+
+/// `configure(key, { limit, window } | null)`.
+unsafe extern "C" fn configure(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, .. }| {
+        let own = second.map_or(Ok(Given::Missing), |value| given::read(js, value))?;
+        bound.limiter.configure(&text::who(js, first)?, &own)?;
+        Ok(js.undefined())
     })
 }
 
 unsafe extern "C" fn ready(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Given { first: options, .. }| {
+    run(env, info, |js, bound, Arguments { first: options, .. }| {
         let timeout = settings::read_ready_timeout(&given::read(js, options)?)?;
         bound.limiter.must_be_open()?;
         if bound.limiter.is_local() {

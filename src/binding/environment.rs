@@ -13,6 +13,7 @@ use super::error;
 use super::js::{Js, Reference, Value};
 use super::pending::{Pending, Wants};
 use super::row::Row;
+use crate::decision::Decision;
 use crate::dispatcher::{Answer, News, Ticket};
 use crate::error::Error;
 
@@ -146,12 +147,22 @@ impl Environment {
         match (answer, wants) {
             (Ok(Some(decision)), Wants::Boolean) => js.resolve(deferred, js.boolean(decision.allowed)),
             (Ok(Some(decision)), Wants::Decision) => {
-                self.row.write(&decision);
-                let decision = self.face.get().map(|face| js.call(js.kept(face.decision_of), &[]));
+                let names = self.show(js, &decision);
+                let decision = self.face.get().map(|face| js.call(js.kept(face.decision_of), &[names]));
                 js.resolve(deferred, decision.unwrap_or_else(|| js.undefined()));
             }
             (Ok(_), _) => js.resolve(deferred, js.undefined()),
             (Err(error), _) => js.reject(deferred, error::to_js(js, &error)),
+        }
+    }
+
+    /// Writes a decision where JavaScript reads it. Answers the names of its limits, or `undefined` where they have none.
+    #[inline]
+    pub(super) fn show(&self, js: Js, decision: &Decision) -> Value {
+        self.row.write(decision);
+        match &decision.named {
+            None => js.undefined(),
+            Some(named) => js.strings(named.each.iter().map(|(name, _)| &**name)),
         }
     }
 

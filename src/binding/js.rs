@@ -151,8 +151,8 @@ impl Js {
 
     /// The names of an object's own enumerable properties, symbols left out.
     pub(super) fn own_names(self, object: Value) -> Vec<Value> {
-        let (mut names, mut length) = (ptr::null_mut(), 0);
-        // SAFETY: as in `undefined`; the results are locals.
+        let mut names = ptr::null_mut();
+        // SAFETY: as in `undefined`; the result is a local.
         let listed = unsafe {
             sys::napi_get_all_property_names(
                 self.env,
@@ -162,13 +162,37 @@ impl Js {
                 sys::KeyConversion::numbers_to_strings,
                 &mut names,
             ) == sys::Status::napi_ok
-                && sys::napi_get_array_length(self.env, names, &mut length) == sys::Status::napi_ok
         };
-        let count = if listed { length } else { 0 };
-        (0..count)
+        if listed { self.elements(Value(names)) } else { Vec::new() }
+    }
+
+    /// An array's elements.
+    pub(super) fn elements(self, array: Value) -> Vec<Value> {
+        let mut length = 0;
+        // SAFETY: as in `undefined`; anything but an array leaves the length 0.
+        unsafe { sys::napi_get_array_length(self.env, array.0, &mut length) };
+        (0..length)
             // SAFETY: as in `undefined`; the index is within the array.
-            .map(|index| self.value(|out| unsafe { sys::napi_get_element(self.env, names, index, out) }))
+            .map(|index| self.value(|out| unsafe { sys::napi_get_element(self.env, array.0, index, out) }))
             .collect()
+    }
+
+    /// An array of strings.
+    pub(super) fn strings<'a>(self, texts: impl ExactSizeIterator<Item = &'a str>) -> Value {
+        // SAFETY: as in `undefined`.
+        let array = self.value(|out| unsafe { sys::napi_create_array_with_length(self.env, texts.len(), out) });
+        for (index, text) in (0..).zip(texts) {
+            // SAFETY: as in `undefined`.
+            unsafe { sys::napi_set_element(self.env, array.0, index, self.string(text).0) };
+        }
+        array
+    }
+
+    pub(super) fn truth(self, value: Value) -> bool {
+        let mut truth = false;
+        // SAFETY: as in `undefined`.
+        unsafe { sys::napi_get_value_bool(self.env, value.0, &mut truth) };
+        truth
     }
 
     pub(super) fn kind(self, value: Value) -> Kind {

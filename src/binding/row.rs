@@ -7,8 +7,14 @@ use std::cell::Cell;
 
 use crate::decision::Decision;
 
-/// allowed, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source.
-pub(super) const COLUMNS: usize = 8;
+/// allowed, granted, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source; then which of the named limits decided.
+const OWN: usize = 10;
+
+/// Of each named limit: allowed, limit, remaining, retryAfterMs, resetAt.
+const EACH: usize = 5;
+
+/// As many as a call may be decided by.
+pub(super) const COLUMNS: usize = OWN + EACH * 16;
 
 /// Where the numbers are. Null until `index.js` has handed in its array.
 pub(super) struct Row(Cell<*mut f64>);
@@ -26,8 +32,13 @@ impl Row {
     /// Writes a decision for JavaScript to read at once.
     #[expect(clippy::cast_precision_loss, reason = "all of them are below 2^53")]
     pub(super) fn write(&self, decision: &Decision) {
-        let numbers = [
+        let place = self.0.get();
+        if place.is_null() {
+            return;
+        }
+        let numbers: [f64; OWN] = [
             f64::from(u8::from(decision.allowed)),
+            decision.granted as f64,
             decision.limit as f64,
             decision.remaining as f64,
             decision.retry_after_ms as f64,
@@ -35,11 +46,21 @@ impl Row {
             decision.reset_at_ms as f64,
             decision.delay_ms as f64,
             f64::from(decision.source as u8),
+            decision.named.as_ref().map_or(0.0, |named| named.decisive as f64),
         ];
-        let place: *mut [f64; COLUMNS] = self.0.get().cast();
-        if !place.is_null() {
-            // SAFETY: `place` was handed in as so many doubles that stay; JavaScript does not run while this does.
-            unsafe { place.write(numbers) };
+        // SAFETY: `place` was handed in as so many doubles that stay; JavaScript does not run while this does.
+        unsafe { place.cast::<[f64; OWN]>().write(numbers) };
+        let each = decision.named.iter().flat_map(|named| &named.each).take((COLUMNS - OWN) / EACH);
+        for (index, (_, decision)) in each.enumerate() {
+            let numbers: [f64; EACH] = [
+                f64::from(u8::from(decision.allowed)),
+                decision.limit as f64,
+                decision.remaining as f64,
+                decision.retry_after_ms as f64,
+                decision.reset_at_ms as f64,
+            ];
+            // SAFETY: as above; `take` keeps it within the columns.
+            unsafe { place.add(OWN + index * EACH).cast::<[f64; EACH]>().write(numbers) };
         }
     }
 }

@@ -4,9 +4,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::ledger::Ledger;
 use super::message::Call;
-use crate::algorithm::Policy;
+use crate::algorithm::Outcome;
 use crate::circuit::FAILURES_TO_OPEN;
 use crate::decision::{Decision, Source};
 use crate::error::Error;
@@ -48,21 +50,26 @@ impl Flight {
     }
 
     /// Answers all calls that are left with what the store said. `Err` is a failure of the store, `Ok` whether it was in time.
-    pub(super) fn land(&mut self, answers: Answers, policy: &Policy, ledger: &mut Ledger) -> Result<bool, Error> {
-        let answers = match answers {
-            Ok(answers) => answers,
+    pub(super) fn land(&mut self, answers: Answers, ledger: &mut Ledger) -> Result<bool, Error> {
+        let mut answers = match answers {
+            Ok(answers) => answers.into_iter(),
             Err(error) => {
                 self.abandon(&error, ledger);
                 return Err(error);
             }
         };
+        let keys = |call: &Call| call.request.keys.len();
+        let already: usize = self.calls[..self.answered].iter().map(keys).sum();
+        answers.by_ref().take(already).for_each(drop);
         let (mut decided, mut failure) = (0, None);
-        for answer in answers.into_iter().skip(self.answered) {
-            match answer {
-                Ok(outcome) => {
+        while let Some(call) = self.calls.get(self.answered) {
+            let outcomes: SmallVec<[Result<Outcome, Error>; 1]> = answers.by_ref().take(keys(call)).collect();
+            match outcomes.into_iter().collect::<Result<SmallVec<[Outcome; 1]>, Error>>() {
+                Ok(outcomes) => {
                     decided += 1;
-                    let decision = Decision::new(policy, &outcome, Source::Redis);
-                    ledger.answer(&self.calls[self.answered], Ok(decision));
+                    let limits = &call.request.limits;
+                    let decision = Decision::new(limits, |limit| &limit.policy, &outcomes, Source::Redis);
+                    ledger.answer(call, Ok(decision));
                     self.answered += 1;
                 }
                 Err(error) => {

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use super::message::{Call, News, Ticket};
-use crate::algorithm::Ask;
 use crate::decision::Decision;
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::Metrics;
-use crate::store::Verb;
 
 /// Answers on their way to the driver.
 pub(super) struct Ledger {
@@ -21,7 +19,9 @@ impl Ledger {
     /// The store has decided.
     pub(super) fn answer(&mut self, call: &Call, answer: Result<Decision, Error>) {
         self.metrics.call_settled();
-        if let (Ok(decision), Verb::Decide(Ask { cost: 1.., .. })) = (&answer, call.request.verb) {
+        if let Ok(decision) = &answer
+            && call.request.verb.is_counted()
+        {
             self.metrics.decided(decision);
         }
         self.news.push(News::Settled(call.ticket, answer.map(Some)));

@@ -20,8 +20,6 @@ pub struct Remote<C> {
     pub address: Address,
     /// The engine.
     pub script: &'static Script,
-    /// What every key begins with.
-    pub namespace: String,
 }
 
 /// See the module.
@@ -42,7 +40,7 @@ impl Line {
     pub(super) fn open<C: Connect>(remote: &Arc<Remote<C>>, patience: Duration) -> Self {
         let remote = remote.clone();
         Self::Opening(Box::pin(async move {
-            let opening = Link::open(&remote.connect, &remote.address, remote.script, &remote.namespace, patience);
+            let opening = Link::open(&remote.connect, &remote.address, remote.script, patience);
             let late = || Error::StoreUnavailable(format!("{}: it does not answer", remote.address));
             tokio::time::timeout(TIME_TO_CONNECT, opening).await.unwrap_or_else(|_| Err(late()))
         }))

@@ -12,7 +12,6 @@ use super::handle::{Handle, Shared};
 use super::ledger::Ledger;
 use super::line::{Change, Line, Remote};
 use super::message::{Call, Message, News, Settle, Ticket};
-use crate::algorithm::Policy;
 use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
 use crate::error::Error;
@@ -25,7 +24,6 @@ use crate::store::{Answers, Store};
 pub struct Worker<C: Connect, S: Settle> {
     shared: Arc<Shared>,
     remote: Arc<Remote<C>>,
-    policy: Policy,
     timeout: Micros,
     settle: S,
     ledger: Ledger,
@@ -56,7 +54,6 @@ impl<C: Connect, S: Settle> Worker<C, S> {
     /// A worker with its handle. It does nothing until it is [`run`](Self::run).
     pub fn new(
         remote: Remote<C>,
-        policy: Policy,
         fallback: Arc<Fallback>,
         timeout: Micros,
         max_pending: usize,
@@ -68,7 +65,6 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         let worker = Self {
             shared,
             remote: Arc::new(remote),
-            policy,
             timeout,
             settle,
             ledger: Ledger { fallback, metrics, news: Vec::new() },
@@ -196,14 +192,14 @@ impl<C: Connect, S: Settle> Worker<C, S> {
             let calls: Vec<Call> = self.waiting.drain(..size).collect();
             self.shared.taken(size);
             self.ledger.metrics.batch_sent();
-            let answering = link.store().decide(&self.policy, &mut calls.iter().map(|call| &call.request));
+            let answering = link.store().decide(&mut calls.iter().map(|call| &call.request));
             self.flights.push(Flight::new(calls, answering));
         }
     }
 
     fn land(&mut self, index: usize, answers: Answers) {
         // Removed when it is settled, so that a panic on the way leaves nobody behind.
-        let landed = self.flights[index].land(answers, &self.policy, &mut self.ledger);
+        let landed = self.flights[index].land(answers, &mut self.ledger);
         self.flights.swap_remove(index);
         match landed {
             Ok(true) => {

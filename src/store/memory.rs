@@ -5,19 +5,22 @@
 //!
 //! **At the bound** a key that is still limited is never forgotten in favour of a new one, since forgetting is admitting. When
 //! nothing expired is found, newcomers of a shard share one state: together they stay within one limit, so none of them can
-//! pass it, and memory does not grow. A key that finds room later starts from the shared state, not from nothing.
+//! pass it, and memory does not grow. A key that finds room later starts from the shared state, not from nothing. Only a block,
+//! which an application asks for by name, finds room beyond the bound.
 
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use hashbrown::HashTable;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
-use super::{Answering, Request, Store, Verb};
-use crate::algorithm::{Ask, Outcome, Policy, State};
+use super::{Answering, Request, Store, Verb, When};
+use crate::algorithm::{Ask, Change, Outcome, Policy, State};
 use crate::clock::{Clock, Micros};
+use crate::limits::Limit;
 
 /// Many shards keep the pause short when one of the tables grows, and threads out of each other's way.
 const MAX_SHARDS: usize = 64;
@@ -81,7 +84,7 @@ impl Memory {
         self.len() == 0
     }
 
-    /// Decides one key's call; an `ask` without cost changes nothing.
+    /// Decides one key's call now; an `ask` without cost changes nothing. What most calls come down to.
     pub fn decide(&self, policy: &Policy, key: &[u8], ask: Ask) -> Outcome {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
@@ -96,42 +99,138 @@ impl Memory {
             entry.expires_at = outcome.reset_at;
             return outcome;
         }
-        self.decide_newcomer(&mut shard, policy, hash, key, now, ask)
+        let mut state = shard.newcomer(policy, now);
+        let outcome = policy.step(&mut state, now, ask);
+        if outcome.granted > 0 {
+            self.admit(&mut shard, hash, key, now, outcome.reset_at, state);
+        }
+        outcome
     }
 
-    #[cold]
-    fn decide_newcomer(
-        &self,
-        shard: &mut Shard,
-        policy: &Policy,
-        hash: u64,
-        key: &[u8],
-        now: Micros,
-        ask: Ask,
-    ) -> Outcome {
-        let mut state = match &shard.shared {
-            Some((expires_at, state)) if *expires_at > now => state.clone(),
-            _ => policy.fresh(),
-        };
-        let outcome = policy.step(&mut state, now, ask);
-        if outcome.granted == 0 {
-            return outcome;
+    /// Does what `request` asks under the policies that `which` tells, and answers for each of its keys.
+    pub fn answer(&self, request: &Request, which: fn(&Limit) -> &Policy) -> SmallVec<[Outcome; 1]> {
+        match (request.verb, request.when, request.limits.only(), request.keys.first()) {
+            (Verb::Decide(ask), When::Now, Some(limit), Some(key)) => {
+                smallvec![self.decide(which(limit), &limit.in_memory(key.as_bytes()), ask)]
+            }
+            (Verb::Decide(ask), ..) if request.limits.only().is_none() => self.decide_together(request, ask, which),
+            (verb, when, ..) => {
+                let parts = request.parts();
+                parts.map(|(limit, key)| self.act(which(limit), &limit.in_memory(key.as_bytes()), verb, when)).collect()
+            }
         }
-        let expires_at = outcome.reset_at;
-        if self.make_room(shard, now) {
+    }
+
+    /// Does one thing with one key.
+    fn act(&self, policy: &Policy, key: &[u8], verb: Verb, when: When) -> Outcome {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash);
+        if verb == Verb::Reset {
+            self.forget(&mut shard, hash, key);
+            return Outcome::forgotten(self.clock.now());
+        }
+        let present = self.present(when);
+        let mut state = shard.state(policy, hash, key, present);
+        let now = moment(policy, &state, when, present);
+        let (outcome, changed) = match verb {
+            Verb::Decide(ask) => {
+                let outcome = policy.step(&mut state, now, ask);
+                (outcome, ask.cost > 0)
+            }
+            Verb::Reserve { cost, patience } => (policy.reserve(&mut state, now, cost, patience), true),
+            Verb::Refund(units) => (policy.change(&mut state, now, Change::Refund(units)), true),
+            Verb::Penalize(units) => (policy.change(&mut state, now, Change::Penalize(units)), true),
+            Verb::Block(length) => (policy.block(&mut state, now, present + length), true),
+            Verb::Unblock => (policy.unblock(&mut state, now), true),
+            Verb::Reset => unreachable!("done above"),
+        };
+        if changed {
+            self.put(&mut shard, hash, key, present, outcome.reset_at, state);
+        }
+        outcome
+    }
+
+    /// Takes from all keys of a request or from none.
+    fn decide_together(&self, request: &Request, ask: Ask, which: fn(&Limit) -> &Policy) -> SmallVec<[Outcome; 1]> {
+        struct Part<'a> {
+            policy: &'a Policy,
+            key: Cow<'a, [u8]>,
+            hash: u64,
+            state: State,
+            now: Micros,
+        }
+        let keys = request.parts().map(|(limit, key)| {
+            let key = limit.in_memory(key.as_bytes());
+            (which(limit), self.hash(&key), key)
+        });
+        let keys: SmallVec<[_; 4]> = keys.collect();
+        let mut shards = self.lock_all(keys.iter().map(|(_, hash, _)| self.shard_index(*hash)));
+        let present = self.present(request.when);
+        let mut parts: SmallVec<[Part<'_>; 4]> = SmallVec::new();
+        for (policy, hash, key) in keys {
+            let state = shards.of(self.shard_index(hash)).state(policy, hash, &key, present);
+            let now = moment(policy, &state, request.when, present);
+            parts.push(Part { policy, key, hash, state, now });
+        }
+        let look = Ask::look(ask.least);
+        let looks: SmallVec<[Outcome; 1]> =
+            parts.iter_mut().map(|part| part.policy.step(&mut part.state, part.now, look)).collect();
+        let free = looks.iter().map(|outcome| outcome.remaining).min().unwrap_or(0);
+        let granted = ask.cost.min(free);
+        if granted == 0 || looks.iter().any(|outcome| !outcome.allowed) {
+            return looks;
+        }
+        let take = |Part { policy, key, hash, mut state, now }: Part<'_>| {
+            let outcome = policy.step(&mut state, now, Ask::all(granted));
+            self.put(shards.of(self.shard_index(hash)), hash, &key, present, outcome.reset_at, state);
+            outcome
+        };
+        parts.into_iter().map(take).collect()
+    }
+
+    /// The store's own time of a request.
+    fn present(&self, when: When) -> Micros {
+        match when {
+            When::Replayed(moment) => moment,
+            When::Now | When::Dated(_) => self.clock.now(),
+        }
+    }
+
+    /// Keeps a state that has changed, wherever its key has a place.
+    fn put(&self, shard: &mut Shard, hash: u64, key: &[u8], now: Micros, expires_at: Micros, state: State) {
+        match shard.table.find_mut(hash, |entry| entry.key.as_slice() == key) {
+            Some(entry) => (entry.state, entry.expires_at) = (state, expires_at),
+            None if expires_at > now => self.admit(shard, hash, key, now, expires_at, state),
+            None => {}
+        }
+    }
+
+    /// Keeps the state of a key that has no place yet, beside the others or, without room, as the one that newcomers share.
+    #[cold]
+    fn admit(&self, shard: &mut Shard, hash: u64, key: &[u8], now: Micros, expires_at: Micros, state: State) {
+        let mut has_room = self.make_room(shard, now);
+        if !has_room && matches!(state, State::Blocked(_)) {
+            // Somebody's own decision about one key, which newcomers must neither share nor lose.
+            self.len.fetch_add(1, Ordering::Relaxed);
+            has_room = true;
+        }
+        if has_room {
             let key = SmallVec::from_slice(key);
             let entry = Entry { key, expires_at, state };
             shard.table.insert_unique(hash, entry, |entry| self.hash(&entry.key));
         } else {
             shard.shared = Some((expires_at, state));
         }
-        outcome
     }
 
     /// Forgets `key`. Where newcomers share a state, theirs stays.
     pub fn reset(&self, key: &[u8]) {
         let hash = self.hash(key);
-        if let Ok(entry) = self.shard(hash).table.find_entry(hash, |entry| entry.key.as_slice() == key) {
+        self.forget(&mut self.shard(hash), hash, key);
+    }
+
+    fn forget(&self, shard: &mut Shard, hash: u64, key: &[u8]) {
+        if let Ok(entry) = shard.table.find_entry(hash, |entry| entry.key.as_slice() == key) {
             entry.remove();
             self.len.fetch_sub(1, Ordering::Relaxed);
         }
@@ -174,12 +273,42 @@ impl Memory {
         hasher.finish()
     }
 
+    fn shard_index(&self, hash: u64) -> usize {
+        // The table uses the lowest and the highest bits.
+        ((hash >> 32) & (self.shards.len() as u64 - 1)) as usize
+    }
+
     /// Locked by a standard mutex: it is held for one step and never across an await.
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
-        // The table uses the lowest and the highest bits.
-        let index = (hash >> 32) & (self.shards.len() as u64 - 1);
-        let shard = &self.shards[index as usize];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[self.shard_index(hash)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks several shards, in their own order: two that lock the same ones never wait for each other.
+    fn lock_all(&self, indexes: impl Iterator<Item = usize>) -> Locked<'_> {
+        let mut indexes: SmallVec<[usize; 4]> = indexes.collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        let lock = |index: usize| (index, self.shards[index].lock().unwrap_or_else(PoisonError::into_inner));
+        Locked(indexes.into_iter().map(lock).collect())
+    }
+}
+
+/// Shards that are held together, by their index.
+struct Locked<'a>(SmallVec<[(usize, MutexGuard<'a, Shard>); 4]>);
+
+impl Locked<'_> {
+    fn of(&mut self, index: usize) -> &mut Shard {
+        let held = self.0.iter_mut().find(|(held, _)| *held == index);
+        &mut held.expect("every shard that is used was locked").1
+    }
+}
+
+/// When a request happens for a key, as [`When`] says.
+fn moment(policy: &Policy, state: &State, when: When, present: Micros) -> Micros {
+    match when {
+        When::Now => present,
+        When::Dated(moment) => moment.max(policy.seen(state)).min(present),
+        When::Replayed(moment) => moment.max(policy.seen(state)),
     }
 }
 
@@ -190,6 +319,21 @@ impl Shard {
             prefetch(entry);
             true
         });
+    }
+
+    /// What `key` is decided by: its own state, or what newcomers start from.
+    fn state(&self, policy: &Policy, hash: u64, key: &[u8], now: Micros) -> State {
+        match self.table.find(hash, |entry| entry.key.as_slice() == key) {
+            Some(entry) => entry.state.clone(),
+            None => self.newcomer(policy, now),
+        }
+    }
+
+    fn newcomer(&self, policy: &Policy, now: Micros) -> State {
+        match &self.shared {
+            Some((expires_at, state)) if *expires_at > now => state.clone(),
+            _ => policy.fresh(),
+        }
     }
 
     /// Looks at the next `places` of the table, clears what has expired, and answers how many keys that were.
@@ -210,16 +354,8 @@ impl Shard {
 }
 
 impl Store for Arc<Memory> {
-    fn decide(&self, policy: &Policy, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        let answers = batch
-            .map(|request| match request.verb {
-                Verb::Decide(ask) => Ok(Memory::decide(self, policy, request.key.as_bytes(), ask)),
-                Verb::Reset => {
-                    self.reset(request.key.as_bytes());
-                    Ok(Outcome::forgotten(self.clock.now()))
-                }
-            })
-            .collect();
+    fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+        let answers = batch.flat_map(|request| self.answer(request, |limit| &limit.policy)).map(Ok).collect();
         Box::pin(std::future::ready(Ok(answers)))
     }
 }

@@ -7,30 +7,81 @@ pub use memory::Memory;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use crate::algorithm::{Ask, Outcome, Policy};
+use smallvec::SmallVec;
+
+use crate::algorithm::{Ask, Outcome};
+use crate::clock::Micros;
 use crate::error::Error;
 use crate::key::Key;
+use crate::limits::{Limit, Limits};
 
-/// What is done with a key.
+/// What is done with the keys of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Take what is asked, or only look where nothing is asked.
+    /// Take what is asked, or only look where nothing is asked. Of several limits: from all of them, or from none.
     Decide(Ask),
-    /// Forget the key.
+    /// Take `cost` units even where they will only be there later, if that is within `patience`.
+    Reserve {
+        /// Units to take, all or nothing.
+        cost: u64,
+        /// How long the caller would wait.
+        patience: Micros,
+    },
+    /// Give back so many units.
+    Refund(u64),
+    /// Take so many units, whether they are there or not.
+    Penalize(u64),
+    /// Refuse everything for so long.
+    Block(Micros),
+    /// End a block.
+    Unblock,
+    /// Forget the keys.
     Reset,
 }
 
-/// One thing to do with one key.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Whose state.
-    pub key: Key,
-    /// What to do.
-    pub verb: Verb,
+/// When a request happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At the store's present.
+    Now,
+    /// At this moment as far as the store believes it: not after its present, nor before the key's last change, so that no
+    /// caller can move another's time.
+    Dated(Micros),
+    /// At this moment, which is the store's present. For stores in memory that replay what has happened.
+    Replayed(Micros),
 }
 
-/// An answer for each request in its order, or the reason that none was answered.
+/// One thing to do with one caller, under each of its limits.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// By what is decided.
+    pub limits: Arc<Limits>,
+    /// Whose states: a key for each of the limits.
+    pub keys: SmallVec<[Key; 1]>,
+    /// What to do.
+    pub verb: Verb,
+    /// When.
+    pub when: When,
+}
+
+impl Verb {
+    /// Whether it is a decision that counts as one: a look and what only changes a state are none.
+    pub fn is_counted(&self) -> bool {
+        matches!(self, Self::Decide(Ask { cost: 1.., .. }) | Self::Reserve { .. })
+    }
+}
+
+impl Request {
+    /// Each limit with its key.
+    pub fn parts(&self) -> impl Iterator<Item = (&Limit, &Key)> {
+        self.limits.iter().zip(&self.keys)
+    }
+}
+
+/// An answer for each key of each request, in their order, or the reason that none was answered. Where one key of a request
+/// that decides together fails, all of them do.
 pub type Answers = Result<Vec<Result<Outcome, Error>>, Error>;
 
 /// A batch under way. Dropping it does not undo it.
@@ -38,6 +89,6 @@ pub type Answering = Pin<Box<dyn Future<Output = Answers> + Send>>;
 
 /// Decides batches, each request atomically and requests on one key in their order.
 pub trait Store: Send + Sync + 'static {
-    /// Starts a batch under one policy.
-    fn decide(&self, policy: &Policy, batch: &mut dyn Iterator<Item = &Request>) -> Answering;
+    /// Starts a batch.
+    fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering;
 }

@@ -5,8 +5,8 @@ use crate::clock::Micros;
 use crate::error::{Class, Error};
 use crate::fallback::OnStoreError;
 use crate::input::Given;
-use crate::policy::{MAX_UNITS, MAX_WINDOW};
-use crate::settings::{self, Settings};
+use crate::policy::{self, MAX_UNITS, MAX_WINDOW};
+use crate::settings::{self, CallOptions, Settings};
 
 const OPTION: &str = "ERR_RATE_LIMIT_OPTION";
 const UNKNOWN: &str = "ERR_RATE_LIMIT_UNKNOWN_OPTION";
@@ -37,6 +37,19 @@ fn refusal(fields: &[(&str, Given)]) -> Error {
     Settings::read(&options(fields)).expect_err(&format!("{fields:?} was accepted"))
 }
 
+fn policy_of(settings: &Settings) -> Policy {
+    settings.plan.limits.only().unwrap().policy
+}
+
+fn fallback_of(settings: &Settings) -> Policy {
+    settings.plan.limits.only().unwrap().fallback
+}
+
+fn cost_of(settings: &Settings, options: &Given) -> Result<u64, Error> {
+    let options = CallOptions::read("a call", options, CallOptions::known())?;
+    policy::cost("cost", settings.plan.limits.capacity(), options.cost.as_ref())
+}
+
 /// Asserts that an error is of this class and code and says all of these.
 fn assert_says(error: &Error, class: Class, code: &str, says: &[&str]) {
     let message = error.to_string();
@@ -50,9 +63,9 @@ fn assert_says(error: &Error, class: Class, code: &str, says: &[&str]) {
 fn what_is_left_out_has_a_default() {
     let settings = Settings::read(&options(&[])).unwrap();
     let policy = Policy::SlidingWindow(SlidingWindow::new(100, Micros::from_millis(60_000), 32));
-    assert_eq!((settings.policy, settings.fallback), (policy, policy));
+    assert_eq!((policy_of(&settings), fallback_of(&settings)), (policy, policy));
     assert!(settings.redis.is_none());
-    assert_eq!(settings.prefix, "rl");
+    assert_eq!(settings.plan.prefix, "rl");
     assert_eq!(settings.timeout, Micros::from_millis(100));
     assert_eq!((settings.max_pending, settings.max_keys), (16_384, 1_000_000));
     assert_eq!(settings.on_store_error, OnStoreError::Local);
@@ -74,15 +87,15 @@ fn what_is_given_is_taken() {
     ]))
     .unwrap();
     let minute = Micros::from_millis(60_000);
-    assert_eq!(settings.policy, Policy::TokenBucket(TokenBucket::new(100, minute, 250)));
+    assert_eq!(policy_of(&settings), Policy::TokenBucket(TokenBucket::new(100, minute, 250)));
     assert_eq!(
-        settings.fallback,
+        fallback_of(&settings),
         Policy::TokenBucket(TokenBucket::new(10, minute, 10)),
         "a bucket as large as its limit"
     );
     let redis = settings.redis.unwrap();
     assert_eq!((redis.host(), redis.port(), redis.login().db()), ("cache.example", 7_000, 3));
-    assert_eq!(settings.prefix, "api");
+    assert_eq!(settings.plan.prefix, "api");
     assert_eq!(settings.timeout, minute);
     assert_eq!((settings.max_pending, settings.max_keys), (1, 100_000_000));
     assert_eq!(settings.on_store_error, OnStoreError::Throw);
@@ -91,7 +104,7 @@ fn what_is_given_is_taken() {
 #[test]
 fn the_fallback_takes_from_the_limit_what_it_does_not_say() {
     fn fallback(fields: &[(&str, Given)]) -> Policy {
-        Settings::read(&options(fields)).unwrap().fallback
+        fallback_of(&Settings::read(&options(fields)).unwrap())
     }
     let sliding = |limit, ms| Policy::SlidingWindow(SlidingWindow::new(limit, Micros::from_millis(ms), 32));
     assert_eq!(fallback(&[("fallback", record(&[("limit", number(7.0))]))]), sliding(7, 60_000));
@@ -215,7 +228,7 @@ fn a_misspelt_option_is_an_error_that_suggests_the_right_one() {
 #[test]
 fn a_name_that_is_like_no_other_is_answered_by_all_that_there_are() {
     let error = refusal(&[("colour", text("blue"))]);
-    assert_says(&error, Class::Type, UNKNOWN, &["`colour`", "limit, window, redisUrl, algorithm", "logger"]);
+    assert_says(&error, Class::Type, UNKNOWN, &["`colour`", "limit, window, limits, actions, redisUrl", "logger"]);
     assert!(!error.to_string().contains("did you mean"), "{error}");
 }
 
@@ -272,7 +285,7 @@ fn urls_of_servers_are_read() {
 
 /// The window that these options give, in microseconds.
 fn window(given: Given) -> Result<u64, Error> {
-    Settings::read(&options(&[("window", given)])).map(|settings| settings.policy.numbers()[1])
+    Settings::read(&options(&[("window", given)])).map(|settings| policy_of(&settings).numbers()[1])
 }
 
 #[test]
@@ -337,10 +350,10 @@ fn other_texts_and_numbers_are_no_durations() {
 
 #[test]
 fn a_cost_is_a_whole_number_from_one_to_the_capacity() {
-    let policy = Settings::read(&options(&[])).unwrap().policy;
-    let cost = |given| settings::read_cost(&policy, &record(&[("cost", given)]));
-    assert_eq!(settings::read_cost(&policy, &Given::Missing), Ok(1));
-    assert_eq!(settings::read_cost(&policy, &record(&[])), Ok(1));
+    let settings = Settings::read(&options(&[])).unwrap();
+    let cost = |given| cost_of(&settings, &record(&[("cost", given)]));
+    assert_eq!(cost_of(&settings, &Given::Missing), Ok(1));
+    assert_eq!(cost_of(&settings, &record(&[])), Ok(1));
     assert_eq!(cost(Given::Missing), Ok(1));
     assert_eq!(cost(number(1.0)), Ok(1));
     assert_eq!(cost(number(100.0)), Ok(100));
@@ -361,18 +374,18 @@ fn a_cost_is_a_whole_number_from_one_to_the_capacity() {
 #[test]
 fn the_most_that_a_call_may_cost_is_the_burst_of_a_bucket() {
     let bucket = options(&[("algorithm", text("token-bucket")), ("burst", number(3.0))]);
-    let policy = Settings::read(&bucket).unwrap().policy;
-    let cost = |given| settings::read_cost(&policy, &record(&[("cost", number(given))]));
+    let settings = Settings::read(&bucket).unwrap();
+    let cost = |given| cost_of(&settings, &record(&[("cost", number(given))]));
     assert_eq!(cost(3.0), Ok(3));
     assert_says(&cost(4.0).unwrap_err(), Class::Range, COST, &["`cost`", "from 1 to 3", "4 was given"]);
 }
 
 #[test]
 fn the_options_of_a_call_are_checked() {
-    let policy = Settings::read(&options(&[])).unwrap().policy;
-    let misspelt = settings::read_cost(&policy, &record(&[("costs", number(2.0))])).unwrap_err();
+    let settings = Settings::read(&options(&[])).unwrap();
+    let misspelt = cost_of(&settings, &record(&[("costs", number(2.0))])).unwrap_err();
     assert_says(&misspelt, Class::Type, UNKNOWN, &["`costs`", "did you mean `cost`?"]);
-    let no_object = settings::read_cost(&policy, &number(2.0)).unwrap_err();
+    let no_object = cost_of(&settings, &number(2.0)).unwrap_err();
     assert_says(&no_object, Class::Type, OPTION, &["`options`", "{ cost: 2 }", "2 was given"]);
 }
 
@@ -403,8 +416,8 @@ fn the_largest_limits_are_accepted() {
             ("burst", burst),
         ]))
         .unwrap();
-        assert_eq!(settings.policy.capacity(), MAX_UNITS);
-        assert!(settings.policy.numbers().iter().all(|number| *number < 1 << 53));
-        assert_eq!(settings::read_cost(&settings.policy, &record(&[("cost", most.clone())])), Ok(MAX_UNITS));
+        assert_eq!(policy_of(&settings).capacity(), MAX_UNITS);
+        assert!(policy_of(&settings).numbers().iter().all(|number| *number < 1 << 53));
+        assert_eq!(cost_of(&settings, &record(&[("cost", most.clone())])), Ok(MAX_UNITS));
     }
 }

@@ -9,7 +9,7 @@ local numbers = {}
 for i = 1, length do
   numbers[i], place = struct.unpack('>I7', ARGV[1], place)
 end
-local twin = algorithms[algorithm]
+local twin = twin_of(algorithm)
 local policy = twin.prepare(unpack(numbers))
 local state, offset, outcomes = false, 1, {}
 while offset <= #ARGV[2] do

@@ -49,7 +49,6 @@ impl Link {
         connect: &C,
         address: &Address,
         script: &'static Script,
-        namespace: &str,
         patience: Duration,
     ) -> Result<Self, Error> {
         let stream = connect
@@ -61,7 +60,7 @@ impl Link {
         let (connection, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)
             .await
             .map_err(|error| unavailable(&error))?;
-        let link = Self { store: Redis::new(connection, script, namespace.to_owned()), task: tokio::spawn(driver) };
+        let link = Self { store: Redis::new(connection, script), task: tokio::spawn(driver) };
         let late = |_| Err(Error::StoreUnavailable(format!("{address}: it answers too slowly")));
         tokio::time::timeout(patience, link.store.probe()).await.unwrap_or_else(late)?;
         Ok(link)

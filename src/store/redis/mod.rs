@@ -11,45 +11,42 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::{Answering, Request, Store};
-use crate::algorithm::Policy;
 use crate::error::Error;
 use script::Script;
 
-/// States under one namespace of one Redis, reached through one connection.
+/// States in one Redis, reached through one connection.
 #[derive(Clone)]
 pub struct Redis {
     connection: MultiplexedConnection,
     script: &'static Script,
-    namespace: String,
 }
 
 impl Redis {
-    /// A store over a connection that is open. `namespace` is what every key begins with.
-    pub fn new(connection: MultiplexedConnection, script: &'static Script, namespace: String) -> Self {
-        Self { connection, script, namespace }
+    /// A store over a connection that is open.
+    pub fn new(connection: MultiplexedConnection, script: &'static Script) -> Self {
+        Self { connection, script }
     }
 
     /// Asks for nothing, so that the script is loaded and known to be permitted. The answer is read all the same: whoever gives
     /// another than the script's is no Redis.
     pub async fn probe(&self) -> Result<(), Error> {
-        let call = script::Call::new(&self.namespace).pack();
+        let call = script::Call::default().pack();
         let reply = run(self.connection.clone(), self.script, call).await?;
         script::read_answers(reply, 0).map(drop)
     }
 }
 
 impl Store for Redis {
-    fn decide(&self, policy: &Policy, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        let mut call = script::Call::new(&self.namespace);
-        let policy = call.add_policy(policy);
+    fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+        let mut call = script::Call::default();
         for request in batch {
-            call.add(policy, request);
+            call.add(request);
         }
-        let (connection, script, requests) = (self.connection.clone(), self.script, call.len());
+        let (connection, script, keys) = (self.connection.clone(), self.script, call.len());
         let call = call.pack();
         Box::pin(async move {
             let reply = run(connection, script, call).await?;
-            script::read_answers(reply, requests)
+            script::read_answers(reply, keys)
         })
     }
 }

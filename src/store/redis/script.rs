@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use once_cell::sync::Lazy;
 use redis::{Cmd, Value};
+use smallvec::SmallVec;
 
 use crate::algorithm::{Outcome, Policy, TWINS};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::key;
-use crate::store::{Answers, Request, Verb};
+use crate::store::{Answers, Request, Verb, When};
 use crate::wire;
 
 /// The script that production runs.
@@ -24,7 +25,12 @@ pub struct Script {
 impl Script {
     /// The engine with its algorithms, on the time that `clock` tells. Tests hand in a clock of their own.
     pub fn new(clock: &str) -> Self {
-        Self::assemble(&[clock, &algorithms(), include_str!("../../../lua/engine.lua")])
+        Self::assemble(&[
+            clock,
+            &algorithms(),
+            include_str!("../../../lua/verbs.lua"),
+            include_str!("../../../lua/engine.lua"),
+        ])
     }
 
     /// A script of these parts, one after the other.
@@ -45,64 +51,47 @@ impl Script {
     }
 }
 
-/// The table `algorithms`, with what its members share: each twin's file is a function body that returns what the engine calls.
+/// The function `twin_of`, with what the twins share: each one's file is a function body that returns what the engine calls. It
+/// is run when the twin is first asked for, since a call of the script makes anew whatever it names.
 pub(crate) fn algorithms() -> String {
-    let mut text = format!("{}\nlocal algorithms = {{}}\n", include_str!("../../../lua/expiry.lua"));
+    let mut text = format!("{}\n{}\n", include_str!("../../../lua/expiry.lua"), include_str!("../../../lua/twins.lua"));
     for (id, twin) in TWINS {
-        write!(text, "algorithms[{id}] = (function()\n{twin}end)()\n").expect("writing to a String does not fail");
+        write!(text, "twins[{id}] = function()\n{twin}end\n").expect("writing to a String does not fail");
     }
     text
 }
 
 /// The arguments of one call of the script.
+#[derive(Default)]
 pub struct Call {
-    namespace: String,
     keys: Vec<u8>,
     /// Where each key ends in `keys`.
     ends: Vec<usize>,
-    policies: Vec<u8>,
-    policy_count: u16,
+    /// The policies that are named, in the order of their numbers.
+    policies: Vec<Policy>,
     /// The runs of equal requests that are complete.
     runs: Vec<u8>,
     /// The run that goes on, and how long it is.
     run: Option<(Asked, u16)>,
 }
 
-/// What is asked of a key: policy, cost, least. Policy 0 forgets it.
-type Asked = (u16, u64, u64);
+/// What is asked of a caller's keys.
+#[derive(PartialEq)]
+struct Asked {
+    verb: u8,
+    cost: u64,
+    least: u64,
+    /// The moment or the length of time that the verb needs.
+    time: Micros,
+    /// The policy of each key.
+    policies: SmallVec<[u16; 4]>,
+}
 
 impl Call {
-    /// A call that asks for nothing yet. `namespace` is what every key begins with.
-    pub fn new(namespace: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            keys: Vec::new(),
-            ends: Vec::new(),
-            policies: Vec::new(),
-            policy_count: 0,
-            runs: Vec::new(),
-            run: None,
-        }
-    }
-
-    /// Adds a policy and answers its number, from 1.
-    pub fn add_policy(&mut self, policy: &Policy) -> u16 {
-        let numbers = policy.numbers();
-        wire::put::<1>(&mut self.policies, policy.id().into());
-        wire::put::<1>(&mut self.policies, numbers.len() as u64);
-        for number in numbers {
-            wire::put::<7>(&mut self.policies, number);
-        }
-        self.policy_count += 1;
-        self.policy_count
-    }
-
-    /// Adds a request under the policy of that number.
-    pub fn add(&mut self, policy: u16, request: &Request) {
-        let asked = match request.verb {
-            Verb::Decide(ask) => (policy, ask.cost, ask.least),
-            Verb::Reset => (0, 0, 0),
-        };
+    /// Adds a request.
+    pub fn add(&mut self, request: &Request) {
+        let policies = request.limits.iter().map(|limit| self.number_of(&limit.policy)).collect();
+        let asked = Asked::new(request, policies);
         match &mut self.run {
             Some((same, length)) if *same == asked && *length < u16::MAX => *length += 1,
             _ => {
@@ -110,26 +99,43 @@ impl Call {
                 self.run = Some((asked, 1));
             }
         }
-        self.keys.extend_from_slice(self.namespace.as_bytes());
-        key::append_escaped(&mut self.keys, request.key.as_bytes());
-        self.ends.push(self.keys.len());
-    }
-
-    fn end_run(&mut self) {
-        if let Some(((policy, cost, least), length)) = self.run.take() {
-            wire::put::<2>(&mut self.runs, length.into());
-            wire::put::<2>(&mut self.runs, policy.into());
-            wire::put::<5>(&mut self.runs, cost);
-            wire::put::<5>(&mut self.runs, least);
+        for (limit, key) in request.parts() {
+            self.keys.extend_from_slice(limit.namespace().as_bytes());
+            key::append_escaped(&mut self.keys, key.as_bytes());
+            self.ends.push(self.keys.len());
         }
     }
 
-    /// How many requests it carries.
+    /// The number of a policy, from 1. Nearly all calls name the one that was named last.
+    fn number_of(&mut self, policy: &Policy) -> u16 {
+        let known = self.policies.iter().rposition(|known| known == policy);
+        let index = known.unwrap_or_else(|| {
+            self.policies.push(*policy);
+            self.policies.len() - 1
+        });
+        u16::try_from(index + 1).expect("a batch has fewer requests")
+    }
+
+    fn end_run(&mut self) {
+        if let Some((asked, length)) = self.run.take() {
+            wire::put::<2>(&mut self.runs, length.into());
+            wire::put::<1>(&mut self.runs, asked.verb.into());
+            wire::put::<1>(&mut self.runs, asked.policies.len() as u64);
+            wire::put::<5>(&mut self.runs, asked.cost);
+            wire::put::<5>(&mut self.runs, asked.least);
+            wire::put::<7>(&mut self.runs, asked.time.0);
+            for policy in asked.policies {
+                wire::put::<2>(&mut self.runs, policy.into());
+            }
+        }
+    }
+
+    /// How many keys it names.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether it carries none.
+    /// Whether it names none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -137,8 +143,37 @@ impl Call {
     /// No more requests: the call can be sent, more than once where Redis asks for the script's text.
     pub fn pack(mut self) -> Packed {
         self.end_run();
-        let packed = [&self.policy_count.to_be_bytes(), self.policies.as_slice(), self.runs.as_slice()].concat();
+        let mut packed = Vec::with_capacity(2 + 30 * self.policies.len() + self.runs.len());
+        wire::put::<2>(&mut packed, self.policies.len() as u64);
+        for policy in &self.policies {
+            let numbers = policy.numbers();
+            wire::put::<1>(&mut packed, policy.id().into());
+            wire::put::<1>(&mut packed, numbers.len() as u64);
+            for number in numbers {
+                wire::put::<7>(&mut packed, number);
+            }
+        }
+        packed.extend_from_slice(&self.runs);
         Packed { keys: self.keys, ends: self.ends, packed }
+    }
+}
+
+impl Asked {
+    fn new(request: &Request, policies: SmallVec<[u16; 4]>) -> Self {
+        let dated = match request.when {
+            When::Now => Micros::ZERO,
+            When::Dated(moment) | When::Replayed(moment) => moment,
+        };
+        let (verb, cost, least, time) = match request.verb {
+            Verb::Reset => (0, 0, 0, Micros::ZERO),
+            Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
+            Verb::Refund(units) => (2, units, 0, dated),
+            Verb::Penalize(units) => (3, units, 0, dated),
+            Verb::Reserve { cost, patience } => (4, cost, cost, patience),
+            Verb::Block(length) => (5, 0, 0, length),
+            Verb::Unblock => (6, 0, 0, Micros::ZERO),
+        };
+        Self { verb, cost, least, time, policies }
     }
 }
 
@@ -165,8 +200,8 @@ impl Packed {
     }
 }
 
-/// The outcomes in the script's reply to a call of so many requests.
-pub fn read_answers(reply: Value, requests: usize) -> Answers {
+/// The outcomes in the script's reply to a call of so many keys.
+pub fn read_answers(reply: Value, keys: usize) -> Answers {
     let Value::Array(parts) = reply else {
         return Err(unexpected());
     };
@@ -175,8 +210,8 @@ pub fn read_answers(reply: Value, requests: usize) -> Answers {
         return Err(unexpected());
     };
     let mut packed = packed.as_slice();
-    let mut answers = Vec::with_capacity(requests);
-    for _ in 0..requests {
+    let mut answers = Vec::with_capacity(keys);
+    for _ in 0..keys {
         answers.push(Ok(read_outcome(&mut packed).ok_or_else(unexpected)?));
     }
     while let (Some(Value::Int(request)), Some(Value::BulkString(message))) = (parts.next(), parts.next()) {
@@ -207,6 +242,12 @@ fn read_outcome(packed: &mut &[u8]) -> Option<Outcome> {
             outcome.reset_at = Micros(wire::take::<7>(packed)?);
         }
         3 | 4 => {}
+        5 => {
+            outcome.granted = wire::take::<5>(packed)?;
+            outcome.remaining = wire::take::<5>(packed)?;
+            outcome.reset_at = Micros(wire::take::<7>(packed)?);
+            outcome.delay = Micros(wire::take::<7>(packed)?);
+        }
         _ => return None,
     }
     Some(outcome)

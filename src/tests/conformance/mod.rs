@@ -10,8 +10,8 @@ use super::schedule::{self, Call, START, after};
 use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 use crate::error::Error;
-use crate::store::{Request, Verb};
-use subject::{InMemory, OnRedis, Subject, request};
+use crate::store::Verb;
+use subject::{Deed, InMemory, OnRedis, Subject, request};
 
 const WINDOW: Micros = Micros::from_millis(1_000);
 
@@ -157,7 +157,7 @@ fn keys_of_one_batch_do_not_touch_each_other(store: &impl Subject, policy: &Poli
     }
     keys.extend((0..100).map(|i| i.to_string()));
     let cost = |i: usize| i as u64 % CAPACITY + 1;
-    let ask = |ask: fn(u64) -> Ask| -> Vec<Request> {
+    let ask = |ask: fn(u64) -> Ask| -> Vec<Deed> {
         keys.iter().enumerate().map(|(i, key)| request(key, Verb::Decide(ask(cost(i))))).collect()
     };
     for batch in [ask(Ask::all), ask(Ask::look)] {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::subject::{NAMESPACE, OnRedis, Subject, request};
+use super::subject::{Deed, NAMESPACE, OnRedis, Subject, request};
 use super::{CAPACITY, WINDOW, policies};
 use crate::algorithm::{Ask, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
@@ -20,7 +20,7 @@ fn stored(key: &str) -> Vec<u8> {
     format!("{NAMESPACE}{key}").into_bytes()
 }
 
-fn take(key: &str) -> crate::store::Request {
+fn take(key: &str) -> Deed {
     request(key, Verb::Decide(Ask::all(1)))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use once_cell::sync::Lazy;
 use redis::FromRedisValue;
+use smallvec::smallvec;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::algorithm::{Ask, Outcome, Policy};
@@ -14,9 +15,10 @@ use crate::clock::{ManualClock, Micros};
 use crate::error::Error;
 use crate::input::Given;
 use crate::key::{self, Key};
+use crate::limits::{Limit, Limits};
 use crate::store::redis::script::Script;
 use crate::store::redis::{Address, Link, Tcp};
-use crate::store::{Answers, Memory, Request, Store, Verb};
+use crate::store::{Answers, Memory, Request, Store, Verb, When};
 use crate::tests::schedule::START;
 use crate::tests::server::Server;
 
@@ -36,7 +38,7 @@ pub(super) trait Subject {
     /// Shows `now` from here on.
     fn set_clock(&self, now: Micros);
 
-    fn answers(&self, policy: &Policy, batch: &[Request]) -> Answers;
+    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers;
 
     /// Decides one call.
     fn decide(&self, policy: &Policy, key: &str, ask: Ask) -> Outcome {
@@ -52,15 +54,29 @@ pub(super) trait Subject {
         self.outcome(policy, request(key, Verb::Reset)).unwrap();
     }
 
-    fn outcome(&self, policy: &Policy, request: Request) -> Result<Outcome, Error> {
+    fn outcome(&self, policy: &Policy, request: Deed) -> Result<Outcome, Error> {
         let mut answers = self.answers(policy, &[request]).unwrap();
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }
 }
 
-pub(super) fn request(key: &str, verb: Verb) -> Request {
-    Request { key: Key::from_normal(&key::normalize(key.as_bytes()).unwrap()), verb }
+/// Something to do with one key, under a policy that the store is told with it.
+pub(super) type Deed = (Key, Verb);
+
+pub(super) fn request(key: &str, verb: Verb) -> Deed {
+    (Key::from_normal(&key::normalize(key.as_bytes()).unwrap()), verb)
+}
+
+fn requests(policy: &Policy, batch: &[Deed]) -> Vec<Request> {
+    let limits = Arc::new(Limits::new([Limit::in_namespace(NAMESPACE, *policy)]));
+    let request = |(key, verb): &Deed| Request {
+        limits: limits.clone(),
+        keys: smallvec![key.clone()],
+        verb: *verb,
+        when: When::Now,
+    };
+    batch.iter().map(request).collect()
 }
 
 pub(super) struct InMemory {
@@ -80,8 +96,8 @@ impl Subject for InMemory {
         self.clock.set(now);
     }
 
-    fn answers(&self, policy: &Policy, batch: &[Request]) -> Answers {
-        let answering = Store::decide(&self.store, policy, &mut batch.iter());
+    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
+        let answering = Store::decide(&self.store, &mut requests(policy, batch).iter());
         answering.now_or_never().expect("memory answers at once")
     }
 }
@@ -99,7 +115,7 @@ impl OnRedis {
         let server = Server::start();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let address = Address::parse(&Given::Text(server.url())).unwrap();
-        let opening = Link::open(&Tcp, &address, script, NAMESPACE, Duration::from_secs(5));
+        let opening = Link::open(&Tcp, &address, script, Duration::from_secs(5));
         // The probe reads the clock, too.
         let client = RefCell::new(server.client());
         redis::cmd("SET").arg("now").arg(START.0).exec(&mut client.borrow_mut()).unwrap();
@@ -127,7 +143,7 @@ impl Subject for OnRedis {
         self.say::<()>(&[b"SET", b"now", now.0.to_string().as_bytes()]);
     }
 
-    fn answers(&self, policy: &Policy, batch: &[Request]) -> Answers {
-        self.runtime.block_on(self.link.store().decide(policy, &mut batch.iter()))
+    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
+        self.runtime.block_on(self.link.store().decide(&mut requests(policy, batch).iter()))
     }
 }

@@ -13,6 +13,7 @@ use crate::algorithm::Ask;
 use crate::clock::{Micros, SystemClock};
 use crate::decision::{Decision, Source};
 use crate::dispatcher::{Answer, News, Settle, Ticket, Worker};
+use crate::error::Error;
 use crate::input::Given;
 use crate::limiter::Limiter;
 use crate::settings::Settings;
@@ -31,7 +32,7 @@ pub(super) enum Change {
 }
 
 /// What a call met.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Called {
     /// It was decided at once.
     Here(Decision),
@@ -177,8 +178,14 @@ impl Caller {
     /// Asks the store, whatever is known of it.
     pub(super) fn ask(&mut self, key: &str, verb: Verb) -> Ticket {
         let ticket = self.ticket();
-        self.limiter().ask(ticket, key.as_bytes(), verb);
+        let request = self.limiter().simple(key.as_bytes(), verb);
+        self.limiter().ask(ticket, request);
         ticket
+    }
+
+    /// Forgets a key where nobody must be asked.
+    pub(super) fn reset_here(&self, key: &str) -> Result<Option<Decision>, Error> {
+        self.limiter().answer_here(&self.limiter().simple(key.as_bytes(), Verb::Reset))
     }
 
     /// Asks for one unit.

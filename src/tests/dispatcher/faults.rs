@@ -175,7 +175,7 @@ fn a_reset_that_redis_was_not_told_of_is_an_error_whatever_the_mode() {
         caller.run();
         caller.wait_for(Change::Down);
         // Known to be away, and found to be away when asked all the same.
-        let refused = caller.limiter().reset_here(b"key");
+        let refused = caller.reset_here("key");
         assert!(matches!(refused, Err(Error::StoreUnavailable(_))), "{refused:?}");
         let reset = caller.ask("key", Verb::Reset);
         assert!(matches!(caller.answer(reset), Err(Error::StoreUnavailable(_))));

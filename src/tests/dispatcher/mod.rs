@@ -155,7 +155,7 @@ fn closing_settles_what_was_called_then_itself_and_ends_the_task() {
     assert_eq!(caller.order().last(), Some(&closed.0));
     assert_eq!(caller.decided_by(Source::Redis, 0..1_000), 1_000);
     assert_eq!(caller.limiter().decide_here(b"key", Ask::all(1)), Err(Error::Closed));
-    assert_eq!(caller.limiter().reset_here(b"key"), Err(Error::Closed));
+    assert_eq!(caller.reset_here("key"), Err(Error::Closed));
 }
 
 #[test]

@@ -1,0 +1,204 @@
+-- verbs.lua: what is seldom asked of a key, and keys that are blocked.
+--
+-- verbs() -> { decide, act, together }, made when it is first needed. A `policy` below is what the engine prepared:
+-- { step, numbers, twin }. Answers and failures are made by the engine's functions, which are handed in.
+--
+-- A blocked key's value is '>BI7' 2 and until when it is blocked, then the state beneath, if any. Redis keeps it for as long as
+-- either of them counts.
+
+local BLOCKED = 2
+
+local function verbs(now, answer, fail)
+  local pack, unpack, pcall, byte, sub = struct.pack, struct.unpack, redis.pcall, string.byte, string.sub
+  local UNREADABLE = 'STATE the value is not the state of a limit'
+
+  -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.
+  local function open(key)
+    local value = pcall('GET', key)
+    if not value then
+      return false, 0
+    end
+    if value.err then
+      return nil, value.err
+    end
+    if byte(value) ~= BLOCKED then
+      return value, 0
+    end
+    if #value < 8 then
+      return nil, UNREADABLE
+    end
+    local _, till = unpack('>BI7', value)
+    return #value > 8 and sub(value, 9), till > now and till or 0
+  end
+
+  -- Writes a state, '' or false for a key that is as good as new, beneath its block. `expires` is nil where the time to live
+  -- that is set lasts. Answers why it could not.
+  local function save(key, state, till, expires)
+    local written
+    if till > 0 then
+      state = state or ''
+      local kept = #state >= 8 and select(2, unpack('>BI7', state)) or 0
+      local last = kept > till and kept or till
+      written = pcall('SET', key, pack('>BI7', BLOCKED, till) .. state, 'PX', lifetime(last - now))
+    elseif not state or state == '' then
+      written = pcall('DEL', key)
+    elseif expires then
+      written = pcall('SET', key, state, 'PX', lifetime(expires > now and expires - now or 0))
+    else
+      written = pcall('SET', key, state, 'KEEPTTL')
+    end
+    return type(written) == 'table' and written.err or nil
+  end
+
+  -- When a dated request happens: not after the present, nor before the key's last change.
+  local function dated(policy, state, time)
+    if time == 0 then
+      return now
+    end
+    local seen = policy.twin.seen(state)
+    local at = time < seen and seen or time
+    return at < now and at or now
+  end
+
+  -- A step under a block. What is beneath frees itself meanwhile, so the later of the two moments is the one to wait for.
+  local function step(policy, state, till, at, cost, least)
+    if till == 0 then
+      return policy.step(policy.numbers, state, at, cost, least)
+    end
+    local readable, _, _, retry_after, reset_at = policy.step(policy.numbers, state, at, 0, least)
+    if readable == nil then
+      return nil
+    end
+    local wait = till - at
+    return false, 0, 0, retry_after > wait and retry_after or wait, reset_at > till and reset_at or till
+  end
+
+  local function decide(i, policy, cost, least, time)
+    local state, till = open(KEYS[i])
+    if state == nil then
+      return fail(i, till)
+    end
+    local at = dated(policy, state, time)
+    local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
+      step(policy, state, till, at, cost, least)
+    if allowed == nil then
+      return fail(i, UNREADABLE)
+    end
+    if changed and cost > 0 then
+      local failure = save(KEYS[i], changed, till, expires)
+      if failure then
+        return fail(i, failure)
+      end
+    end
+    return answer(allowed, granted, remaining, retry_after, reset_at, delay)
+  end
+
+  local change = {
+    [2] = function(twin, numbers, state, at, units)
+      return twin.refund(numbers, state, at, units)
+    end,
+    [3] = function(twin, numbers, state, at, units)
+      return twin.penalize(numbers, state, at, units)
+    end,
+  }
+
+  -- Refund, penalty, reservation, block, unblock; answers what a call of one unit is told then.
+  local function act(i, policy, verb, cost, time)
+    local state, till = open(KEYS[i])
+    if state == nil then
+      return fail(i, till)
+    end
+    local numbers, twin = policy.numbers, policy.twin
+    local at = change[verb] and dated(policy, state, time) or now
+    local least = verb == 4 and cost or 1
+    local allowed, _, _, retry_after = step(policy, state, till, at, 0, least)
+    if allowed == nil then
+      return fail(i, UNREADABLE)
+    end
+    local changed, expires, delay
+    if verb == 4 then
+      if allowed then
+        return decide(i, policy, cost, cost, 0)
+      end
+      if twin.reserve and till == 0 and retry_after <= time then
+        changed, expires = twin.reserve(numbers, state, at, cost)
+        delay = retry_after
+      end
+    elseif verb == 5 then
+      changed, till = state or '', now + time
+    elseif verb == 6 then
+      changed, till = state or '', 0
+      if state then
+        -- The block may have set another life than the state's own.
+        expires = select(2, unpack('>BI7', state))
+      end
+    else
+      changed, expires = change[verb](twin, numbers, state, at, cost)
+    end
+    if changed then
+      local failure = save(KEYS[i], changed, till, expires)
+      if failure then
+        return fail(i, failure)
+      end
+      state = changed ~= '' and changed
+    end
+    if delay then
+      local _, _, remaining, _, reset_at = step(policy, state, till, at, 0, 0)
+      return answer(true, cost, remaining, 0, reset_at, delay)
+    end
+    local free, _, remaining, wait, reset_at = step(policy, state, till, at, 0, least)
+    return answer(free, 0, remaining, wait, reset_at)
+  end
+
+  -- Takes from the keys from `first` on, one for each policy, or from none of them. Answers are added to `answers`.
+  local function together(first, policies, cost, least, time, answers)
+    local free, opened = cost, {}
+    local refused, failure = false, nil
+    for j, policy in ipairs(policies) do
+      local key = KEYS[first + j - 1]
+      local state, till = open(key)
+      if state == nil then
+        failure = failure or { first + j - 1, till }
+        break
+      end
+      local at = dated(policy, state, time)
+      local allowed, _, remaining, retry_after, reset_at = step(policy, state, till, at, 0, least)
+      if allowed == nil then
+        failure = { first + j - 1, UNREADABLE }
+        break
+      end
+      opened[j] = { key = key, state = state, at = at, till = till }
+      answers[first + j - 1] = answer(allowed, 0, remaining, retry_after, reset_at)
+      refused = refused or not allowed
+      free = remaining < free and remaining or free
+    end
+    if not failure and not refused and free > 0 then
+      for j, policy in ipairs(policies) do
+        local part = opened[j]
+        local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
+          step(policy, part.state, part.till, part.at, free, free)
+        failure = save(part.key, changed, part.till, expires)
+        if failure then
+          -- What was taken before is given back as far as Redis lets it: nobody is charged for a call that failed.
+          for k = 1, j - 1 do
+            if opened[k].state then
+              pcall('SET', opened[k].key, opened[k].state, 'KEEPTTL')
+            else
+              pcall('DEL', opened[k].key)
+            end
+          end
+          failure = { first + j - 1, failure }
+          break
+        end
+        answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+      end
+    end
+    if failure then
+      for j = 1, #policies do
+        answers[first + j - 1] = fail(first + j - 1, failure[2])
+      end
+    end
+  end
+
+  return { decide = decide, act = act, together = together }
+end

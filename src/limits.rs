@@ -1,0 +1,131 @@
+//! What a call is decided by: one limit, or several together, all or nothing.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::algorithm::Policy;
+use crate::key;
+
+/// One limit, and where its keys stand.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// What the caller calls it; a limiter with one limit need not.
+    pub name: Option<Arc<str>>,
+    /// Which part of the caller's key it counts by.
+    pub by: By,
+    /// What decides.
+    pub policy: Policy,
+    /// What decides while the store is away.
+    pub fallback: Policy,
+    /// What its keys begin with in Redis.
+    namespace: Arc<str>,
+    /// What its keys begin with in memory: nothing for a limiter's only limit, which is most of them.
+    room: Arc<[u8]>,
+}
+
+/// By what a limit tells callers apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The whole key.
+    Key,
+    /// A field of a key that has several.
+    Field(Arc<str>),
+    /// Nothing: all callers share it.
+    Global,
+}
+
+/// Opens a room in memory, and ends it. No text is encoded with this byte, so rooms and keys are never taken for one another.
+const ROOM: u8 = 0xFE;
+
+impl Limit {
+    /// A limit of that name, counted for one action where one is named.
+    pub fn new(
+        prefix: &str,
+        name: Option<&str>,
+        action: Option<&str>,
+        by: By,
+        policy: Policy,
+        fallback: Policy,
+    ) -> Self {
+        let mut place = name.unwrap_or("default").to_owned();
+        if let Some(action) = action {
+            // No name of a limit has this sign, and an action's own signs are escaped.
+            place.push('@');
+            place.push_str(&key::escape_segment(action));
+        }
+        let room = match (name, action) {
+            (None, None) => Vec::new(),
+            _ => [&[ROOM], place.as_bytes(), &[ROOM]].concat(),
+        };
+        Self {
+            name: name.map(Arc::from),
+            by,
+            policy,
+            fallback,
+            namespace: key::namespace(prefix, &place, policy.name()).into(),
+            room: room.into(),
+        }
+    }
+
+    /// A limit whose keys in Redis begin as a test says.
+    #[cfg(test)]
+    pub(crate) fn in_namespace(namespace: &str, policy: Policy) -> Self {
+        let namespace = namespace.into();
+        Self { namespace, ..Self::new("rl", None, None, By::Key, policy, policy) }
+    }
+
+    /// The same limit with other numbers.
+    pub fn with(&self, policy: Policy, fallback: Policy) -> Self {
+        Self { policy, fallback, ..self.clone() }
+    }
+
+    /// What its keys begin with in Redis.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A key as the store in memory knows it.
+    #[inline]
+    pub fn in_memory<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.room.is_empty() { Cow::Borrowed(key) } else { Cow::Owned([&*self.room, key].concat()) }
+    }
+}
+
+/// The limits of one call, at least one.
+#[derive(Clone, Debug)]
+pub struct Limits(SmallVec<[Limit; 1]>);
+
+impl Limits {
+    /// `limits`, of which there is at least one.
+    pub fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
+        Self(limits.into_iter().collect())
+    }
+
+    /// The only limit, where there is no other.
+    #[inline]
+    pub fn only(&self) -> Option<&Limit> {
+        if let [limit] = self.0.as_slice() { Some(limit) } else { None }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Limit> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never: there is at least one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The most units that one call can ever take.
+    pub fn capacity(&self) -> u64 {
+        self.iter().map(|limit| limit.policy.capacity()).min().unwrap_or(0)
+    }
+}

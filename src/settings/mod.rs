@@ -1,0 +1,126 @@
+//! The options of a limiter and of its calls, each checked once.
+
+mod call;
+mod plan;
+
+pub use call::{CallOptions, read_duration, read_patience};
+pub use plan::{Plan, Template};
+
+use crate::clock::Micros;
+use crate::error::Error;
+use crate::fallback::OnStoreError;
+use crate::input::{self, Given, field};
+use crate::store::redis::Address;
+
+/// The names that the options may have. `logger` is the binding's affair, as is what a client is.
+const KNOWN: [&str; 19] = [
+    "limit",
+    "window",
+    "limits",
+    "actions",
+    "redisUrl",
+    "redisClient",
+    "cacheClient",
+    "algorithm",
+    "burst",
+    "resolution",
+    "align",
+    "clock",
+    "prefix",
+    "timeout",
+    "maxPending",
+    "maxKeys",
+    "onStoreError",
+    "fallback",
+    "logger",
+];
+
+/// What a limiter is made of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is decided by.
+    pub plan: Plan,
+    /// The store; none decides in memory.
+    pub redis: Option<Address>,
+    /// The whole time of a call.
+    pub timeout: Micros,
+    /// Calls that may wait for Redis.
+    pub max_pending: usize,
+    /// Keys remembered in memory.
+    pub max_keys: usize,
+    /// What happens when the store fails.
+    pub on_store_error: OnStoreError,
+    /// Whether the calls' own timestamps are the clock.
+    pub replays: bool,
+}
+
+impl Settings {
+    /// Checks the constructor's argument.
+    pub fn read(given: &Given) -> Result<Self, Error> {
+        let options = input::record("options", given, "an object such as { limit: 100, window: '1m' }")?;
+        input::only_known("RateLimiter", options, &KNOWN)?;
+        let settings = Self {
+            plan: Plan::read(options)?,
+            redis: input::or_default(field(options, "redisUrl"), None, |given| Address::parse(given).map(Some))?,
+            timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
+                input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
+            })?,
+            max_pending: input::or_default(field(options, "maxPending"), 16_384, |given| {
+                count("maxPending", given, 1 << 20)
+            })?,
+            max_keys: input::or_default(field(options, "maxKeys"), 1_000_000, |given| {
+                count("maxKeys", given, 100_000_000)
+            })?,
+            on_store_error: input::or_default(field(options, "onStoreError"), OnStoreError::Local, |given| {
+                let words = [
+                    ("local", OnStoreError::Local),
+                    ("allow", OnStoreError::Allow),
+                    ("deny", OnStoreError::Deny),
+                    ("throw", OnStoreError::Throw),
+                ];
+                input::word("onStoreError", given, &words)
+            })?,
+            replays: input::or_default(field(options, "clock"), false, |given| {
+                input::word("clock", given, &[("store", false), ("timestamps", true)])
+            })?,
+        };
+        settings.one_store(options)?;
+        Ok(settings)
+    }
+
+    /// A limiter has one store at most, and only its own memory can be told what time it is.
+    fn one_store(&self, options: &[(String, Given)]) -> Result<(), Error> {
+        let stores = ["redisUrl", "redisClient", "cacheClient"];
+        let mut given = stores.into_iter().filter(|name| *field(options, name) != Given::Missing);
+        let Some(first) = given.next() else { return Ok(()) };
+        if let Some(second) = given.next() {
+            return Err(input::contradiction(format!(
+                "`{first}` and `{second}` were both given: a limiter has one store, so leave one of them out"
+            )));
+        }
+        if self.replays {
+            return Err(input::contradiction(format!(
+                "`clock: 'timestamps'` is for a limiter that decides in memory, but `{first}` was given: leave one of them out"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The `timeout` among the options of `ready`.
+pub fn read_ready_timeout(given: &Given) -> Result<Micros, Error> {
+    let default = Micros::from_millis(5_000);
+    if *given == Given::Missing {
+        return Ok(default);
+    }
+    let options = input::record("options", given, "an object such as { timeout: '5s' }")?;
+    input::only_known("ready", options, &["timeout"])?;
+    input::or_default(field(options, "timeout"), default, |given| {
+        input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(3_600_000))
+    })
+}
+
+fn count(option: &str, given: &Given, most: u64) -> Result<usize, Error> {
+    let count = input::whole(option, given, 1..=most).map_err(Error::Option)?;
+    Ok(usize::try_from(count).expect("the ranges of counts fit in 32 bits"))
+}

@@ -1,0 +1,207 @@
+//! What a limiter decides by: its limit or its limits, those of its actions, and what a limit that is given later is made of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::algorithm::Policy;
+use crate::error::Error;
+use crate::input::{self, Given, contradiction, field, within};
+use crate::limits::{By, Limit, Limits};
+use crate::policy;
+
+/// The options that make one limit.
+const NUMBERS: [&str; 7] = ["limit", "window", "algorithm", "burst", "resolution", "align", "fallback"];
+
+/// The most limits that one call is decided by. Each is a key of its own in the store.
+const MOST_LIMITS: usize = 16;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Of a call that names no action.
+    pub limits: Arc<Limits>,
+    /// Of the actions that have their own.
+    pub actions: HashMap<String, Arc<Limits>>,
+    /// Whether each key's limit is given by `configure` or with the call: [`limits`](Self::limits) is then only their place.
+    pub is_open: bool,
+    /// What every key in Redis begins with.
+    pub prefix: String,
+    /// What limits that are given later are made of.
+    pub template: Template,
+}
+
+/// The algorithm and its options for limits of which only the numbers are given.
+#[derive(Clone, Debug)]
+pub struct Template {
+    algorithm: Given,
+    resolution: Given,
+    align: Given,
+}
+
+impl Template {
+    /// The policy of `limit` and `window`, as they were given.
+    pub fn build(&self, limit: &Given, window: &Given) -> Result<Policy, Error> {
+        policy::build(&policy::Options {
+            limit,
+            window,
+            algorithm: &self.algorithm,
+            burst: &Given::Missing,
+            resolution: &self.resolution,
+            align: &self.align,
+        })
+    }
+}
+
+impl Plan {
+    /// Reads the constructor's options.
+    pub(super) fn read(options: &[(String, Given)]) -> Result<Self, Error> {
+        let expected = "a string of 1 to 128 characters";
+        let prefix = input::or_default(field(options, "prefix"), "rl", |given| {
+            input::text("prefix", given, 128, expected, |_| true)
+        })?;
+        let own = |name| field(options, name).clone();
+        let template = Template { algorithm: own("algorithm"), resolution: own("resolution"), align: own("align") };
+        let is_open = matches!(field(options, "limit"), Given::Text(word) if word == "configured");
+        let limits = match field(options, "limits") {
+            Given::Missing if is_open => open(prefix, options, &template)?,
+            Given::Missing => {
+                let (policy, fallback) = numbers(options, None)?;
+                Limits::new([Limit::new(prefix, None, None, By::Key, policy, fallback)])
+            }
+            given => {
+                let alone = ["limit", "window", "burst", "fallback"];
+                if let Some(other) = alone.into_iter().find(|name| *field(options, name) != Given::Missing) {
+                    return Err(contradiction(format!(
+                        "`{other}` and `limits` were both given: each of the `limits` has its own, so leave out one of them"
+                    )));
+                }
+                Limits::new(list(prefix, given, options)?)
+            }
+        };
+        let actions = input::or_default(field(options, "actions"), HashMap::new(), |given| {
+            let actions =
+                input::record("actions", given, "an object such as { download: { limit: 5, window: '1h' } }")?;
+            actions.iter().map(|(action, given)| read_action(prefix, action, given, options)).collect()
+        })?;
+        Ok(Self { limits: Arc::new(limits), actions, is_open, prefix: prefix.to_owned(), template })
+    }
+}
+
+/// The place of limits that are given later.
+fn open(prefix: &str, options: &[(String, Given)], template: &Template) -> Result<Limits, Error> {
+    if let Some(other) =
+        ["window", "burst", "fallback"].into_iter().find(|name| *field(options, name) != Given::Missing)
+    {
+        return Err(contradiction(format!(
+            "`{other}` was given with `limit: 'configured'`: it comes with each limit, by `configure` or with the call"
+        )));
+    }
+    let policy = template.build(&Given::Number(1.0), &Given::Number(1_000.0))?;
+    Ok(Limits::new([Limit::new(prefix, None, None, By::Key, policy, policy)]))
+}
+
+/// The policy that `options` describe and the one of their fallback; what is not said is as in `defaults`.
+fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<(Policy, Policy), Error> {
+    let own = |name: &str| match (field(options, name), defaults) {
+        (Given::Missing, Some(defaults)) if matches!(name, "algorithm" | "resolution" | "align") => {
+            field(defaults, name)
+        }
+        (given, _) => given,
+    };
+    let of_limit = |limit, window| policy::Options {
+        limit,
+        window,
+        algorithm: own("algorithm"),
+        burst: own("burst"),
+        resolution: own("resolution"),
+        align: own("align"),
+    };
+    let (limit, window) = (own("limit"), own("window"));
+    let policy = policy::build(&of_limit(limit, window))?;
+    let fallback = input::or_default(own("fallback"), policy, |given| {
+        let fallback = input::record("fallback", given, "an object such as { limit: 50, window: '1m' }")?;
+        input::only_known("`fallback`", fallback, &["limit", "window"])?;
+        let or = |name, other| match field(fallback, name) {
+            Given::Missing => other,
+            given => given,
+        };
+        // A bucket of another size is the limit's own: the fallback's is as large as its limit.
+        let burst = if *field(fallback, "limit") == Given::Missing { own("burst") } else { &Given::Missing };
+        policy::build(&policy::Options { burst, ..of_limit(or("limit", limit), or("window", window)) })
+            .map_err(|error| within("fallback", error))
+    })?;
+    Ok((policy, fallback))
+}
+
+fn list(prefix: &str, given: &Given, options: &[(String, Given)]) -> Result<Vec<Limit>, Error> {
+    let expected = "an array of 1 to 16 limits such as { name: 'daily', limit: 1000, window: '1d' }";
+    let list = match given {
+        Given::List(list) if (1..=MOST_LIMITS).contains(&list.len()) => list,
+        other => return Err(Error::Option(other.refuse("limits", expected, |given| matches!(given, Given::List(_))))),
+    };
+    let mut limits: Vec<Limit> = Vec::with_capacity(list.len());
+    for (index, given) in list.iter().enumerate() {
+        let place = format!("limits[{index}]");
+        let fields = input::record(&place, given, "an object such as { name: 'daily', limit: 1000, window: '1d' }")?;
+        let limit = read_limit(prefix, &place, fields, options)?;
+        if let Some(name) =
+            limit.name.as_deref().filter(|name| limits.iter().any(|other| other.name.as_deref() == Some(name)))
+        {
+            return Err(contradiction(format!(
+                "`{place}.name` is '{name}' like another limit's: give each a name of its own"
+            )));
+        }
+        limits.push(limit);
+    }
+    let by_whole_key = |limit: &Limit| limit.by == By::Key;
+    if !limits.iter().all(by_whole_key)
+        && let Some(index) = limits.iter().position(by_whole_key)
+    {
+        return Err(contradiction(format!(
+            "`limits[{index}].by` is missing, but others have one: say by which field of the key it counts, or `by: 'global'`"
+        )));
+    }
+    Ok(limits)
+}
+
+fn read_limit(
+    prefix: &str,
+    place: &str,
+    fields: &[(String, Given)],
+    defaults: &[(String, Given)],
+) -> Result<Limit, Error> {
+    let known: Vec<&str> = ["name", "by"].into_iter().chain(NUMBERS).collect();
+    input::only_known(&format!("`{place}`"), fields, &known)?;
+    let expected = "a string of 1 to 64 letters, digits, '-', '_' or '.'";
+    let name =
+        input::text("name", field(fields, "name"), 64, expected, |c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let name = name.map_err(|error| within(place, error))?;
+    let by = read_by(field(fields, "by")).map_err(|error| within(place, error))?;
+    let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(place, error))?;
+    Ok(Limit::new(prefix, Some(name), None, by, policy, fallback))
+}
+
+fn read_by(given: &Given) -> Result<By, Error> {
+    input::or_default(given, By::Key, |given| {
+        let expected = "the name of a field of the key, or 'global' for a limit that all callers share";
+        let field = input::text("by", given, 64, expected, |_| true)?;
+        Ok(if field == "global" { By::Global } else { By::Field(field.into()) })
+    })
+}
+
+fn read_action(
+    prefix: &str,
+    action: &str,
+    given: &Given,
+    defaults: &[(String, Given)],
+) -> Result<(String, Arc<Limits>), Error> {
+    let place = format!("actions.{action}");
+    let fields = input::record(&place, given, "an object such as { limit: 5, window: '1h' }")?;
+    let known: Vec<&str> = ["by"].into_iter().chain(NUMBERS).collect();
+    input::only_known(&format!("`{place}`"), fields, &known)?;
+    super::call::action(&Given::Text(action.to_owned())).map_err(|error| within("actions", error))?;
+    let by = read_by(field(fields, "by")).map_err(|error| within(&place, error))?;
+    let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(&place, error))?;
+    let limit = Limit::new(prefix, None, Some(action), by, policy, fallback);
+    Ok((action.to_owned(), Arc::new(Limits::new([limit]))))
+}
