@@ -7,6 +7,9 @@
 --   changed    the state to write, or nil where nothing was taken and nothing needs repair
 --   expires    the expiry to set with it, or nil where the one that is set lasts
 --   An unreadable state answers nil.
+-- refund(policy, state, now, units), penalize(…) -> changed, expires, of a state that a step can read
+--   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
+-- seen(state) -> when something was last taken, 0 where there is no state
 --
 -- State: '>BI7I5' version, kept (see expiry.lua), total; then for each group, oldest first, '>I7I5' newest, count. Groups have
 -- a fixed width, so that a step touches only the ends of the string, however many there are.
@@ -122,7 +125,7 @@ local function step(policy, state, now, cost, least)
   end
   local granted = cost < free and cost or free
   if granted == 0 then
-    return true, 0, free, 0, reset_at, nil
+    return true, 0, free, 0, reset_at, repaired and state or nil, expires
   end
   reset_at = now + window
   if not repaired then
@@ -132,4 +135,80 @@ local function step(policy, state, now, cost, least)
   return true, granted, free - granted, 0, reset_at, changed, expires
 end
 
-return { prepare = prepare, step = step }
+-- Adds `count` units of the present to a list of groups.
+local function add(policy, groups, now, count)
+  local last = groups[#groups]
+  if last and last.newest - last.newest % policy.slot == now - now % policy.slot then
+    last.newest, last.count = now, last.count + count
+  else
+    groups[#groups + 1] = { newest = now, count = count }
+  end
+end
+
+-- The state's groups that count now, oldest first; what they count; until when Redis keeps them; and whether some lay in a
+-- future that a jump of the clock had left.
+local function read(policy, state, now)
+  local groups, total, kept, ahead = {}, 0, 0, 0
+  if state then
+    kept = select(2, unpack('>BI7', state))
+    for offset = HEADER + 1, #state, GROUP do
+      local newest, count = unpack('>I7I5', state, offset)
+      if newest > now then
+        ahead = ahead + count
+      elseif newest + policy.window > now then
+        groups[#groups + 1] = { newest = newest, count = count }
+        total = total + count
+      end
+    end
+  end
+  if ahead > 0 then
+    add(policy, groups, now, ahead)
+    kept = 0
+  end
+  return groups, total + ahead, kept, ahead > 0
+end
+
+-- The state to write, and its expiry where that must be set.
+local function write(policy, groups, total, kept)
+  local expires
+  kept, expires = keep(kept, groups[#groups].newest + policy.window, policy.window)
+  local parts = { pack('>BI7I5', VERSION, kept, total) }
+  for i, group in ipairs(groups) do
+    parts[i + 1] = pack('>I7I5', group.newest, group.count)
+  end
+  return table.concat(parts), expires
+end
+
+local function refund(policy, state, now, units)
+  if not state then
+    return nil
+  end
+  local groups, total, kept = read(policy, state, now)
+  if units >= total then
+    return ''
+  end
+  total = total - units
+  while groups[1].count <= units do
+    units = units - table.remove(groups, 1).count
+  end
+  groups[1].count = groups[1].count - units
+  return write(policy, groups, total, kept)
+end
+
+local function penalize(policy, state, now, units)
+  local groups, total, kept, repaired = read(policy, state, now)
+  local debt = math.min(units, 2 * policy.limit - total)
+  if debt > 0 then
+    add(policy, groups, now, debt)
+    return write(policy, groups, total + debt, kept)
+  end
+  if repaired then
+    return write(policy, groups, total, kept)
+  end
+end
+
+local function seen(state)
+  return state and #state >= HEADER + GROUP and (unpack('>I7', state, #state - GROUP + 1)) or 0
+end
+
+return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen }

@@ -7,8 +7,12 @@
 --   changed    the state to write, or nil where nothing was taken and nothing needs repair
 --   expires    the expiry to set with it, or nil where the one that is set lasts
 --   An unreadable state answers nil.
+-- refund(policy, state, now, units), penalize(…), reserve(…) -> changed, expires, of a state that a step can read
+--   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
+-- seen(state) -> when it was last changed, 0 where there is none
 --
--- State: '>BI7I7I5' version, kept (see expiry.lua), theoretical arrival time as whole microseconds and a remainder over `limit`.
+-- State: '>BI7I7I7I5' version, kept (see expiry.lua), when it was last changed, theoretical arrival time as whole microseconds
+-- and a remainder over `limit`.
 --
 -- A Lua number is exact below 2^53, and products of a cost and a window are not always. Where one might not be, it is made
 -- of two halves; elsewhere of one multiplication. `a % b` divides first, but below 2^53 the quotient of whole numbers never
@@ -16,7 +20,7 @@
 
 local pack, unpack, floor = struct.pack, struct.unpack, math.floor
 
-local VERSION = 1
+local SIZE, VERSION = 27, 1
 local EXACT = 9007199254740992 -- 2^53
 local HALF = 65536
 
@@ -82,9 +86,28 @@ local function up(whole, rest)
   return rest > 0 and whole + 1 or whole
 end
 
--- The decision where every span can be counted in 1/limit microseconds, which most policies allow: `missing` is what the
--- bucket lacks, so it holds burst - ceil(missing / window) units. Answers allowed, granted, free, retry_after, and the new
--- theoretical arrival time.
+-- Whether one moment, or length, is earlier than another.
+local function less(whole, rest, other, other_rest)
+  return whole < other or (whole == other and rest < other_rest)
+end
+
+-- The decision for any policy. Answers allowed, granted, free, retry_after, and the new theoretical arrival time.
+local function decide_exactly(policy, now, tat, tat_rest, cost, least)
+  local empty, empty_rest = now + policy.fill_whole, policy.fill_rest
+  local free = 0
+  if less(tat, tat_rest, empty, empty_rest) then
+    free = units(policy, minus(policy, empty, empty_rest, tat, tat_rest))
+  end
+  if free < least then
+    local needed, needed_rest = plus(policy, tat, tat_rest, span(policy, least))
+    return false, 0, free, up(minus(policy, needed, needed_rest, empty, empty_rest)), tat, tat_rest
+  end
+  local granted = cost < free and cost or free
+  return true, granted, free, 0, plus(policy, tat, tat_rest, span(policy, granted))
+end
+
+-- The same where every span can be counted in 1/limit microseconds, which most policies allow: `missing` is what the bucket
+-- lacks, so it holds burst - ceil(missing / window) units.
 local function decide_scaled(policy, now, tat, tat_rest, cost, least)
   local limit, window = policy.limit, policy.window
   local missing = (tat - now) * limit + tat_rest
@@ -92,6 +115,10 @@ local function decide_scaled(policy, now, tat, tat_rest, cost, least)
   local free = policy.burst - (missing - part) / window
   if part > 0 then
     free = free - 1
+  end
+  if free < 0 then
+    -- In debt or booked ahead: it may lack more than can be counted so.
+    return decide_exactly(policy, now, tat, tat_rest, cost, least)
   end
   if free < least then
     -- In this order each difference stays below 2^53.
@@ -105,51 +132,92 @@ local function decide_scaled(policy, now, tat, tat_rest, cost, least)
   return true, granted, free, 0, now + (missing - rest) / limit, rest
 end
 
--- The same decision for any policy.
-local function decide_exactly(policy, now, tat, tat_rest, cost, least)
-  local empty, empty_rest = now + policy.fill_whole, policy.fill_rest
-  local free = units(policy, minus(policy, empty, empty_rest, tat, tat_rest))
-  if free < least then
-    local needed, needed_rest = plus(policy, tat, tat_rest, span(policy, least))
-    return false, 0, free, up(minus(policy, needed, needed_rest, empty, empty_rest)), tat, tat_rest
+-- What the state means now: until when Redis keeps it, the theoretical arrival time, and whether the clock has jumped back
+-- since it was written. Nothing where it cannot be read.
+local function read(policy, state, now)
+  if not state then
+    return 0, now, 0, false
   end
-  local granted = cost < free and cost or free
-  return true, granted, free, 0, plus(policy, tat, tat_rest, span(policy, granted))
+  local version, kept, seen, whole, rest
+  if #state == SIZE then
+    version, kept, seen, whole, rest = unpack('>BI7I7I7I5', state)
+  end
+  if version ~= VERSION or whole >= EXACT then
+    return nil
+  end
+  if rest >= policy.limit then
+    -- Written under another limit: rounding up by less than a microsecond grants nothing.
+    whole, rest = whole + 1, 0
+  end
+  local jumped = now < seen
+  if jumped then
+    kept, whole = 0, whole - (seen - now)
+  end
+  if whole < now then
+    whole, rest = now, 0
+  end
+  return kept, whole, rest, jumped
+end
+
+-- The state to write, and its expiry where that must be set.
+local function write(policy, kept, now, tat, tat_rest)
+  local expires
+  kept, expires = keep(kept, up(tat, tat_rest), policy.window)
+  return pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest), expires
 end
 
 local function step(policy, state, now, cost, least)
-  local kept, tat, tat_rest = 0, now, 0
-  local repaired = false
-  if state then
-    local version, whole, rest
-    if #state == 20 then
-      version, kept, whole, rest = unpack('>BI7I7I5', state)
-    end
-    if version ~= VERSION then
-      return nil
-    end
-    if rest >= policy.limit then
-      -- Written under another limit: rounding up by less than a microsecond grants nothing.
-      whole, rest = whole + 1, 0
-    end
-    local empty = now + policy.fill_whole
-    if whole > empty or (whole == empty and rest > policy.fill_rest) then
-      -- Further ahead than an empty bucket: the clock jumped back, or the burst was lowered.
-      kept, tat, tat_rest, repaired = 0, empty, policy.fill_rest, true
-    elseif whole >= now then
-      tat, tat_rest = whole, rest
-    end
+  local kept, tat, tat_rest, jumped = read(policy, state, now)
+  if not kept then
+    return nil
   end
-
   local allowed, granted, free, retry_after
   allowed, granted, free, retry_after, tat, tat_rest = policy.decide(policy, now, tat, tat_rest, cost, least)
   local reset_at = tat_rest > 0 and tat + 1 or tat
-  if granted == 0 and not repaired then
+  if granted == 0 and not jumped then
     return allowed, 0, free, retry_after, reset_at, nil
   end
   local expires
   kept, expires = keep(kept, reset_at, policy.window)
-  return allowed, granted, free - granted, retry_after, reset_at, pack('>BI7I7I5', VERSION, kept, tat, tat_rest), expires
+  local changed = pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest)
+  return allowed, granted, free - granted, retry_after, reset_at, changed, expires
+end
+
+local function refund(policy, state, now, units)
+  if not state then
+    return nil
+  end
+  local kept, tat, tat_rest = read(policy, state, now)
+  local given, given_rest = span(policy, units)
+  if not less(given, given_rest, minus(policy, tat, tat_rest, now, 0)) then
+    return ''
+  end
+  return write(policy, kept, now, minus(policy, tat, tat_rest, given, given_rest))
+end
+
+local function penalize(policy, state, now, units)
+  local kept, tat, tat_rest, jumped = read(policy, state, now)
+  local most, most_rest = plus(policy, now + policy.fill_whole, policy.fill_rest, policy.fill_whole, policy.fill_rest)
+  -- Twice the burst brings even a full bucket to the bound.
+  local owed, owed_rest = plus(policy, tat, tat_rest, span(policy, math.min(units, 2 * policy.burst)))
+  if less(most, most_rest, owed, owed_rest) then
+    owed, owed_rest = most, most_rest
+  end
+  if less(tat, tat_rest, owed, owed_rest) then
+    return write(policy, kept, now, owed, owed_rest)
+  end
+  if jumped then
+    return write(policy, kept, now, tat, tat_rest)
+  end
+end
+
+local function reserve(policy, state, now, units)
+  local kept, tat, tat_rest = read(policy, state, now)
+  return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
+end
+
+local function seen(state)
+  return state and #state == SIZE and (unpack('>I7', state, 9)) or 0
 end
 
 local function prepare(limit, window, burst)
@@ -168,4 +236,4 @@ local function prepare(limit, window, burst)
   return policy
 end
 
-return { prepare = prepare, step = step }
+return { prepare = prepare, step = step, refund = refund, penalize = penalize, reserve = reserve, seen = seen }

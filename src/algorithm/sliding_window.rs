@@ -95,6 +95,28 @@ impl Log {
             }
         }
     }
+
+    /// Gives back up to `units`, from the oldest groups on: what is given back from the newest would leave the window last.
+    fn give_back(&mut self, mut units: u64) {
+        if units >= self.total() {
+            *self = Self::default();
+            return;
+        }
+        match self {
+            Self::One(one) => one.count -= units,
+            Self::Many(groups) => {
+                groups.total -= units;
+                while let Some(oldest) = groups.list.front_mut() {
+                    if oldest.count > units {
+                        oldest.count -= units;
+                        break;
+                    }
+                    units -= oldest.count;
+                    groups.list.pop_front();
+                }
+            }
+        }
+    }
 }
 
 impl SlidingWindow {
@@ -200,6 +222,25 @@ impl Algorithm for SlidingWindow {
         let wait = || self.room_at(log, ask.least).map_or(self.window, |at| at - now);
         let reset_at = log.newest().map_or(now, |newest| newest + self.window);
         Outcome::of(granted, free, wait, reset_at)
+    }
+
+    fn refund(&self, log: &mut Log, now: Micros, units: u64) {
+        self.forget(log, now);
+        self.clamp(log, now);
+        log.give_back(units);
+    }
+
+    fn penalize(&self, log: &mut Log, now: Micros, units: u64) {
+        self.forget(log, now);
+        self.clamp(log, now);
+        let debt = units.min((2 * self.limit).saturating_sub(log.total()));
+        if debt > 0 {
+            self.append(log, now, debt);
+        }
+    }
+
+    fn seen(log: &Log) -> Micros {
+        log.newest().unwrap_or_default()
     }
 
     fn capacity(&self) -> u64 {

@@ -4,6 +4,10 @@
 //! *theoretical arrival time* (TAT): a unit moves it `window / limit` into the future, and a call is admitted while the TAT
 //! stays within `burst` units of now. `window / limit` is seldom a whole number of microseconds, and rounding it would be a
 //! different limit, so each moment is whole microseconds and a remainder over `limit`.
+//!
+//! Penalties and bookings bring the TAT further ahead than an empty bucket's, so how far ahead it lies does not tell that the
+//! clock has jumped back. The moment of the last change does: when it lies in the future, both move back by the same length,
+//! and whoever had to wait waits as long as before.
 
 use smallvec::smallvec;
 
@@ -24,10 +28,13 @@ pub struct TokenBucket {
     fill: Span,
 }
 
-/// The moment at which a bucket will be full; in the past when it is.
+/// What is left of a bucket's history.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
+    /// When it will be full; in the past when it is.
     tat: Span,
+    /// When that was last changed. A present that is earlier means that the clock has jumped back.
+    seen: Micros,
 }
 
 /// `whole + rest / limit` microseconds, with `rest < limit`; a moment or a length.
@@ -81,7 +88,8 @@ impl TokenBucket {
         }
         let product = u128::from(units) * u128::from(self.window);
         let limit = u128::from(self.limit);
-        Span { whole: fits(product / limit), rest: fits(product % limit) }
+        // Only what nobody can have taken is longer than the range, and all of it is enough to give back.
+        Span { whole: narrow(product / limit), rest: narrow(product % limit) }
     }
 
     /// How many whole units come back within `span`.
@@ -90,26 +98,28 @@ impl TokenBucket {
             Some(scaled) => quotient(scaled, self.window),
             None => {
                 let scaled = u128::from(span.whole) * u128::from(self.limit) + u128::from(span.rest);
-                fits(scaled / u128::from(self.window))
+                narrow(scaled / u128::from(self.window))
             }
         }
     }
 
-    /// What the stored moment means now: never before `now` (a full bucket stays full), never further ahead than an empty
-    /// bucket. The latter happens only when the clock jumped back or the burst was lowered.
-    fn tat(&self, bucket: Bucket, now: Span, empty: Span) -> Span {
+    /// What the stored moment means now, never before `now` (a full bucket stays full), and whether the clock has jumped back
+    /// since it was stored.
+    fn tat(&self, bucket: &Bucket, now: Micros) -> (Span, bool) {
         let mut tat = bucket.tat;
         if tat.rest >= self.limit {
             // Written under another limit: rounding up by less than a microsecond grants nothing.
             tat = Span { whole: tat.whole + 1, rest: 0 };
         }
-        tat.clamp(now, empty)
+        let ahead = bucket.seen - now;
+        tat.whole = tat.whole.saturating_sub(ahead.0);
+        (tat.max(Span::at(now)), ahead > Micros::ZERO)
     }
 }
 
-/// Quotients whose bounds `policy` has checked.
-fn fits(value: u128) -> u64 {
-    u64::try_from(value).expect("a policy's spans end within a few decades of now")
+/// Stops at the largest number.
+fn narrow(value: u128) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 impl Algorithm for TokenBucket {
@@ -118,17 +128,49 @@ impl Algorithm for TokenBucket {
     const NAME: &'static str = "token-bucket";
 
     fn step(&self, bucket: &mut Bucket, now: Micros, ask: Ask) -> Outcome {
+        let (mut tat, jumped) = self.tat(bucket, now);
         let empty = Span::at(now).plus(self.fill, self.limit);
-        let mut tat = self.tat(*bucket, Span::at(now), empty);
-        let free = self.units(empty.minus(tat, self.limit));
+        let free = if tat < empty { self.units(empty.minus(tat, self.limit)) } else { 0 };
         let granted = ask.of(free);
         match granted {
-            Some(units) if units > 0 => tat = tat.plus(self.span(units), self.limit),
+            Some(units) if units > 0 => {
+                tat = tat.plus(self.span(units), self.limit);
+                *bucket = Bucket { tat, seen: now };
+            }
+            _ if jumped => *bucket = Bucket { tat, seen: now },
             _ => {}
         }
-        bucket.tat = tat;
         let wait = || tat.plus(self.span(ask.least), self.limit).minus(empty, self.limit).up();
         Outcome::of(granted, free, wait, tat.up())
+    }
+
+    fn refund(&self, bucket: &mut Bucket, now: Micros, units: u64) {
+        let (tat, _) = self.tat(bucket, now);
+        let given = self.span(units);
+        let full = tat.minus(Span::at(now), self.limit) <= given;
+        *bucket = if full { Bucket::default() } else { Bucket { tat: tat.minus(given, self.limit), seen: now } };
+    }
+
+    fn penalize(&self, bucket: &mut Bucket, now: Micros, units: u64) {
+        let (tat, jumped) = self.tat(bucket, now);
+        let most = Span::at(now).plus(self.fill, self.limit).plus(self.fill, self.limit);
+        // Twice the burst brings even a full bucket to the bound.
+        let owed = tat.plus(self.span(units.min(2 * self.burst)), self.limit).min(most);
+        if owed > tat {
+            *bucket = Bucket { tat: owed, seen: now };
+        } else if jumped {
+            *bucket = Bucket { tat, seen: now };
+        }
+    }
+
+    fn reserve(&self, bucket: &mut Bucket, now: Micros, units: u64) -> bool {
+        let (tat, _) = self.tat(bucket, now);
+        *bucket = Bucket { tat: tat.plus(self.span(units), self.limit), seen: now };
+        true
+    }
+
+    fn seen(bucket: &Bucket) -> Micros {
+        bucket.seen
     }
 
     fn capacity(&self) -> u64 {
@@ -140,9 +182,10 @@ impl Algorithm for TokenBucket {
     }
 
     fn encode(bucket: &Bucket, kept: Micros) -> Vec<u8> {
-        let mut out = Vec::with_capacity(20);
+        let mut out = Vec::with_capacity(27);
         out.push(VERSION);
         wire::put::<7>(&mut out, kept.0);
+        wire::put::<7>(&mut out, bucket.seen.0);
         wire::put::<7>(&mut out, bucket.tat.whole);
         wire::put::<5>(&mut out, bucket.tat.rest);
         out

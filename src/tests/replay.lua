@@ -1,8 +1,13 @@
 -- replay.lua: a schedule of calls on one key, step by step on the Lua twin, without the engine and without a clock.
 --
 -- ARGV[1]   the policy, as the engine is given it
--- ARGV[2]   the calls, each '>I7I5I5': now, cost, least
--- Returns for each call { allowed, granted, remaining, retry_after, reset_at, changed or '', expires or 0 }. Below the table `algorithms`.
+-- ARGV[2]   the calls, each '>BI7I5I5': what is done, now, cost, least. Done is one of the kinds below; a change has units as
+--           its cost, and is answered by what a call of one unit is told when it is done.
+-- Returns for each call { allowed, granted, remaining, retry_after, reset_at, delay, changed, expires, seen }: changed is false
+-- where nothing is written and '' where the key is deleted, expires 0 where the one that is set lasts; seen is read from the
+-- state that stands then. Below the table `algorithms`.
+
+local kinds = { 'step', 'refund', 'penalize', 'reserve' }
 
 local algorithm, length, place = struct.unpack('>BB', ARGV[1])
 local numbers = {}
@@ -13,12 +18,23 @@ local twin = twin_of(algorithm)
 local policy = twin.prepare(unpack(numbers))
 local state, offset, outcomes = false, 1, {}
 while offset <= #ARGV[2] do
-  local now, cost, least
-  now, cost, least, offset = struct.unpack('>I7I5I5', ARGV[2], offset)
-  local allowed, granted, remaining, retry_after, reset_at, changed, expires = twin.step(policy, state, now, cost, least)
-  if changed and cost > 0 then
-    state = changed
+  local kind, now, cost, least
+  kind, now, cost, least, offset = struct.unpack('>BI7I5I5', ARGV[2], offset)
+  local call = twin[kinds[kind]]
+  local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay, _
+  if kind == 1 then
+    allowed, granted, remaining, retry_after, reset_at, changed, expires, delay = call(policy, state, now, cost, least)
+  else
+    changed, expires = call(policy, state, now, cost)
   end
-  outcomes[#outcomes + 1] = { allowed and 1 or 0, granted, remaining, retry_after, reset_at, changed or '', expires or 0 }
+  if changed and cost > 0 then
+    state = changed ~= '' and changed
+  end
+  if kind ~= 1 then
+    allowed, granted, remaining, retry_after, reset_at, _, _, delay = twin.step(policy, state, now, 0, 1)
+  end
+  outcomes[#outcomes + 1] = {
+    allowed and 1 or 0, granted, remaining, retry_after, reset_at, delay or 0, changed or false, expires or 0, twin.seen(state),
+  }
 end
 return outcomes

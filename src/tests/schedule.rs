@@ -2,17 +2,43 @@
 
 use proptest::prelude::*;
 
-use crate::algorithm::{Ask, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Ask, Change, Outcome, Policy, SlidingWindow, State, TokenBucket};
 use crate::clock::Micros;
 
 /// 2026-11-21, since the size of the numbers is part of what is tested.
 pub(super) const START: Micros = Micros(1_795_219_200_000_000);
 
+/// What is done to a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Op {
+    Ask(Ask),
+    Change(Change),
+}
+
+impl Op {
+    /// What is asked by it; of a change, what is asked when it is done.
+    pub(super) fn ask(self) -> Ask {
+        match self {
+            Self::Ask(ask) => ask,
+            Self::Change(_) => Ask::look(1),
+        }
+    }
+
+    /// Does it to `state` as a store would: a look gets a copy.
+    pub(super) fn apply(self, policy: &Policy, state: &mut State, now: Micros) -> Outcome {
+        match self {
+            Self::Ask(ask) if ask.cost == 0 => policy.step(&mut state.clone(), now, ask),
+            Self::Ask(ask) => policy.step(state, now, ask),
+            Self::Change(change) => policy.change(state, now, change),
+        }
+    }
+}
+
 /// A call some time after the one before; `gap` is negative when the clock jumped back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) gap: i64,
-    pub(super) ask: Ask,
+    pub(super) op: Op,
 }
 
 /// From 1 to `most`, small numbers as likely as large ones.
@@ -46,45 +72,98 @@ pub(super) fn token_bucket() -> impl Strategy<Value = TokenBucket> {
     })
 }
 
+/// Any algorithm with its numbers, the first two of which are limit and window.
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
     prop_oneof![sliding_window().prop_map(Policy::SlidingWindow), token_bucket().prop_map(Policy::TokenBucket)]
 }
 
-/// Calls whose gaps and costs are of the size at which `policy` has something to decide.
-pub(super) fn calls(policy: &Policy, back: bool, most: usize) -> impl Strategy<Value = Vec<Call>> + use<> {
-    let capacity = policy.capacity();
+/// Whether the policy's time can be booked ahead.
+fn books_ahead(policy: &Policy) -> bool {
+    let mut state = policy.fresh();
+    policy.step(&mut state, START, Ask::all(policy.capacity()));
+    policy.reserve(&mut state, START, 1, Micros(u64::MAX)).granted > 0
+}
+
+/// Gaps of the size at which `policy` has something to decide.
+fn gap(policy: &Policy, back: bool) -> impl Strategy<Value = i64> + use<> {
     let numbers = policy.numbers();
-    let (limit, window) = (numbers[0], numbers[1]);
-    let window = i64::try_from(window).unwrap();
-    let unit = (window / i64::try_from(limit).unwrap()).max(1);
-    let gap = prop_oneof![
+    let [limit, window] = [numbers[0], numbers[1]].map(|number| i64::try_from(number).unwrap());
+    let unit = (window / limit).max(1);
+    prop_oneof![
         3 => Just(0i64),
         4 => 0..=unit * 2,
         3 => 0..=(window / 10).max(1),
         2 => (window - 2)..=(window + 2),
         1 => 0..=window * 3,
         u32::from(back) => -window * 3..=0,
-    ];
-    let cost = prop_oneof![
+    ]
+}
+
+/// Units of which a call may ask.
+fn units(most: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![
         4 => Just(1),
-        2 => 1..=capacity.min(5),
-        1 => 1..=capacity,
-        1 => Just(capacity),
-    ];
-    let ask = (cost, 0..20u8).prop_map(|(cost, kind)| match kind {
+        2 => 1..=most.min(5),
+        1 => 1..=most,
+        1 => Just(most),
+    ]
+}
+
+fn ask(policy: &Policy) -> impl Strategy<Value = Ask> + use<> {
+    (units(policy.capacity()), 0..20u8).prop_map(|(cost, kind)| match kind {
         0 => Ask::look(cost),
         1 => Ask { cost, least: 1 },
         _ => Ask::all(cost),
-    });
-    prop::collection::vec((gap, ask).prop_map(|(gap, ask)| Call { gap, ask }), 1..most)
+    })
+}
+
+fn change(policy: &Policy) -> impl Strategy<Value = Change> + use<> {
+    let capacity = policy.capacity();
+    // A window's worth at most, so that what many calls book stays within a few years.
+    let bookable = capacity.min(policy.numbers()[0]);
+    prop_oneof![
+        2 => units(capacity).prop_map(Change::Refund),
+        1 => units(capacity).prop_map(Change::Penalize),
+        u32::from(books_ahead(policy)) => units(bookable).prop_map(Change::Reserve),
+    ]
+}
+
+/// Calls that only ask, each some time after the one before.
+pub(super) fn asks(policy: &Policy, back: bool, most: usize) -> impl Strategy<Value = Vec<(i64, Ask)>> + use<> {
+    prop::collection::vec((gap(policy, back), ask(policy)), 1..most)
+}
+
+/// Calls of every kind.
+pub(super) fn calls(policy: &Policy, back: bool, most: usize) -> impl Strategy<Value = Vec<Call>> + use<> {
+    let op = prop_oneof![4 => ask(policy).prop_map(Op::Ask), 1 => change(policy).prop_map(Op::Change)];
+    prop::collection::vec((gap(policy, back), op).prop_map(|(gap, op)| Call { gap, op }), 1..most)
 }
 
 /// A policy with calls on one key.
 pub(super) fn schedule(back: bool, most: usize) -> impl Strategy<Value = (Policy, Vec<Call>)> {
-    policy().prop_flat_map(move |policy| (Just(policy), calls(&policy, back, most)))
+    schedule_of(policy(), back, most)
+}
+
+/// One of these policies with calls on one key.
+pub(super) fn schedule_of(
+    policies: impl Strategy<Value = Policy>,
+    back: bool,
+    most: usize,
+) -> impl Strategy<Value = (Policy, Vec<Call>)> {
+    policies.prop_flat_map(move |policy| (Just(policy), calls(&policy, back, most)))
 }
 
 /// Moves a clock by a call's gap.
 pub(super) fn after(now: Micros, gap: i64) -> Micros {
     Micros(now.0.checked_add_signed(gap).expect("schedules stay near their start"))
+}
+
+/// A schedule's calls with their times.
+pub(super) fn timed(calls: &[Call]) -> Vec<(Micros, Op)> {
+    let mut now = START;
+    let at = |call: &Call| {
+        now = after(now, call.gap);
+        (now, call.op)
+    };
+    calls.iter().map(at).collect()
 }

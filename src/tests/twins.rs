@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::schedule::{self, Call, START, after};
+use super::schedule::{self, Call, Op};
 use super::server::Server;
-use crate::algorithm::{Outcome, Policy, TokenBucket};
+use crate::algorithm::{Ask, Change, Outcome, Policy, TokenBucket};
 use crate::clock::Micros;
 use crate::store::redis::script::{self, Script};
 use crate::wire;
@@ -15,14 +15,31 @@ use crate::wire;
 /// What Lua says of one call.
 pub(super) struct Said {
     pub(super) outcome: Outcome,
-    /// The state it would write; empty for none.
-    pub(super) written: Vec<u8>,
+    /// The state it would write, if any; empty where the key would be deleted.
+    pub(super) written: Option<Vec<u8>>,
     /// The expiry it would set with that, if any.
     pub(super) expires: Option<Micros>,
+    /// What it reads from the state that stands then.
+    pub(super) seen: Micros,
 }
 
 /// What `replay.lua` replies for one call.
-type Replied = (u64, u64, u64, u64, u64, Vec<u8>, u64);
+type Replied = (u64, u64, u64, u64, u64, u64, Option<Vec<u8>>, u64, u64);
+
+impl From<Replied> for Said {
+    fn from(replied: Replied) -> Self {
+        let (allowed, granted, remaining, retry_after, reset_at, delay, written, expires, seen) = replied;
+        let outcome = Outcome {
+            allowed: allowed == 1,
+            granted,
+            remaining,
+            retry_after: Micros(retry_after),
+            reset_at: Micros(reset_at),
+            delay: Micros(delay),
+        };
+        Self { outcome, written, expires: Some(Micros(expires)).filter(|at| at.0 > 0), seen: Micros(seen) }
+    }
+}
 
 pub(super) struct LuaTwins {
     client: redis::Connection,
@@ -37,17 +54,24 @@ impl LuaTwins {
         Self { client: server.client(), script, _server: server }
     }
 
-    pub(super) fn replay(&mut self, policy: &Policy, calls: &[(Micros, crate::algorithm::Ask)]) -> Vec<Said> {
+    pub(super) fn replay(&mut self, policy: &Policy, calls: &[(Micros, Op)]) -> Vec<Said> {
         let numbers = policy.numbers();
         let mut packed_policy = vec![policy.id(), u8::try_from(numbers.len()).unwrap()];
         for number in numbers {
             wire::put::<7>(&mut packed_policy, number);
         }
         let mut packed = Vec::new();
-        for (now, ask) in calls {
+        for (now, op) in calls {
+            let (kind, cost, least) = match *op {
+                Op::Ask(Ask { cost, least }) => (1, cost, least),
+                Op::Change(Change::Refund(units)) => (2, units, 0),
+                Op::Change(Change::Penalize(units)) => (3, units, 0),
+                Op::Change(Change::Reserve(units)) => (4, units, 0),
+            };
+            packed.push(kind);
             wire::put::<7>(&mut packed, now.0);
-            wire::put::<5>(&mut packed, ask.cost);
-            wire::put::<5>(&mut packed, ask.least);
+            wire::put::<5>(&mut packed, cost);
+            wire::put::<5>(&mut packed, least);
         }
         let said: Vec<Replied> = redis::cmd("EVAL")
             .arg(self.script.text())
@@ -56,48 +80,37 @@ impl LuaTwins {
             .arg(packed)
             .query(&mut self.client)
             .unwrap();
-        said.into_iter()
-            .map(|(allowed, granted, remaining, retry_after, reset_at, written, expires)| {
-                let outcome = Outcome {
-                    allowed: allowed == 1,
-                    granted,
-                    remaining,
-                    retry_after: Micros(retry_after),
-                    reset_at: Micros(reset_at),
-                    delay: Micros::ZERO,
-                };
-                Said { outcome, written, expires: Some(Micros(expires)).filter(|at| at.0 > 0) }
-            })
-            .collect()
+        said.into_iter().map(Said::from).collect()
     }
 }
 
 fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), TestCaseError> {
-    let mut now = START;
-    let timed: Vec<_> = calls
-        .iter()
-        .map(|call| {
-            now = after(now, call.gap);
-            (now, call.ask)
-        })
-        .collect();
-    let said = twins.replay(policy, &timed);
+    let calls = schedule::timed(calls);
+    let said = twins.replay(policy, &calls);
     prop_assert_eq!(said.len(), calls.len());
     let mut state = policy.fresh();
     let mut kept = Micros::ZERO;
-    for ((now, ask), Said { outcome, written, expires }) in timed.into_iter().zip(said) {
+    for ((now, op), Said { outcome, written, expires, seen }) in calls.into_iter().zip(said) {
         let mut next = state.clone();
-        let rust = policy.step(&mut next, now, ask);
-        prop_assert_eq!(rust, outcome, "at {:?}, asked {:?}", now, ask);
-        // Lua writes what was taken and what was repaired. What a refused call merely forgets stays in Redis till later, which
+        let rust = op.apply(policy, &mut next, now);
+        prop_assert_eq!(rust, outcome, "{:?} at {:?}", op, now);
+        // Lua writes what was changed and what was repaired. What a refused call merely forgets stays in Redis till later, which
         // nobody can tell apart while the clock runs forward; so the Rust side keeps the older state too.
-        prop_assert!(rust.granted == 0 || !written.is_empty(), "granted, but not written");
-        if !written.is_empty() && ask.cost > 0 {
-            kept = expires.unwrap_or(kept);
-            prop_assert!(kept >= rust.reset_at, "forgotten at {:?}, before {:?}", kept, rust.reset_at);
-            prop_assert_eq!(&next.encode(kept), &written, "the state after {:?} at {:?}", ask, now);
+        prop_assert!(rust.granted == 0 || written.is_some(), "granted, but not written");
+        let looked = matches!(op, Op::Ask(Ask { cost: 0, .. }));
+        if let Some(written) = written.filter(|_| !looked) {
+            if written.is_empty() {
+                prop_assert!(matches!(op, Op::Change(_)), "only a change makes a key new");
+                kept = Micros::ZERO;
+                prop_assert_eq!(next.encode(kept), policy.fresh().encode(kept), "deleted after {:?} at {:?}", op, now);
+            } else {
+                kept = expires.unwrap_or(kept);
+                prop_assert!(kept >= rust.reset_at, "forgotten at {:?}, before {:?}", kept, rust.reset_at);
+                prop_assert_eq!(&next.encode(kept), &written, "the state after {:?} at {:?}", op, now);
+            }
             state = next;
         }
+        prop_assert_eq!(policy.seen(&state), seen, "seen after {:?} at {:?}", op, now);
     }
     Ok(())
 }
@@ -129,10 +142,8 @@ fn rust_and_lua_agree_at_the_edges_of_what_is_exact() {
         (4_294_967_291, Micros(4_294_967_279), 4_294_967_291),
     ] {
         let policy = Policy::TokenBucket(TokenBucket::new(limit, window, burst));
-        let ask = |gap: u64, cost: u64| Call {
-            gap: i64::try_from(gap).unwrap(),
-            ask: crate::algorithm::Ask { cost, least: 1 },
-        };
+        let call = |gap: u64, op: Op| Call { gap: i64::try_from(gap).unwrap(), op };
+        let ask = |gap: u64, cost: u64| call(gap, Op::Ask(Ask { cost, least: 1 }));
         let mut calls = vec![ask(0, 1), ask(0, burst.div_ceil(2)), ask(1, burst), ask(window.0 / 3, burst)];
         calls.extend((0..50).map(|i| ask(window.0 / 1_000 * i + i, (burst / 7 * i).max(1))));
         agree(&mut twins, &policy, &calls).unwrap();

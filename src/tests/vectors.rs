@@ -1,72 +1,92 @@
 //! The tables of hand-computed vectors, replayed on each algorithm's Rust step and on its Lua twin.
 //!
-//! A table is an array of `{ name, start, policy, steps }`. `start` is in microseconds since the epoch, `policy.window` in
-//! microseconds; a policy with a `burst` is a token bucket's, one with a `resolution` a sliding window's. A step is
-//! `{ at, cost, least, expect }`: at `start + at` take `cost` units, or no fewer than `least` where that is given (cost 0 only
-//! looks). `expect` is `{ allowed, granted, remaining, retryAfter, resetAt }`; `resetAt` counts from `start` as `at` does.
+//! A table is an array of `{ name, start, policy, steps }`. `start` is in microseconds since the epoch, `policy` has the
+//! numbers of the algorithm whose table it is, `policy.window` in microseconds. A step is
+//!
+//! - `{ at, cost, least, expect }`: at `start + at` take `cost` units, or no fewer than `least` where that is given (cost 0
+//!   only looks);
+//! - `{ at, refund, expect }`, `{ at, penalize, expect }` or `{ at, reserve, expect }`: change the key by so many units, and
+//!   expect what a look at one unit is told then.
+//!
+//! `expect` is `{ allowed, granted, remaining, retryAfter, resetAt, delay }`; `resetAt` counts from `start` as `at` does, and
+//! `delay` is 0 where it is left out.
 
 use serde_json::Value;
 
+use super::schedule::Op;
 use super::twins::LuaTwins;
-use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Ask, Change, Outcome, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 
 /// One scenario of a table.
 struct Vector {
     name: String,
     policy: Policy,
-    calls: Vec<(Micros, Ask)>,
+    calls: Vec<(Micros, Op)>,
     expected: Vec<Outcome>,
 }
 
-fn table(text: &str) -> Vec<Vector> {
-    let table: Vec<Value> = serde_json::from_str(text).unwrap();
-    table.iter().map(read).collect()
+/// An object of a table, with the words for what it lacks.
+struct Fields<'a>(&'a Value);
+
+impl Fields<'_> {
+    fn number(&self, field: &str) -> u64 {
+        self.optional(field).unwrap_or_else(|| panic!("no number `{field}` in {}", self.0))
+    }
+
+    fn optional(&self, field: &str) -> Option<u64> {
+        self.0.get(field).map(|value| value.as_u64().unwrap_or_else(|| panic!("`{field}` is no number in {}", self.0)))
+    }
+
+    fn micros(&self, field: &str) -> Micros {
+        Micros(self.number(field))
+    }
 }
 
-fn read(vector: &Value) -> Vector {
-    let name = vector["name"].as_str().expect("a vector has a name").to_owned();
-    let number = |of: &Value, field: &str| of[field].as_u64().unwrap_or_else(|| panic!("{name}: no `{field}` in {of}"));
-    let start = Micros(number(vector, "start"));
-    let policy = &vector["policy"];
-    let (limit, window) = (number(policy, "limit"), Micros(number(policy, "window")));
-    let policy = match policy.get("burst") {
-        Some(_) => Policy::TokenBucket(TokenBucket::new(limit, window, number(policy, "burst"))),
-        None => Policy::SlidingWindow(SlidingWindow::new(limit, window, number(policy, "resolution"))),
-    };
+fn read_op(step: &Fields<'_>) -> Op {
+    let change = |field, change: fn(u64) -> Change| step.optional(field).map(change).map(Op::Change);
+    change("refund", Change::Refund)
+        .or_else(|| change("penalize", Change::Penalize))
+        .or_else(|| change("reserve", Change::Reserve))
+        .unwrap_or_else(|| {
+            let cost = step.number("cost");
+            Op::Ask(Ask { cost, least: step.optional("least").unwrap_or(cost) })
+        })
+}
+
+fn read_expected(step: &Value, start: Micros) -> Outcome {
+    let expect = Fields(&step["expect"]);
+    Outcome {
+        allowed: step["expect"]["allowed"].as_bool().expect("a step expects a yes or a no"),
+        granted: expect.number("granted"),
+        remaining: expect.number("remaining"),
+        retry_after: expect.micros("retryAfter"),
+        reset_at: start + expect.micros("resetAt"),
+        delay: Micros(expect.optional("delay").unwrap_or(0)),
+    }
+}
+
+fn read(vector: &Value, policy: fn(&Fields<'_>) -> Policy) -> Vector {
+    let start = Fields(vector).micros("start");
     let steps = vector["steps"].as_array().expect("a vector has steps");
-    let calls = steps.iter().map(|step| {
-        let cost = number(step, "cost");
-        let least = if step.get("least").is_some() { number(step, "least") } else { cost };
-        (start + Micros(number(step, "at")), Ask { cost, least })
-    });
-    let expected = steps.iter().map(|step| {
-        let expect = &step["expect"];
-        Outcome {
-            allowed: expect["allowed"].as_bool().expect("a step expects a yes or a no"),
-            granted: number(expect, "granted"),
-            remaining: number(expect, "remaining"),
-            retry_after: Micros(number(expect, "retryAfter")),
-            reset_at: start + Micros(number(expect, "resetAt")),
-            delay: Micros::ZERO,
-        }
-    });
-    Vector { calls: calls.collect(), expected: expected.collect(), policy, name }
+    let call = |step| (start + Fields(step).micros("at"), read_op(&Fields(step)));
+    Vector {
+        name: vector["name"].as_str().expect("a vector has a name").to_owned(),
+        policy: policy(&Fields(&vector["policy"])),
+        calls: steps.iter().map(call).collect(),
+        expected: steps.iter().map(|step| read_expected(step, start)).collect(),
+    }
 }
 
-fn replay(text: &str) {
+fn replay(table: &str, policy: fn(&Fields<'_>) -> Policy) {
     let mut twins = LuaTwins::start();
-    let vectors = table(text);
-    assert!(!vectors.is_empty());
-    for Vector { name, policy, calls, expected } in vectors {
+    let table: Vec<Value> = serde_json::from_str(table).unwrap();
+    assert!(!table.is_empty());
+    for vector in &table {
+        let Vector { name, policy, calls, expected } = read(vector, policy);
         let mut state = policy.fresh();
-        let in_rust = calls.iter().map(|(now, ask)| {
-            // A look changes nothing: so a store hands it a copy.
-            let mut copy = state.clone();
-            policy.step(if ask.cost == 0 { &mut copy } else { &mut state }, *now, *ask)
-        });
-        for (i, (outcome, expected)) in in_rust.zip(&expected).enumerate() {
-            assert_eq!(outcome, *expected, "{name}: step {i}, in Rust");
+        for (i, ((now, op), expected)) in calls.iter().zip(&expected).enumerate() {
+            assert_eq!(op.apply(&policy, &mut state, *now), *expected, "{name}: step {i}, in Rust");
         }
         let in_lua = twins.replay(&policy, &calls);
         assert_eq!(in_lua.len(), expected.len());
@@ -78,10 +98,16 @@ fn replay(text: &str) {
 
 #[test]
 fn sliding_window() {
-    replay(include_str!("../../__test__/vectors/sliding_window.json"));
+    replay(include_str!("../../__test__/vectors/sliding_window.json"), |given| {
+        let (limit, window) = (given.number("limit"), given.micros("window"));
+        Policy::SlidingWindow(SlidingWindow::new(limit, window, given.number("resolution")))
+    });
 }
 
 #[test]
 fn token_bucket() {
-    replay(include_str!("../../__test__/vectors/token_bucket.json"));
+    replay(include_str!("../../__test__/vectors/token_bucket.json"), |given| {
+        let (limit, window) = (given.number("limit"), given.micros("window"));
+        Policy::TokenBucket(TokenBucket::new(limit, window, given.number("burst")))
+    });
 }

@@ -6,7 +6,7 @@ mod subject;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::schedule::{self, Call, START, after};
+use super::schedule::{self, START, after};
 use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 use crate::error::Error;
@@ -205,7 +205,8 @@ fn a_clock_that_jumped_back_blocks_a_key_only_until_it_would_be_free_anyway(stor
 /// One call of a schedule over several keys.
 #[derive(Clone, Debug)]
 struct Step {
-    call: Call,
+    gap: i64,
+    ask: Ask,
     key: u8,
     /// Whether it travels with the call before, at the same moment.
     joins: bool,
@@ -213,12 +214,12 @@ struct Step {
 }
 
 fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
-    schedule::calls(policy, false, 80).prop_flat_map(|calls| {
+    schedule::asks(policy, false, 80).prop_flat_map(|asks| {
         let others = (0..5u8, prop::bool::weighted(0.7), prop::bool::weighted(0.05));
-        let others = prop::collection::vec(others, calls.len());
-        (Just(calls), others).prop_map(|(calls, others)| {
-            let both = calls.into_iter().zip(others);
-            both.map(|(call, (key, joins, resets))| Step { call, key, joins, resets }).collect()
+        let others = prop::collection::vec(others, asks.len());
+        (Just(asks), others).prop_map(|(asks, others)| {
+            let both = asks.into_iter().zip(others);
+            both.map(|((gap, ask), (key, joins, resets))| Step { gap, ask, key, joins, resets }).collect()
         })
     })
 }
@@ -233,8 +234,8 @@ fn both_stores_decide_alike() {
         redis.flush();
         let mut now = START;
         for batch in steps.chunk_by(|_, next| next.joins) {
-            now = after(now, batch[0].call.gap);
-            let verb = |step: &Step| if step.resets { Verb::Reset } else { Verb::Decide(step.call.ask) };
+            now = after(now, batch[0].gap);
+            let verb = |step: &Step| if step.resets { Verb::Reset } else { Verb::Decide(step.ask) };
             let requests: Vec<_> = batch.iter().map(|step| request(&step.key.to_string(), verb(step))).collect();
             memory.set_clock(now);
             redis.set_clock(now);
