@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use once_cell::sync::Lazy;
 use redis::{Cmd, Value};
 
-use crate::algorithm::{Outcome, Policy, TWINS};
+use crate::algorithm::{Outcome, Policy, TWINS, WINDOWED, WITH_BURST};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::key;
@@ -46,10 +46,16 @@ impl Script {
 }
 
 /// The table `algorithms`, with what its members share: each twin's file is a function body that returns what the engine calls.
+/// Those with a burst are made of two that stand above them.
 pub(crate) fn algorithms() -> String {
+    const FITS: &str = "writing to a String does not fail";
     let mut text = format!("{}\nlocal algorithms = {{}}\n", include_str!("../../../lua/expiry.lua"));
     for (id, twin) in TWINS {
-        write!(text, "algorithms[{id}] = (function()\n{twin}end)()\n").expect("writing to a String does not fail");
+        write!(text, "algorithms[{id}] = (function()\n{twin}end)()\n").expect(FITS);
+    }
+    text.push_str(include_str!("../../../lua/with_burst.lua"));
+    for id in WINDOWED {
+        writeln!(text, "algorithms[{}] = with_burst(algorithms[{id}], algorithms[2])", id + WITH_BURST).expect(FITS);
     }
     text
 }
