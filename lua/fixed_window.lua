@@ -1,7 +1,16 @@
 -- fixed_window.lua: the twin of src/algorithm/fixed_window.rs, which explains the algorithm.
 --
 -- prepare(limit, window, align) -> policy. Window in microseconds; align is 1 where windows begin at its multiples, else 0.
--- step, refund, penalize, seen, counted: see "A twin" in lua/README.md.
+-- step(policy, state, now, cost, least) -> allowed, granted, remaining, retry_after, reset_at, changed, expires
+--   state      what GET returned: a string, or false for a key that was never seen
+--   cost       units to take, 0 only looks; least: units without which the call is refused
+--   changed    the state to write, or nil where nothing was taken and nothing needs repair
+--   expires    the expiry to set with it, or nil where the one that is set lasts
+--   An unreadable state answers nil.
+-- refund(policy, state, now, units), penalize(…) -> changed, expires, of a state that a step can read
+--   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
+-- seen(state) -> when the window began in which something was last taken, 0 where there is no state
+-- counted(policy, state, now) -> the units that are counted now: as many as a refund can give back
 --
 -- State: '>BI7I7I5' version, kept (see expiry.lua), the window's start, the units counted in it.
 
@@ -95,7 +104,6 @@ local function seen(state)
   return state and select(3, unpack('>BI7I7', state)) or 0
 end
 
--- Units that are counted now: as many as a refund can give back.
 local function counted(policy, state, now)
   return (select(2, present(policy, state, now)))
 end

@@ -3,8 +3,8 @@
 -- with_burst(base, bucket) -> twin
 --   base    the twin of a windowed algorithm: one that has `counted`
 --   bucket  the token bucket's
---   twin    of the same contract, see "A twin" in lua/README.md. Its prepare takes base's numbers, then the bucket's units and
---           window.
+--   twin    { prepare, step, refund, penalize, seen } of the contract that heads base's own file, but that prepare takes base's
+--           numbers, and after them the bucket's units and the window in which they come back
 --
 -- State: '>BI7H' version, kept (see expiry.lua), the length of what follows of base; then base's state and the bucket's, each
 -- without the version and kept that it begins with, and empty where nothing is counted. The parts' own kept is not used: as

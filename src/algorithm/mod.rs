@@ -232,3 +232,14 @@ pub const WINDOWED: &[u8] = &[1, 3, 4];
 
 /// See [`WINDOWED`].
 pub const WITH_BURST: u8 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    /// With key and expiry it is an entry of the memory store, which is to be one line of the processor's cache.
+    #[test]
+    fn a_state_takes_no_more_than_32_bytes() {
+        assert!(size_of::<State>() <= 32, "{} bytes", size_of::<State>());
+    }
+}

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 
 use super::{Model, is_told, model};
-use crate::algorithm::{Ask, Change, Outcome, Policy, State, Windowed, WithBurst};
+use crate::algorithm::{Algorithm, Ask, Change, FixedWindow, Outcome, Policy, State, Windowed, WithBurst};
 use crate::clock::Micros;
-use crate::tests::schedule::Op;
+use crate::tests::schedule::{Op, START};
 
 /// One part, which is itself held to its promise.
 struct Part {
@@ -72,7 +72,7 @@ impl Parts {
             most: most(base.capacity()),
             size,
             scale,
-            level: (super::START, size * scale),
+            level: (START, size * scale),
             taken: Vec::new(),
         }
     }
@@ -161,5 +161,22 @@ impl Model for Parts {
 
     fn longest(&self) -> Micros {
         self.base.model.longest().max(self.extra.model.longest())
+    }
+}
+
+/// Units of the windows come back soon and those of the bucket do not: were they given back to the bucket, a client that takes
+/// one and gives it back, time and again, would fill it.
+#[test]
+fn what_is_given_back_does_not_fill_the_bucket() {
+    let (limit, second, day) = (10, Micros::from_millis(1_000), Micros::from_millis(86_400_000));
+    let limiter = WithBurst::new(FixedWindow::new(limit, second, false), 5, day);
+    let mut state = Default::default();
+    let mut now = START;
+    assert!(limiter.step(&mut state, now, Ask::all(limit + 5)).allowed);
+    for _ in 0..100 {
+        now = now + second;
+        assert_eq!(limiter.step(&mut state, now, Ask::all(1)).remaining, limit - 1);
+        limiter.refund(&mut state, now, 1);
+        assert_eq!(limiter.step(&mut state, now, Ask::look(1)).remaining, limit);
     }
 }
