@@ -82,7 +82,8 @@ local function with_burst(base, bucket)
     return read ~= nil and free or nil, reset_at, changed
   end
 
-  -- How long until `least` units are there, over all ways to share them out.
+  -- How long until `least` units are there, over all ways to share them out. Nil for a damaged base: one that says less of
+  -- when its units come back than of how many they are.
   local function wait(policy, of_base, of_extra, now, least)
     local function base_wait(units)
       return (select(4, base.step(policy.base, of_base, now, 0, units)))
@@ -96,6 +97,9 @@ local function with_burst(base, bucket)
       fewest = high
     end
     local low = fewest
+    if not base_wait(high) then
+      return nil
+    end
     while low < high do
       local sum = low + high
       local middle = (sum - sum % 2) / 2
@@ -124,6 +128,9 @@ local function with_burst(base, bucket)
     local allowed, units, retry_after = true, cost < free and cost or free, 0
     if free < least then
       allowed, units, retry_after = false, 0, wait(policy, of_base, of_extra, now, least)
+      if not retry_after then
+        return nil
+      end
     end
     local missing = units - granted
     if missing > 0 then
