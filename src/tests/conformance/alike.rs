@@ -23,8 +23,6 @@ struct Step {
     /// Whether it is about all limits, each with a key of its own, or about the first.
     together: bool,
     verb: Verb,
-    /// How long ago it happened; negative for the future.
-    age: i64,
 }
 
 fn verb(policy: &Policy, ask: Ask) -> impl Strategy<Value = Verb> + use<> {
@@ -42,10 +40,8 @@ fn verb(policy: &Policy, ask: Ask) -> impl Strategy<Value = Verb> + use<> {
 }
 
 fn step(policy: &Policy, gap: i64, ask: Ask) -> impl Strategy<Value = Step> + use<> {
-    let window = i64::try_from(policy.numbers()[1]).unwrap();
-    let age = -window..=window;
-    let others = (0..4u8, prop::bool::weighted(0.6), prop::bool::weighted(0.3), verb(policy, ask), age);
-    others.prop_map(move |(key, joins, together, verb, age)| Step { gap, key, joins, together, verb, age })
+    let others = (0..4u8, prop::bool::weighted(0.6), prop::bool::weighted(0.3), verb(policy, ask));
+    others.prop_map(move |(key, joins, together, verb)| Step { gap, key, joins, together, verb })
 }
 
 fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
@@ -64,19 +60,9 @@ fn plan() -> impl Strategy<Value = (Vec<Policy>, Vec<Step>)> {
     })
 }
 
+/// Of the present: what happened before may have been forgotten sooner by the one than by the other.
 #[test]
 fn both_stores_decide_alike() {
-    alike(|_, _| When::Now);
-}
-
-/// Apart from the others: memory forgets what has left the window even when it refuses, Redis only when it writes, and a call that
-/// is dated back may find the difference.
-#[test]
-fn both_stores_decide_dated_calls_alike() {
-    alike(|now, age| When::Dated(after(now, -age)));
-}
-
-fn alike(when: fn(Micros, i64) -> When) {
     let redis = OnRedis::on_manual_time();
     let compare = |(policies, steps): (Vec<Policy>, Vec<Step>)| {
         let memory = InMemory::new();
@@ -94,7 +80,7 @@ fn alike(when: fn(Micros, i64) -> When) {
                     keys: (0..limits.len()).map(key).collect(),
                     limits,
                     verb: step.verb,
-                    when: when(now, step.age),
+                    when: When::Now,
                 }
             };
             let requests: Vec<Request> = batch.iter().map(request).collect();

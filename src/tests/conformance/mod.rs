@@ -7,7 +7,7 @@ mod together;
 mod verbs;
 
 use super::schedule::START;
-use crate::algorithm::{Ask, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Ask, FixedWindow, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst};
 use crate::clock::Micros;
 use crate::store::Verb;
 use subject::{Deed, InMemory, OnRedis, Subject, request};
@@ -18,7 +18,7 @@ const WINDOW: Micros = Micros::from_millis(1_000);
 const CAPACITY: u64 = 10;
 
 /// Each algorithm in each way that it works.
-fn policies() -> [Policy; 5] {
+fn policies() -> [Policy; 11] {
     [
         // To the microsecond, and in four slots.
         Policy::SlidingWindow(SlidingWindow::new(CAPACITY, WINDOW, 32)),
@@ -27,6 +27,14 @@ fn policies() -> [Policy; 5] {
         Policy::TokenBucket(TokenBucket::new(CAPACITY, WINDOW, CAPACITY)),
         Policy::TokenBucket(TokenBucket::new(3, WINDOW, CAPACITY)),
         Policy::TokenBucket(TokenBucket::new(1_000, WINDOW, CAPACITY)),
+        // From the first hit, and by the clock.
+        Policy::FixedWindow(FixedWindow::new(CAPACITY, WINDOW, false)),
+        Policy::FixedWindow(FixedWindow::new(CAPACITY, WINDOW, true)),
+        Policy::SlidingCounter(SlidingCounter::new(CAPACITY, WINDOW)),
+        // Three of the units are the burst's.
+        Policy::SlidingWindowBurst(WithBurst::new(SlidingWindow::new(CAPACITY - 3, WINDOW, 4), 3, WINDOW)),
+        Policy::FixedWindowBurst(WithBurst::new(FixedWindow::new(CAPACITY - 3, WINDOW, false), 3, WINDOW)),
+        Policy::SlidingCounterBurst(WithBurst::new(SlidingCounter::new(CAPACITY - 3, WINDOW), 3, WINDOW)),
     ]
 }
 
