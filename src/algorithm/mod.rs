@@ -4,10 +4,12 @@
 //! `__test__/vectors/`. One row in [`algorithms!`] pairs them.
 
 mod change;
+mod leaky_bucket;
 mod sliding_window;
 mod token_bucket;
 
 pub use change::{Blocked, Change};
+pub use leaky_bucket::LeakyBucket;
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
 
@@ -92,10 +94,10 @@ pub trait Algorithm {
     fn step(&self, state: &mut Self::State, now: Micros, ask: Ask) -> Outcome;
 
     /// Gives back up to `units`, the oldest first. Never makes more room than a new key has.
-    fn refund(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+    fn refund(&self, state: &mut Self::State, now: Micros, units: u64);
 
     /// Takes `units` whether they are there or not, as far as the key's debt stays within one capacity.
-    fn penalize(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+    fn penalize(&self, state: &mut Self::State, now: Micros, units: u64);
 
     /// Takes `units` that will only be there later, where an algorithm's time can be booked ahead. Answers whether it can.
     fn reserve(&self, _state: &mut Self::State, _now: Micros, _units: u64) -> bool {
@@ -103,9 +105,7 @@ pub trait Algorithm {
     }
 
     /// The moment before which no call can be dated back, since the state has been changed at it.
-    fn seen(_state: &Self::State) -> Micros {
-        Micros::ZERO
-    }
+    fn seen(state: &Self::State) -> Micros;
 
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
@@ -206,8 +206,12 @@ macro_rules! algorithms {
 algorithms! {
     1 SlidingWindow(SlidingWindow),
     2 TokenBucket(TokenBucket),
+    5 LeakyBucket(LeakyBucket),
 }
 
-/// The text of each Lua twin with the number by which the engine calls it.
-pub const TWINS: &[(u8, &str)] =
-    &[(1, include_str!("../../lua/sliding_window.lua")), (2, include_str!("../../lua/token_bucket.lua"))];
+/// The text of each Lua twin with the number by which the engine calls it. A twin may use those above it.
+pub const TWINS: &[(u8, &str)] = &[
+    (1, include_str!("../../lua/sliding_window.lua")),
+    (2, include_str!("../../lua/token_bucket.lua")),
+    (5, include_str!("../../lua/leaky_bucket.lua")),
+];

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::schedule::Op;
 use super::twins::LuaTwins;
-use crate::algorithm::{Ask, Change, Outcome, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Ask, Change, LeakyBucket, Outcome, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 
 /// One scenario of a table.
@@ -109,5 +109,13 @@ fn token_bucket() {
     replay(include_str!("../../__test__/vectors/token_bucket.json"), |given| {
         let (limit, window) = (given.number("limit"), given.micros("window"));
         Policy::TokenBucket(TokenBucket::new(limit, window, given.number("burst")))
+    });
+}
+
+#[test]
+fn leaky_bucket() {
+    replay(include_str!("../../__test__/vectors/leaky_bucket.json"), |given| {
+        let (limit, window) = (given.number("limit"), given.micros("window"));
+        Policy::LeakyBucket(LeakyBucket::new(limit, window, given.number("burst")))
     });
 }
