@@ -58,18 +58,21 @@ impl Policy {
         self.step(state, now, Ask::look(1))
     }
 
-    /// Takes `cost` units if they are there within `patience`, and says in `delay` when they are.
+    /// Takes `cost` units if the caller's turn comes within `patience`, and says in `delay` when it does.
     pub fn reserve(&self, state: &mut State, now: Micros, cost: u64, patience: Micros) -> Outcome {
-        let outcome = self.step(state, now, Ask::all(cost));
-        let blocked = matches!(state, State::Blocked(_));
-        if outcome.allowed || blocked || outcome.retry_after > patience {
-            return outcome;
+        let look = self.step(state, now, Ask::look(cost));
+        if look.allowed && look.delay <= patience {
+            return self.step(state, now, Ask::all(cost));
         }
-        if !self.change_own(state, now, Change::Reserve(cost)) {
-            return outcome;
+        if look.allowed {
+            return Outcome { allowed: false, retry_after: look.delay - patience, delay: Micros::ZERO, ..look };
+        }
+        let blocked = matches!(state, State::Blocked(_));
+        if blocked || look.retry_after > patience || !self.change_own(state, now, Change::Reserve(cost)) {
+            return look;
         }
         let booked = self.step(state, now, Ask { cost: 0, least: 0 });
-        Outcome { granted: cost, delay: outcome.retry_after, ..booked }
+        Outcome { granted: cost, delay: look.retry_after, ..booked }
     }
 
     /// Refuses every call until a moment.
