@@ -227,10 +227,10 @@ pub const TWINS: &[(u8, &str)] = &[
     (4, include_str!("../../lua/sliding_counter.lua")),
 ];
 
-/// The numbers of the windowed algorithms that a burst can be added to. With it, each is called by that and [`WITH_BURST`].
-pub const WINDOWED: &[u8] = &[1, 3, 4];
+/// The number of the bucket from which a burst is taken.
+pub const BUCKET: u8 = 2;
 
-/// See [`WINDOWED`].
+/// A windowed algorithm with a burst is called by its own number and this.
 pub const WITH_BURST: u8 = 128;
 
 #[cfg(test)]

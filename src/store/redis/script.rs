@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use once_cell::sync::Lazy;
 use redis::{Cmd, Value};
 
-use crate::algorithm::{Outcome, Policy, TWINS, WINDOWED, WITH_BURST};
+use crate::algorithm::{BUCKET, Outcome, Policy, TWINS, WITH_BURST};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::key;
@@ -45,18 +45,23 @@ impl Script {
     }
 }
 
-/// The table `algorithms`, with what its members share: each twin's file is a function body that returns what the engine calls.
-/// Those with a burst are made of two that stand above them.
+/// The table `algorithms`, with what its members share. Each twin's file is a function body that returns what the engine calls.
+/// It runs when it is asked for: to make all of them is more work for Redis than to decide a call.
 pub(crate) fn algorithms() -> String {
-    const FITS: &str = "writing to a String does not fail";
-    let mut text = format!("{}\nlocal algorithms = {{}}\n", include_str!("../../../lua/expiry.lua"));
+    let mut text = include_str!("../../../lua/expiry.lua").to_owned();
+    text.push_str("\nlocal algorithms = setmetatable({}, { __index = function(known, id)\nlocal twin\n");
+    let mut branch = "if";
     for (id, twin) in TWINS {
-        write!(text, "algorithms[{id}] = (function()\n{twin}end)()\n").expect(FITS);
+        write!(text, "{branch} id == {id} then\ntwin = (function()\n{twin}end)()\n").expect("a String takes all");
+        branch = "elseif";
     }
-    text.push_str(include_str!("../../../lua/with_burst.lua"));
-    for id in WINDOWED {
-        writeln!(text, "algorithms[{}] = with_burst(algorithms[{id}], algorithms[2])", id + WITH_BURST).expect(FITS);
-    }
+    write!(
+        text,
+        "elseif id > {WITH_BURST} then\n{}twin = with_burst(known[id - {WITH_BURST}], known[{BUCKET}])\nend\n",
+        include_str!("../../../lua/with_burst.lua")
+    )
+    .expect("a String takes all");
+    text.push_str("known[id] = twin\nreturn twin\nend })\n");
     text
 }
 
