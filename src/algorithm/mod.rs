@@ -220,7 +220,8 @@ algorithms! {
     132 SlidingCounterBurst(WithBurst<SlidingCounter>),
 }
 
-/// The text of each Lua twin with the number by which the engine calls it. A twin may use those above it.
+/// The text of each Lua twin with the number by which the engine calls it. A windowed algorithm's number and 128 is the same
+/// with a burst, which `lua/twins.lua` makes of two of these.
 pub const TWINS: &[(u8, &str)] = &[
     (1, include_str!("../../lua/sliding_window.lua")),
     (2, include_str!("../../lua/token_bucket.lua")),
@@ -228,12 +229,6 @@ pub const TWINS: &[(u8, &str)] = &[
     (4, include_str!("../../lua/sliding_counter.lua")),
     (5, include_str!("../../lua/leaky_bucket.lua")),
 ];
-
-/// The numbers of the windowed algorithms that a burst can be added to. With it, each is called by that and [`WITH_BURST`].
-pub const WINDOWED: &[u8] = &[1, 3, 4];
-
-/// See [`WINDOWED`].
-pub const WITH_BURST: u8 = 128;
 
 #[cfg(test)]
 mod tests {
