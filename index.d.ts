@@ -15,13 +15,25 @@ import { EventEmitter } from 'node:events'
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /**
- * How requests are counted.
+ * How requests are counted; `docs/algorithms.md` helps to choose.
  *
  * - `'sliding-window'`: never more than `limit` in any rolling interval of length `window`. A spent unit comes back
  *   less than `ceil(window / resolution)` late, and to the microsecond when `limit <= resolution`.
+ * - `'sliding-counter'`: two fixed windows, the earlier one weighted by how much of it is still inside. An approximation in
+ *   little memory: at most `limit` in each window of the clock, and less than twice that in any interval.
+ * - `'fixed-window'`: `limit` a window, which begins with a key's first call or, with `align`, at multiples of its length.
  * - `'token-bucket'`: `burst` at once, then `limit / window` continuously (GCRA: one theoretical arrival time).
+ * - `'leaky-bucket'`: calls leave one by one at `limit / window`; up to `burst` wait their turn, each told its `delayMs`.
  */
-export type Algorithm = 'sliding-window' | 'token-bucket'
+export type Algorithm = 'sliding-window' | 'sliding-counter' | 'fixed-window' | 'token-bucket' | 'leaky-bucket'
+
+/** Units above the limit of a windowed algorithm, which come back over a window of their own. */
+export interface Burst {
+  /** How many, 1 to 2^32. */
+  extra: number
+  /** How long all of them take to come back. */
+  window: Duration
+}
 
 /** What a call gets when Redis does not answer; see {@link RateLimiterOptions.onStoreError}. */
 export type OnStoreError = 'local' | 'allow' | 'deny' | 'throw'
@@ -34,22 +46,54 @@ export interface Logger {
   error(message: string): void
 }
 
-export interface RateLimiterOptions {
+/** The numbers of one limit. */
+export interface LimitOptions {
   /** Units admitted in a window: a whole number from 1 to 2^32 (4,294,967,296). */
   limit: number
   /** Length of the window, from 1 µs (`0.001`) to 10 years (3,650 days). */
   window: Duration
+  /** Default `'sliding-window'`; within `limits` and `actions` the limiter's own. */
+  algorithm?: Algorithm
+  /**
+   * Token bucket: how many units a full bucket holds, 1 to 2^32, default `limit`. Leaky bucket: how many wait their turn, 0 (strict
+   * spacing) to 2^32 - 1, default `limit`. `burst / limit * window` is at most 10 years.
+   * The others: admits up to `extra` above the limit, from a bucket that refills over its own window; so at most
+   * `limit + extra * (1 + window / burst.window)` in any window.
+   */
+  burst?: number | Burst
+  /** Sliding window only: the slots a window is counted in, 1 to 1,024. Default 32. More is finer and takes more memory. */
+  resolution?: number
+  /** Fixed window only: windows begin at multiples of their length since 1970, instead of with a key's first call. */
+  align?: boolean
+  /** The limit of `onStoreError: 'local'`, with the same algorithm. Default: the limit's own numbers. */
+  fallback?: { limit?: number; window?: Duration }
+}
+
+/** One of several limits that are decided together. */
+export interface NamedLimitOptions extends LimitOptions {
+  /** 1 to 64 letters, digits, `-`, `_` or `.`; each limit has its own. */
+  name: string
+  /** The field of the key by which it counts, or `'global'` for a limit that all callers share. All of the `limits` say it, or none. */
+  by?: string
+}
+
+/** What every limiter can be told beside its limit. */
+export interface CommonOptions {
   /**
    * `redis://[user:password@]host[:port][/database]` (or `valkey://`). Without it the limiter decides in this process's memory.
    * The constructor never fails because Redis is away.
    */
   redisUrl?: string
-  /** Default `'sliding-window'`. */
-  algorithm?: Algorithm
-  /** Token bucket only: how many units a full bucket holds, 1 to 2^32. Default: `limit`. `burst / limit * window` is at most 10 years. */
-  burst?: number
-  /** Sliding window only: the slots a window is counted in, 1 to 1,024. Default 32. More is finer and takes more memory. */
-  resolution?: number
+  /**
+   * Limits of single actions, by the name that a call gives as its `action`. An action without an entry has the limiter's own
+   * limit, and is counted apart all the same.
+   */
+  actions?: Record<string, LimitOptions & { by?: string }>
+  /**
+   * `'store'` (default): the time of Redis, or of this process where it decides. `'timestamps'`, for a limiter in memory: each call's
+   * `timestamp` is the time itself, so that what has happened can be replayed.
+   */
+  clock?: 'store' | 'timestamps'
   /** What every key in Redis begins with, 1 to 128 characters. Default `'rl'`. Limiters with one prefix and algorithm share their counts. */
   prefix?: string
   /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms. */
@@ -59,25 +103,68 @@ export interface RateLimiterOptions {
   /** Keys remembered in memory, 1 to 100,000,000. Default 1,000,000. At the bound new keys share counts, so nobody passes the limit. */
   maxKeys?: number
   /**
-   * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by {@link fallback};
+   * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by the limit's `fallback`;
    * `'allow'` and `'deny'` say so; `'throw'` rejects with an error whose `code` names the cause.
    */
   onStoreError?: OnStoreError
-  /** The limit of `onStoreError: 'local'`, with the same algorithm. Default: the limiter's own limit and window. */
-  fallback?: { limit?: number; window?: Duration }
   /** Told once of each change of state. Default: nobody. */
   logger?: Logger
 }
 
+/**
+ * One limit; several that are decided together, all or nothing; or `limit: 'configured'`, where each key's limit is given by
+ * `configure` or with the call.
+ */
+export type RateLimiterOptions = CommonOptions &
+  (
+    | (LimitOptions & { limits?: undefined })
+    | ({ limits: NamedLimitOptions[]; limit?: undefined; window?: undefined } & Pick<
+        LimitOptions,
+        'algorithm' | 'resolution' | 'align'
+      >)
+    | ({ limit: 'configured'; limits?: undefined; window?: undefined } & Pick<
+        LimitOptions,
+        'algorithm' | 'resolution' | 'align'
+      >)
+  )
+
+/** Whom a call is about: a non-empty string; or, where `limits` say `by`, one for each of their fields. */
+export type Key = string | { readonly [field: string]: string }
+
+/** What a call may say beside its key. */
 export interface CallOptions {
-  /** Units this call takes: a whole number from 1 to the limit (token bucket: the burst). Default 1. */
+  /** Units this call takes: a whole number from 1 to the limit (a bucket's burst, a windowed limit with its extra). Default 1. */
   cost?: number
+  /** Instead of `cost`: takes as many units as there are, up to this many, and is refused only where there is none. */
+  upTo?: number
+  /** What is done. Each action is counted apart. 1 to 128 characters. */
+  action?: string
+  /** A limit that only the caller knows, with `window`: instead of the limiter's own. What was counted under another limit stays counted. */
+  limit?: number
+  window?: Duration
+  /**
+   * When the call happened, in epoch milliseconds. Taken as no later than the store's present and no earlier than the key's last
+   * change, so no caller can move another's time; what the store has forgotten by then no longer counts.
+   */
+  timestamp?: number
+}
+
+/** What a change of a key's units may say beside its cost. */
+export type ChangeOptions = Pick<CallOptions, 'action' | 'limit' | 'window' | 'timestamp'>
+
+export interface AcquireOptions extends Pick<CallOptions, 'cost' | 'action' | 'limit' | 'window'> {
+  /** The longest wait, 0 to 1 day. Where it would take longer, the denial comes at once, or as soon as that is known. Default: as long as it takes. */
+  maxWait?: Duration
+  /** Gives up: the promise rejects with the signal's reason, and a place that was booked is given back. */
+  signal?: AbortSignal
 }
 
 /** An answer, with what a response's headers need. */
 export interface Decision {
   readonly allowed: boolean
-  /** The limit that decided (token bucket: the burst). */
+  /** Units that this call took: its cost, with `upTo` perhaps fewer, 0 where refused. */
+  readonly granted: number
+  /** The most that one call could take of the limit that decided: the limit, with its extra; a bucket's burst. */
   readonly limit: number
   /** Units left after this call. */
   readonly remaining: number
@@ -87,10 +174,19 @@ export interface Decision {
   readonly retryAfter: number
   /** Epoch milliseconds at which the key is as good as new. */
   readonly resetAt: number
-  /** Milliseconds to wait before going on; 0 for the algorithms of this version. */
+  /** Leaky bucket: milliseconds until this call's turn; otherwise 0. */
   readonly delayMs: number
-  /** Who decided: the shared store, this process as the only store, or this process in place of a store that failed. */
-  readonly source: 'redis' | 'memory' | 'fallback'
+  /** Who decided: Redis, this process as the only store, this process in place of a store that failed, or the application's client. */
+  readonly source: 'redis' | 'memory' | 'fallback' | 'client'
+  /** Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left. */
+  readonly name?: string
+  /** Of named limits: what each of them said, in the order of `limits`. */
+  readonly limits?: readonly LimitDecision[]
+}
+
+/** What one of several limits said. */
+export interface LimitDecision extends Pick<Decision, 'allowed' | 'limit' | 'remaining' | 'retryAfterMs' | 'resetAt'> {
+  readonly name: string
 }
 
 export interface Stats {
@@ -139,22 +235,60 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * `ERR_RATE_LIMIT_STORE_TIMEOUT`, `ERR_RATE_LIMIT_STORE_UNAVAILABLE`, `ERR_RATE_LIMIT_OVERLOADED` (more than `maxPending` wait),
    * `ERR_RATE_LIMIT_STATE` (Redis holds something else under this key). `ERR_RATE_LIMIT_INTERNAL` is a defect: please report it.
    */
-  isAllowed(key: string, options?: CallOptions): Promise<boolean>
+  isAllowed(key: Key, options?: CallOptions): Promise<boolean>
 
   /**
    * The same, at once, where this process decides.
    * @throws {Error} `ERR_RATE_LIMIT_NOT_LOCAL` where Redis must be asked, and for bad arguments as {@link isAllowed}.
    */
-  isAllowedSync(key: string, options?: CallOptions): boolean
+  isAllowedSync(key: Key, options?: CallOptions): boolean
 
   /** As {@link isAllowed}, with everything there is to know. */
-  check(key: string, options?: CallOptions): Promise<Decision>
+  check(key: Key, options?: CallOptions): Promise<Decision>
 
   /** What {@link check} would answer; changes nothing, `remaining` is what is left now. */
-  peek(key: string, options?: CallOptions): Promise<Decision>
+  peek(key: Key, options?: CallOptions): Promise<Decision>
+
+  /** {@link check} in the words of gateways; `retryAfter` is in whole seconds, 0 when allowed. */
+  checkRequest(userId: string, timestamp?: number): Promise<{ allowRequest: boolean; retryAfter: number }>
+
+  /**
+   * Waits until `key` is allowed, then takes the units: first come, first served within this process. Resolves with a denial where
+   * that would take longer than `maxWait`. A bucket's place is booked in the store at once, across all servers; callers of a windowed
+   * limit queue in this process, and the first of them asks again when it is worth it.
+   */
+  acquire(key: Key, options?: AcquireOptions): Promise<Decision>
+
+  /**
+   * Gives back up to `cost` units (default 1), the oldest first, never more than were taken. Answers what a call of one unit would
+   * be told now. While the store is away `onStoreError` decides where the units are given back.
+   */
+  refund(key: Key, cost?: number, options?: ChangeOptions): Promise<Decision>
+
+  /**
+   * Takes `cost` units (default 1) whether they are there or not; a key is never further in debt than one whole limit. Answers what a
+   * call of one unit would be told now.
+   */
+  penalty(key: Key, cost?: number, options?: ChangeOptions): Promise<Decision>
+
+  /**
+   * Refuses every call on `key` for so long (1 µs to 10 years), whatever its units; they go on coming back beneath. Only its end,
+   * {@link unblock} and {@link reset} lift it. With a key of several fields, blocks those that are named.
+   * Rejects with the store's error where it could not be told; then only this process's fallback knows of the block.
+   */
+  block(key: Key, duration: Duration, options?: Pick<CallOptions, 'action' | 'timestamp'>): Promise<void>
+
+  /** Ends a block. Rejects as {@link block}. */
+  unblock(key: Key, options?: Pick<CallOptions, 'action'>): Promise<void>
 
   /** Forgets `key`, in Redis and in this process. Rejects with the store's error where Redis could not be told. */
-  reset(key: string): Promise<void>
+  reset(key: Key, options?: Pick<CallOptions, 'action'>): Promise<void>
+
+  /**
+   * Gives `key` a limit of its own in this process, `null` takes it away. What the key has consumed stays consumed.
+   * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits`.
+   */
+  configure(key: Key, limit: { limit: number; window: Duration } | null): void
 
   /**
    * Resolves when the store answers: at once without Redis and while Redis answers, otherwise when it first or again does.
@@ -168,4 +302,36 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 
   /** Counters since the limiter was made. */
   stats(): Stats
+}
+
+/** The options of a {@link RateLimiter}, or in other words: `maxRequests` for `limit`, `timeWindowMs` for `window`. */
+export type DistributedRateLimiterOptions = Partial<CommonOptions> & {
+  [Option in keyof (LimitOptions & { limits: NamedLimitOptions[] })]?: (LimitOptions & {
+    limits: NamedLimitOptions[]
+  })[Option]
+} & {
+  /** Calls admitted in a window, 1 to 2^32. */
+  maxRequests?: number
+  /** Length of the window in milliseconds. */
+  timeWindowMs?: number
+  /** The limit while the store is away. Default: twice `maxRequests`. */
+  fallbackMaxRequests?: number
+  /** Its window in milliseconds. Default: `timeWindowMs`. */
+  fallbackTimeWindowMs?: number
+}
+
+/**
+ * A {@link RateLimiter} with other names for the same. Without a limit, each client's is given by {@link configureRateLimit} or with
+ * the call; a client without one is rejected with `ERR_RATE_LIMIT_NO_LIMIT`.
+ */
+export declare class DistributedRateLimiter extends RateLimiter {
+  /** @throws as {@link RateLimiter}. */
+  constructor(options?: DistributedRateLimiterOptions)
+
+  /** Gives a client a limit of its own, `null` takes it away; as {@link RateLimiter.configure}. */
+  configureRateLimit(clientId: string, rateLimit: { limit: number; windowMs: number } | null): void
+
+  isAllowed(key: Key, options?: CallOptions): Promise<boolean>
+  /** Counts each action of a client apart, under a limit that comes with the call; `timeWindow` is in whole **seconds**. */
+  isAllowed(clientId: string, action: string, limit: number, timeWindow: number): Promise<boolean>
 }

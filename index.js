@@ -1,5 +1,6 @@
 'use strict'
 
+const { DistributedRateLimiter } = require('./lib/distributed-rate-limiter.js')
 const { RateLimiter } = require('./lib/rate-limiter.js')
 
-module.exports = { RateLimiter }
+module.exports = { DistributedRateLimiter, RateLimiter }

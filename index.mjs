@@ -1,4 +1,4 @@
-// The same class for `import`: one copy of the addon, one class.
+// The same classes for `import`: one copy of the addon, one class of each.
 import index from './index.js'
 
-export const { RateLimiter } = index
+export const { DistributedRateLimiter, RateLimiter } = index

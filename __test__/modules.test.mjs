@@ -11,10 +11,12 @@ const required = createRequire(import.meta.url)('distributed-rate-limiter')
 const { RateLimiter } = imported
 
 /** What the types promise. */
+const CLASSES = ['DistributedRateLimiter', 'RateLimiter']
 const METHODS = [
   'acquire',
   'block',
   'check',
+  'checkRequest',
   'close',
   'configure',
   'isAllowed',
@@ -35,8 +37,8 @@ describe('modules', { timeout: 30_000 }, () => {
   })
 
   test('each exports what the types declare, and nothing else', () => {
-    assert.deepEqual(Object.keys(imported), ['RateLimiter'])
-    assert.deepEqual(Object.keys(required), ['RateLimiter'])
+    assert.deepEqual(Object.keys(imported), CLASSES)
+    assert.deepEqual(Object.keys(required), CLASSES)
   })
 
   test('package.json can be read by tools', () => {

@@ -101,6 +101,12 @@ class RateLimiter extends EventEmitter {
     return this.#do(() => this.#calls.reset(key, ...given(options)))
   }
 
+  async checkRequest(userId, timestamp) {
+    const options = timestamp === undefined ? undefined : { timestamp }
+    const { allowed, retryAfter } = await this.check(userId, options)
+    return { allowRequest: allowed, retryAfter }
+  }
+
   acquire(key, options) {
     this.#waiting ??= new WaitingRoom({
       reserve: (key, options, patience) => this.#decide(() => this.#calls.reserve(key, options, patience)),

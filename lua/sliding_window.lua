@@ -10,6 +10,7 @@
 -- refund(policy, state, now, units), penalize(…) -> changed, expires, of a state that a step can read
 --   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
 -- seen(state) -> when something was last taken, 0 where there is no state
+-- counted(policy, state, now) -> the units that are counted now: as many as a refund can give back
 --
 -- State: '>BI7I5' version, kept (see expiry.lua), total; then for each group, oldest first, '>I7I5' newest, count. Groups have
 -- a fixed width, so that a step touches only the ends of the string, however many there are.
@@ -211,4 +212,8 @@ local function seen(state)
   return state and #state >= HEADER + GROUP and (unpack('>I7', state, #state - GROUP + 1)) or 0
 end
 
-return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen }
+local function counted(policy, state, now)
+  return (select(2, read(policy, state, now)))
+end
+
+return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen, counted = counted }

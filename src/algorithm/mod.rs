@@ -4,12 +4,18 @@
 //! `__test__/vectors/`. One row in [`algorithms!`] pairs them.
 
 mod change;
+mod fixed_window;
+mod sliding_counter;
 mod sliding_window;
 mod token_bucket;
+mod with_burst;
 
 pub use change::{Blocked, Change};
+pub use fixed_window::FixedWindow;
+pub use sliding_counter::SlidingCounter;
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
+pub use with_burst::{Windowed, WithBurst};
 
 use smallvec::SmallVec;
 
@@ -206,8 +212,34 @@ macro_rules! algorithms {
 algorithms! {
     1 SlidingWindow(SlidingWindow),
     2 TokenBucket(TokenBucket),
+    3 FixedWindow(FixedWindow),
+    4 SlidingCounter(SlidingCounter),
+    129 SlidingWindowBurst(WithBurst<SlidingWindow>),
+    131 FixedWindowBurst(WithBurst<FixedWindow>),
+    132 SlidingCounterBurst(WithBurst<SlidingCounter>),
 }
 
 /// The text of each Lua twin with the number by which the engine calls it.
-pub const TWINS: &[(u8, &str)] =
-    &[(1, include_str!("../../lua/sliding_window.lua")), (2, include_str!("../../lua/token_bucket.lua"))];
+pub const TWINS: &[(u8, &str)] = &[
+    (1, include_str!("../../lua/sliding_window.lua")),
+    (2, include_str!("../../lua/token_bucket.lua")),
+    (3, include_str!("../../lua/fixed_window.lua")),
+    (4, include_str!("../../lua/sliding_counter.lua")),
+];
+
+/// The numbers of the windowed algorithms that a burst can be added to. With it, each is called by that and [`WITH_BURST`].
+pub const WINDOWED: &[u8] = &[1, 3, 4];
+
+/// See [`WINDOWED`].
+pub const WITH_BURST: u8 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    /// With key and expiry it is an entry of the memory store, which is to be one line of the processor's cache.
+    #[test]
+    fn a_state_takes_no_more_than_32_bytes() {
+        assert!(size_of::<State>() <= 32, "{} bytes", size_of::<State>());
+    }
+}

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use smallvec::smallvec;
 
-use super::{Algorithm, Ask, Numbers, Outcome, VERSION};
+use super::{Algorithm, Ask, Numbers, Outcome, VERSION, Windowed};
 use crate::arithmetic::quotient;
 use crate::clock::Micros;
 use crate::wire;
@@ -260,5 +260,11 @@ impl Algorithm for SlidingWindow {
             wire::put::<5>(&mut out, group.count);
         }
         out
+    }
+}
+
+impl Windowed for SlidingWindow {
+    fn counted(&self, log: &Log, now: Micros) -> u64 {
+        log.groups().filter(|group| group.newest + self.window > now).map(|group| group.count).sum()
     }
 }

@@ -131,11 +131,18 @@ impl Memory {
         }
         let present = self.present(when);
         let mut state = shard.state(policy, hash, key, present);
+        let when = match (verb, when) {
+            // What is about the future begins now.
+            (Verb::Reserve { .. } | Verb::Block(_) | Verb::Unblock, When::Dated(_)) => When::Now,
+            (_, when) => when,
+        };
         let now = moment(policy, &state, when, present);
         let (outcome, changed) = match verb {
             Verb::Decide(ask) => {
+                // A refusal is kept only where the clock jumped back: otherwise a call that is dated back still finds all there was.
+                let jumped = now < policy.seen(&state);
                 let outcome = policy.step(&mut state, now, ask);
-                (outcome, ask.cost > 0)
+                (outcome, outcome.granted > 0 || (jumped && ask.cost > 0))
             }
             Verb::Reserve { cost, patience } => (policy.reserve(&mut state, now, cost, patience), true),
             Verb::Refund(units) => (policy.change(&mut state, now, Change::Refund(units)), true),

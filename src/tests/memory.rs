@@ -227,6 +227,7 @@ fn most_within(policy: &Policy, from: Micros, to: Micros) -> Option<u64> {
         Policy::SlidingWindow(_) => ((to - from).0 < window).then_some(limit),
         // What it holds, and what comes back meanwhile.
         Policy::TokenBucket(_) => Some(burst + (to - from).0 * limit / window),
+        other => panic!("{other:?} is not tried here"),
     }
 }
 

@@ -1,8 +1,12 @@
 //! Random limits, and random calls on one key over time.
 
+use std::fmt::Debug;
+
 use proptest::prelude::*;
 
-use crate::algorithm::{Ask, Change, Outcome, Policy, SlidingWindow, State, TokenBucket};
+use crate::algorithm::{
+    Ask, Change, FixedWindow, Outcome, Policy, SlidingCounter, SlidingWindow, State, TokenBucket, Windowed, WithBurst,
+};
 use crate::clock::Micros;
 
 /// 2026-11-21, since the size of the numbers is part of what is tested.
@@ -72,9 +76,39 @@ pub(super) fn token_bucket() -> impl Strategy<Value = TokenBucket> {
     })
 }
 
+pub(super) fn fixed_window() -> impl Strategy<Value = FixedWindow> {
+    let limit = prop_oneof![3 => 1..=20u64, 1 => magnitude(1 << 32)];
+    (limit, window(), any::<bool>()).prop_map(|(limit, window, align)| FixedWindow::new(limit, window, align))
+}
+
+pub(super) fn sliding_counter() -> impl Strategy<Value = SlidingCounter> {
+    let limit = prop_oneof![3 => 1..=20u64, 1 => magnitude(1 << 32)];
+    (limit, window()).prop_map(|(limit, window)| SlidingCounter::new(limit, window))
+}
+
+/// A few units more, or many, that come back about as soon as the windows do, or at any other pace.
+pub(super) fn with_burst<A: Windowed + Copy + Debug>(
+    base: impl Strategy<Value = A>,
+) -> impl Strategy<Value = WithBurst<A>> {
+    let extra = prop_oneof![3 => 1..=20u64, 1 => magnitude(1 << 32)];
+    let scale = prop_oneof![2 => (1..=64u64).prop_map(Some), 1 => Just(None)];
+    (base, extra, scale, window()).prop_map(|(base, extra, scale, other)| {
+        let near = |eighths| Micros(base.numbers()[1] * eighths / 8);
+        WithBurst::new(base, extra, scale.map_or(other, near))
+    })
+}
+
 /// Any algorithm with its numbers, the first two of which are limit and window.
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
-    prop_oneof![sliding_window().prop_map(Policy::SlidingWindow), token_bucket().prop_map(Policy::TokenBucket)]
+    prop_oneof![
+        sliding_window().prop_map(Policy::SlidingWindow),
+        token_bucket().prop_map(Policy::TokenBucket),
+        fixed_window().prop_map(Policy::FixedWindow),
+        sliding_counter().prop_map(Policy::SlidingCounter),
+        with_burst(sliding_window()).prop_map(Policy::SlidingWindowBurst),
+        with_burst(fixed_window()).prop_map(Policy::FixedWindowBurst),
+        with_burst(sliding_counter()).prop_map(Policy::SlidingCounterBurst),
+    ]
 }
 
 /// Whether the policy's time can be booked ahead.

@@ -7,7 +7,9 @@ use proptest::test_runner::TestRunner;
 
 use super::schedule::{self, Call, Op};
 use super::server::Server;
-use crate::algorithm::{Ask, Change, Outcome, Policy, TokenBucket};
+use crate::algorithm::{
+    Ask, Change, FixedWindow, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
+};
 use crate::clock::Micros;
 use crate::store::redis::script::{self, Script};
 use crate::wire;
@@ -147,5 +149,41 @@ fn rust_and_lua_agree_at_the_edges_of_what_is_exact() {
         let mut calls = vec![ask(0, 1), ask(0, burst.div_ceil(2)), ask(1, burst), ask(window.0 / 3, burst)];
         calls.extend((0..50).map(|i| ask(window.0 / 1_000 * i + i, (burst / 7 * i).max(1))));
         agree(&mut twins, &policy, &calls).unwrap();
+    }
+}
+
+/// The same for windows, with debts of as much again as their limit.
+#[test]
+fn rust_and_lua_agree_on_the_largest_windows() {
+    let mut twins = LuaTwins::start();
+    let most = crate::policy::MAX_UNITS;
+    let longest = crate::policy::MAX_WINDOW;
+    for (limit, window) in [
+        (most, longest),
+        (most - 1, Micros(longest.0 - 1)),
+        (most, Micros(1)),
+        (1, longest),
+        (most - 5, Micros(65_537)),
+        (4_294_967_291, Micros(4_294_967_279)),
+    ] {
+        let counter = SlidingCounter::new(limit, window);
+        let slots = SlidingWindow::new(limit, window, 32);
+        for policy in [
+            Policy::FixedWindow(FixedWindow::new(limit, window, true)),
+            Policy::SlidingCounter(counter),
+            Policy::SlidingCounterBurst(WithBurst::new(counter, most, longest)),
+            Policy::SlidingWindowBurst(WithBurst::new(slots, most, window)),
+        ] {
+            let gap = |i: u64| i64::try_from(window.0 / 100 * i + i).unwrap();
+            let calls: Vec<_> = (0..60)
+                .map(|i| match i % 5 {
+                    3 => (gap(i % 7), Op::Change(Change::Refund(limit / 3 + i))),
+                    4 => (gap(i), Op::Change(Change::Penalize(policy.capacity()))),
+                    _ => (gap(i), Op::Ask(Ask { cost: (limit / 7 * i).clamp(1, limit), least: 1 })),
+                })
+                .map(|(gap, op)| Call { gap, op })
+                .collect();
+            agree(&mut twins, &policy, &calls).unwrap();
+        }
     }
 }

@@ -15,7 +15,9 @@ use serde_json::Value;
 
 use super::schedule::Op;
 use super::twins::LuaTwins;
-use crate::algorithm::{Ask, Change, Outcome, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{
+    Ask, Change, FixedWindow, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
+};
 use crate::clock::Micros;
 
 /// One scenario of a table.
@@ -96,11 +98,22 @@ fn replay(table: &str, policy: fn(&Fields<'_>) -> Policy) {
     }
 }
 
+fn of_sliding_window(given: &Fields<'_>) -> SlidingWindow {
+    SlidingWindow::new(given.number("limit"), given.micros("window"), given.number("resolution"))
+}
+
+fn of_fixed_window(given: &Fields<'_>) -> FixedWindow {
+    FixedWindow::new(given.number("limit"), given.micros("window"), given.0["align"] == true)
+}
+
+fn of_sliding_counter(given: &Fields<'_>) -> SlidingCounter {
+    SlidingCounter::new(given.number("limit"), given.micros("window"))
+}
+
 #[test]
 fn sliding_window() {
     replay(include_str!("../../__test__/vectors/sliding_window.json"), |given| {
-        let (limit, window) = (given.number("limit"), given.micros("window"));
-        Policy::SlidingWindow(SlidingWindow::new(limit, window, given.number("resolution")))
+        Policy::SlidingWindow(of_sliding_window(given))
     });
 }
 
@@ -109,5 +122,38 @@ fn token_bucket() {
     replay(include_str!("../../__test__/vectors/token_bucket.json"), |given| {
         let (limit, window) = (given.number("limit"), given.micros("window"));
         Policy::TokenBucket(TokenBucket::new(limit, window, given.number("burst")))
+    });
+}
+
+#[test]
+fn fixed_window() {
+    replay(include_str!("../../__test__/vectors/fixed_window.json"), |given| {
+        Policy::FixedWindow(of_fixed_window(given))
+    });
+}
+
+#[test]
+fn sliding_counter() {
+    replay(include_str!("../../__test__/vectors/sliding_counter.json"), |given| {
+        Policy::SlidingCounter(of_sliding_counter(given))
+    });
+}
+
+/// The algorithm stands in each policy here, since a burst can be added to several.
+#[test]
+fn with_burst() {
+    replay(include_str!("../../__test__/vectors/with_burst.json"), |given| {
+        let burst = Fields(&given.0["burst"]);
+        let (extra, window) = (burst.number("extra"), burst.micros("window"));
+        match given.0["algorithm"].as_str() {
+            Some("sliding-window") => {
+                Policy::SlidingWindowBurst(WithBurst::new(of_sliding_window(given), extra, window))
+            }
+            Some("fixed-window") => Policy::FixedWindowBurst(WithBurst::new(of_fixed_window(given), extra, window)),
+            Some("sliding-counter") => {
+                Policy::SlidingCounterBurst(WithBurst::new(of_sliding_counter(given), extra, window))
+            }
+            other => panic!("{other:?} has no burst"),
+        }
     });
 }

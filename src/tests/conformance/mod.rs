@@ -1,15 +1,14 @@
 //! Every behaviour on every store.
 
+mod alike;
 mod on_redis;
 mod subject;
+mod together;
+mod verbs;
 
-use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
-
-use super::schedule::{self, START, after};
-use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow, TokenBucket};
+use super::schedule::START;
+use crate::algorithm::{Ask, FixedWindow, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst};
 use crate::clock::Micros;
-use crate::error::Error;
 use crate::store::Verb;
 use subject::{Deed, InMemory, OnRedis, Subject, ThroughClient, request};
 
@@ -19,7 +18,7 @@ const WINDOW: Micros = Micros::from_millis(1_000);
 const CAPACITY: u64 = 10;
 
 /// Each algorithm in each way that it works.
-fn policies() -> [Policy; 5] {
+fn policies() -> [Policy; 11] {
     [
         // To the microsecond, and in four slots.
         Policy::SlidingWindow(SlidingWindow::new(CAPACITY, WINDOW, 32)),
@@ -28,6 +27,14 @@ fn policies() -> [Policy; 5] {
         Policy::TokenBucket(TokenBucket::new(CAPACITY, WINDOW, CAPACITY)),
         Policy::TokenBucket(TokenBucket::new(3, WINDOW, CAPACITY)),
         Policy::TokenBucket(TokenBucket::new(1_000, WINDOW, CAPACITY)),
+        // From the first hit, and by the clock.
+        Policy::FixedWindow(FixedWindow::new(CAPACITY, WINDOW, false)),
+        Policy::FixedWindow(FixedWindow::new(CAPACITY, WINDOW, true)),
+        Policy::SlidingCounter(SlidingCounter::new(CAPACITY, WINDOW)),
+        // Three of the units are the burst's.
+        Policy::SlidingWindowBurst(WithBurst::new(SlidingWindow::new(CAPACITY - 3, WINDOW, 4), 3, WINDOW)),
+        Policy::FixedWindowBurst(WithBurst::new(FixedWindow::new(CAPACITY - 3, WINDOW, false), 3, WINDOW)),
+        Policy::SlidingCounterBurst(WithBurst::new(SlidingCounter::new(CAPACITY - 3, WINDOW), 3, WINDOW)),
     ]
 }
 
@@ -211,55 +218,4 @@ fn a_clock_that_jumped_back_blocks_a_key_only_until_it_would_be_free_anyway(stor
     assert!(!store.take(policy, "key", 1).allowed);
     store.set_clock(back + refused.retry_after);
     assert!(store.take(policy, "key", 1).allowed);
-}
-
-/// One call of a schedule over several keys.
-#[derive(Clone, Debug)]
-struct Step {
-    gap: i64,
-    ask: Ask,
-    key: u8,
-    /// Whether it travels with the call before, at the same moment.
-    joins: bool,
-    resets: bool,
-}
-
-fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
-    schedule::asks(policy, false, 80).prop_flat_map(|asks| {
-        let others = (0..5u8, prop::bool::weighted(0.7), prop::bool::weighted(0.05));
-        let others = prop::collection::vec(others, asks.len());
-        (Just(asks), others).prop_map(|(asks, others)| {
-            let both = asks.into_iter().zip(others);
-            both.map(|((gap, ask), (key, joins, resets))| Step { gap, ask, key, joins, resets }).collect()
-        })
-    })
-}
-
-/// The whole engine against the whole memory store; the steps alone are compared in `twins`.
-#[test]
-fn both_stores_decide_alike() {
-    let redis = OnRedis::on_manual_time();
-    let plans = schedule::policy().prop_flat_map(|policy| (Just(policy), steps(&policy)));
-    let compare = |(policy, steps): (Policy, Vec<Step>)| {
-        let memory = InMemory::new();
-        redis.flush();
-        let mut now = START;
-        for batch in steps.chunk_by(|_, next| next.joins) {
-            now = after(now, batch[0].gap);
-            let verb = |step: &Step| if step.resets { Verb::Reset } else { Verb::Decide(step.ask) };
-            let requests: Vec<_> = batch.iter().map(|step| request(&step.key.to_string(), verb(step))).collect();
-            memory.set_clock(now);
-            redis.set_clock(now);
-            let (memory, redis) =
-                (memory.answers(&policy, &requests).unwrap(), redis.answers(&policy, &requests).unwrap());
-            prop_assert_eq!(memory.len(), redis.len());
-            for ((step, memory), redis) in batch.iter().zip(memory).zip(redis) {
-                // A reset is done or it fails; it decides nothing.
-                let seen = |answer: Result<Outcome, Error>| (!step.resets).then_some(answer.unwrap());
-                prop_assert_eq!(seen(memory), seen(redis), "{:?} at {:?}", step, now);
-            }
-        }
-        Ok(())
-    };
-    TestRunner::new(super::cases(1_000)).run(&plans, compare).unwrap();
 }

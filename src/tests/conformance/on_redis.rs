@@ -92,9 +92,16 @@ fn no_value_fails_more_than_its_own_key() {
     let redis = OnRedis::on_manual_time();
     // Of the lengths of states and of the right version more often than chance would have it.
     let bytes = prop::collection::vec(any::<u8>(), 0..44);
-    let like_a_state = (prop::collection::vec(any::<u8>(), 53), prop::sample::select(vec![13, 18, 30, 42, 54]));
+    let like_a_state =
+        (prop::collection::vec(any::<u8>(), 53), prop::sample::select(vec![13, 18, 20, 25, 27, 30, 42, 54]));
     let like_a_state = like_a_state.prop_map(|(bytes, length)| [&[1], &bytes[..length - 1]].concat());
-    let values = prop_oneof![1 => bytes, 3 => like_a_state];
+    // Two states without version and expiry, of which the first has a length that is told.
+    let like_two = (prop::collection::vec(any::<u8>(), 58), prop::sample::select(vec![0, 12, 17, 29]), any::<bool>());
+    let like_two = like_two.prop_map(|(bytes, length, bucket)| {
+        let end = usize::from(length) + if bucket { 19 } else { 0 };
+        [&[1], &bytes[..7], &[0, length], &bytes[7..7 + end]].concat()
+    });
+    let values = prop_oneof![1 => bytes, 3 => like_a_state, 3 => like_two];
     TestRunner::new(cases(500))
         .run(&(prop::sample::select(policies().to_vec()), values), |(policy, value)| {
             redis.say::<()>(&[b"DEL", &stored("good")]);

@@ -40,7 +40,7 @@ pub(super) trait Subject {
     /// Shows `now` from here on.
     fn set_clock(&self, now: Micros);
 
-    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers;
+    fn requests(&self, batch: &[Request]) -> Answers;
 
     /// Decides one call.
     fn decide(&self, policy: &Policy, key: &str, ask: Ask) -> Outcome {
@@ -50,6 +50,32 @@ pub(super) trait Subject {
     /// Takes `cost` units, or nothing.
     fn take(&self, policy: &Policy, key: &str, cost: u64) -> Outcome {
         self.decide(policy, key, Ask::all(cost))
+    }
+
+    /// Does one thing with one key, now.
+    fn act(&self, policy: &Policy, key: &str, verb: Verb) -> Outcome {
+        self.dated(policy, key, verb, When::Now)
+    }
+
+    /// The same at another moment.
+    fn dated(&self, policy: &Policy, key: &str, verb: Verb, when: When) -> Outcome {
+        let request = Request { limits: limits(&[*policy]), keys: smallvec![Key::from_normal(key.as_bytes())], verb, when };
+        self.requests(&[request]).unwrap().remove(0).unwrap()
+    }
+
+    /// Decides under several limits, each with its key.
+    fn together(&self, policies: &[Policy], keys: &[&str], ask: Ask) -> Vec<Outcome> {
+        self.try_together(policies, keys, ask).unwrap().into_iter().map(Result::unwrap).collect()
+    }
+
+    fn try_together(&self, policies: &[Policy], keys: &[&str], ask: Ask) -> Answers {
+        let keys = keys.iter().map(|key| Key::from_normal(key.as_bytes())).collect();
+        self.requests(&[Request { limits: limits(policies), keys, verb: Verb::Decide(ask), when: When::Now }])
+    }
+
+    /// Answers requests of one key each, under one policy.
+    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
+        self.requests(&requests(policy, batch))
     }
 
     fn reset(&self, policy: &Policy, key: &str) {
@@ -70,8 +96,13 @@ pub(super) fn request(key: &str, verb: Verb) -> Deed {
     (Key::from_normal(&key::normalize(key.as_bytes()).unwrap()), verb)
 }
 
+/// Limits whose keys stand beside each other.
+pub(super) fn limits(policies: &[Policy]) -> Arc<Limits> {
+    Arc::new(Limits::new(policies.iter().map(|policy| Limit::in_namespace(NAMESPACE, *policy))))
+}
+
 fn requests(policy: &Policy, batch: &[Deed]) -> Vec<Request> {
-    let limits = Arc::new(Limits::new([Limit::in_namespace(NAMESPACE, *policy)]));
+    let limits = limits(&[*policy]);
     let request = |(key, verb): &Deed| Request {
         limits: limits.clone(),
         keys: smallvec![key.clone()],
@@ -98,8 +129,8 @@ impl Subject for InMemory {
         self.clock.set(now);
     }
 
-    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
-        let answering = Store::decide(&self.store, &mut requests(policy, batch).iter());
+    fn requests(&self, batch: &[Request]) -> Answers {
+        let answering = Store::decide(&self.store, &mut batch.iter());
         answering.now_or_never().expect("memory answers at once")
     }
 }
@@ -145,8 +176,8 @@ impl Subject for OnRedis {
         self.say::<()>(&[b"SET", b"now", now.0.to_string().as_bytes()]);
     }
 
-    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
-        self.runtime.block_on(self.link.store().decide(&mut requests(policy, batch).iter()))
+    fn requests(&self, batch: &[Request]) -> Answers {
+        self.runtime.block_on(self.link.store().decide(&mut batch.iter()))
     }
 }
 

@@ -1,7 +1,10 @@
 //! What each algorithm promises, against models that are slow and obviously right.
 
 mod bucket;
+mod fixed_window;
+mod sliding_counter;
 mod sliding_window;
+mod with_burst;
 
 use std::cell::RefCell;
 
@@ -10,7 +13,7 @@ use proptest::test_runner::TestRunner;
 
 use super::schedule::{self, Op, START, after};
 use super::twins::LuaTwins;
-use crate::algorithm::{Algorithm, Ask, Change, Outcome, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Algorithm, Ask, Change, Outcome, Policy, SlidingWindow, State, TokenBucket};
 use crate::clock::Micros;
 
 /// An algorithm's promise, followed call by call on one key.
@@ -22,10 +25,35 @@ trait Model {
     fn longest(&self) -> Micros;
 }
 
+/// An algorithm's own state, of one that must be of it.
+macro_rules! own {
+    ($($Variant:ident)::+) => {
+        |state| match state {
+            $($Variant)::+(own) => own,
+            other => panic!("{other:?} is of another algorithm"),
+        }
+    };
+}
+
 fn model(policy: &Policy) -> Box<dyn Model> {
     match policy {
         Policy::SlidingWindow(limiter) => Box::new(sliding_window::Log::new(limiter)),
         Policy::TokenBucket(limiter) => Box::new(bucket::Level::new(limiter)),
+        Policy::FixedWindow(limiter) => Box::new(fixed_window::Windows::new(limiter)),
+        Policy::SlidingCounter(limiter) => Box::new(sliding_counter::Counts::new(limiter)),
+        Policy::SlidingWindowBurst(limiter) => {
+            // In any interval of a window's length, the windows themselves admit no more than this.
+            let most = |limit| limit;
+            Box::new(with_burst::Parts::new(limiter, Policy::SlidingWindow, own!(State::SlidingWindow), most))
+        }
+        Policy::FixedWindowBurst(limiter) => {
+            let most = |limit| 2 * limit;
+            Box::new(with_burst::Parts::new(limiter, Policy::FixedWindow, own!(State::FixedWindow), most))
+        }
+        Policy::SlidingCounterBurst(limiter) => {
+            let most = |limit| 2 * limit - 1;
+            Box::new(with_burst::Parts::new(limiter, Policy::SlidingCounter, own!(State::SlidingCounter), most))
+        }
     }
 }
 

@@ -1,0 +1,111 @@
+-- fixed_window.lua: the twin of src/algorithm/fixed_window.rs, which explains the algorithm.
+--
+-- prepare(limit, window, align) -> policy. Window in microseconds; align is 1 where windows begin at its multiples, else 0.
+-- step(policy, state, now, cost, least) -> allowed, granted, remaining, retry_after, reset_at, changed, expires
+--   state      what GET returned: a string, or false for a key that was never seen
+--   cost       units to take, 0 only looks; least: units without which the call is refused
+--   changed    the state to write, or nil where nothing was taken and nothing needs repair
+--   expires    the expiry to set with it, or nil where the one that is set lasts
+--   An unreadable state answers nil.
+-- refund(policy, state, now, units), penalize(…) -> changed, expires, of a state that a step can read
+--   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
+-- seen(state) -> when the window began in which something was last taken, 0 where there is no state
+-- counted(policy, state, now) -> the units that are counted now: as many as a refund can give back
+--
+-- State: '>BI7I7I5' version, kept (see expiry.lua), the window's start, the units counted in it.
+
+local pack, unpack = struct.pack, struct.unpack
+
+local LENGTH, VERSION = 20, 1
+
+local function prepare(limit, window, align)
+  return { limit = limit, window = window, align = align == 1 }
+end
+
+local function begin(policy, now)
+  return policy.align and now - now % policy.window or now
+end
+
+-- The window's start and count as they stand now, until when the value is kept, and whether the clock had jumped back. Nil
+-- for what cannot be read.
+local function present(policy, state, now)
+  if not state then
+    return begin(policy, now), 0, 0, false
+  end
+  local version, kept, start, count
+  if #state == LENGTH then
+    version, kept, start, count = unpack('>BI7I7I5', state)
+  end
+  if version ~= VERSION then
+    return nil
+  end
+  if count == 0 or start + policy.window <= now then
+    return begin(policy, now), 0, kept, false
+  end
+  if start > now then
+    return begin(policy, now), count, 0, true
+  end
+  return start, count, kept, false
+end
+
+-- The state that is to be written, and its expiry. Where nothing is counted there is none.
+local function write(policy, kept, start, count)
+  if count == 0 then
+    return '', nil
+  end
+  local expires
+  kept, expires = keep(kept, start + policy.window, policy.window)
+  return pack('>BI7I7I5', VERSION, kept, start, count), expires
+end
+
+local function step(policy, state, now, cost, least)
+  local start, count, kept, repaired = present(policy, state, now)
+  if not start then
+    return nil
+  end
+  local free = policy.limit - count
+  if free < 0 then
+    free = 0
+  end
+  local reset_at = start + policy.window
+  local allowed, granted, retry_after = true, cost < free and cost or free, 0
+  if free < least then
+    allowed, granted, retry_after = false, 0, reset_at - now
+  end
+  if granted == 0 and not repaired then
+    return allowed, 0, free, retry_after, count > 0 and reset_at or now, nil
+  end
+  return allowed, granted, free - granted, retry_after, reset_at, write(policy, kept, start, count + granted)
+end
+
+local function refund(policy, state, now, units)
+  if not state then
+    return nil
+  end
+  local start, count, kept = present(policy, state, now)
+  return write(policy, kept, start, units < count and count - units or 0)
+end
+
+local function penalize(policy, state, now, units)
+  local start, count, kept, repaired = present(policy, state, now)
+  local most = policy.limit * 2
+  if count >= most then
+    units = 0
+  elseif units > most - count then
+    units = most - count
+  end
+  if units == 0 and not repaired then
+    return nil
+  end
+  return write(policy, kept, start, count + units)
+end
+
+local function seen(state)
+  return state and select(3, unpack('>BI7I7', state)) or 0
+end
+
+local function counted(policy, state, now)
+  return (select(2, present(policy, state, now)))
+end
+
+return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen, counted = counted }

@@ -1,0 +1,100 @@
+//! The whole engine against the whole memory store, with everything that can be asked. The steps alone are compared in `twins`.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::subject::{InMemory, OnRedis, Subject, limits};
+use crate::algorithm::{Ask, Outcome, Policy};
+use crate::clock::Micros;
+use crate::error::Error;
+use crate::key::Key;
+use crate::store::{Request, Verb, When};
+use crate::tests::schedule::{self, START, after};
+
+/// One request of a schedule over several keys.
+#[derive(Clone, Debug)]
+struct Step {
+    gap: i64,
+    key: u8,
+    /// Whether it travels with the request before, at the same moment.
+    joins: bool,
+    /// Whether it is about all limits, each with a key of its own, or about the first.
+    together: bool,
+    verb: Verb,
+}
+
+fn verb(policy: &Policy, ask: Ask) -> impl Strategy<Value = Verb> + use<> {
+    let units = ask.cost.max(1);
+    let window = policy.numbers()[1];
+    prop_oneof![
+        12 => Just(Verb::Decide(ask)),
+        2 => Just(Verb::Refund(units)),
+        1 => Just(Verb::Penalize(units)),
+        2 => (0..=window).prop_map(move |patience| Verb::Reserve { cost: units, patience: Micros(patience) }),
+        1 => (1..=window).prop_map(|length| Verb::Block(Micros(length))),
+        1 => Just(Verb::Unblock),
+        1 => Just(Verb::Reset),
+    ]
+}
+
+fn step(policy: &Policy, gap: i64, ask: Ask) -> impl Strategy<Value = Step> + use<> {
+    let others = (0..4u8, prop::bool::weighted(0.6), prop::bool::weighted(0.3), verb(policy, ask));
+    others.prop_map(move |(key, joins, together, verb)| Step { gap, key, joins, together, verb })
+}
+
+fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
+    let policy = *policy;
+    schedule::asks(&policy, false, 60).prop_flat_map(move |asks| {
+        asks.into_iter().map(|(gap, ask)| step(&policy, gap, ask)).collect::<Vec<_>>()
+    })
+}
+
+/// Some policies, and requests of the size of the one that holds the least.
+fn plan() -> impl Strategy<Value = (Vec<Policy>, Vec<Step>)> {
+    prop::collection::vec(schedule::policy(), 1..4).prop_flat_map(|mut policies| {
+        policies.sort_by_key(Policy::capacity);
+        let steps = steps(&policies[0]);
+        (Just(policies), steps)
+    })
+}
+
+/// Of the present: what happened before may have been forgotten sooner by the one than by the other.
+#[test]
+fn both_stores_decide_alike() {
+    let redis = OnRedis::on_manual_time();
+    let compare = |(policies, steps): (Vec<Policy>, Vec<Step>)| {
+        let memory = InMemory::new();
+        redis.flush();
+        let (first, all) = (limits(&policies[..1]), limits(&policies));
+        let mut now = START;
+        for batch in steps.chunk_by(|_, next| next.joins) {
+            now = after(now, batch[0].gap);
+            memory.set_clock(now);
+            redis.set_clock(now);
+            let request = |step: &Step| {
+                let limits = Arc::clone(if step.together { &all } else { &first });
+                let key = |index| Key::from_normal(format!("{}/{index}", step.key).as_bytes());
+                Request {
+                    keys: (0..limits.len()).map(key).collect(),
+                    limits,
+                    verb: step.verb,
+                    when: When::Now,
+                }
+            };
+            let requests: Vec<Request> = batch.iter().map(request).collect();
+            let memory = memory.requests(&requests).unwrap();
+            let redis = redis.requests(&requests).unwrap();
+            prop_assert_eq!(memory.len(), redis.len());
+            let asked = batch.iter().zip(&requests).flat_map(|(step, request)| vec![step; request.keys.len()]);
+            for ((step, memory), redis) in asked.zip(memory).zip(redis) {
+                // A reset is done or it fails; it decides nothing.
+                let seen = |answer: Result<Outcome, Error>| (step.verb != Verb::Reset).then_some(answer.unwrap());
+                prop_assert_eq!(seen(memory), seen(redis), "{:?} at {:?}", step, now);
+            }
+        }
+        Ok(())
+    };
+    TestRunner::new(super::super::cases(1_000)).run(&plan(), compare).unwrap();
+}

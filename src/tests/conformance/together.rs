@@ -1,0 +1,99 @@
+//! Several limits decided together: from all of them, or from none.
+
+use super::subject::{InMemory, OnRedis, Subject};
+use super::{CAPACITY, WINDOW, policies};
+use crate::algorithm::{Ask, Policy, TokenBucket};
+use crate::clock::Micros;
+use crate::tests::schedule::START;
+
+fn on_each_store(behaviour: impl Fn(&dyn Subject, &Policy)) {
+    let redis = OnRedis::on_manual_time();
+    for policy in policies() {
+        behaviour(&InMemory::new(), &policy);
+        redis.flush();
+        behaviour(&redis, &policy);
+    }
+}
+
+#[test]
+fn a_refusal_takes_nothing_from_any() {
+    on_each_store(|store, policy| {
+        let limits = [*policy, *policy, *policy];
+        let keys = ["user", "address", "everybody"];
+        // Each of them is the one that refuses, in turn.
+        for refusing in 0..3 {
+            for key in keys {
+                store.reset(policy, key);
+            }
+            store.take(policy, keys[refusing], CAPACITY - 1);
+            for _ in 0..3 {
+                let outcomes = store.together(&limits, &keys, Ask::all(2));
+                for (index, outcome) in outcomes.iter().enumerate() {
+                    assert_eq!((outcome.allowed, outcome.granted), (index != refusing, 0));
+                    assert_eq!(outcome.remaining, if index == refusing { 1 } else { CAPACITY });
+                    assert_eq!(outcome.retry_after > Micros::ZERO, index == refusing);
+                }
+            }
+            let outcomes = store.together(&limits, &keys, Ask::all(1));
+            let left: Vec<u64> = outcomes.iter().map(|outcome| outcome.remaining).collect();
+            let expected: Vec<u64> = (0..3).map(|index| if index == refusing { 0 } else { CAPACITY - 1 }).collect();
+            assert!(outcomes.iter().all(|outcome| outcome.allowed && outcome.granted == 1));
+            assert_eq!(left, expected);
+        }
+    });
+}
+
+#[test]
+fn as_much_is_granted_as_each_of_them_has() {
+    on_each_store(|store, policy| {
+        let limits = [*policy, *policy];
+        store.take(policy, "b", 7);
+        let outcomes = store.together(&limits, &["a", "b"], Ask { cost: 5, least: 1 });
+        let granted: Vec<_> = outcomes.iter().map(|outcome| (outcome.granted, outcome.remaining)).collect();
+        assert_eq!(granted, [(3, CAPACITY - 3), (3, 0)]);
+    });
+}
+
+#[test]
+fn a_look_at_several_changes_none() {
+    on_each_store(|store, policy| {
+        for _ in 0..2 {
+            let outcomes = store.together(&[*policy, *policy], &["a", "b"], Ask::look(CAPACITY));
+            assert!(outcomes.iter().all(|outcome| outcome.allowed && outcome.remaining == CAPACITY));
+        }
+    });
+}
+
+/// The longest of the waits that are told is the one that is enough.
+#[test]
+fn the_longest_wait_is_enough() {
+    on_each_store(|store, policy| {
+        let slow = Policy::TokenBucket(TokenBucket::new(1, Micros(WINDOW.0 * 2), CAPACITY));
+        let limits = [*policy, slow];
+        assert!(store.together(&limits, &["a", "b"], Ask::all(CAPACITY)).iter().all(|outcome| outcome.allowed));
+        let outcomes = store.together(&limits, &["a", "b"], Ask::all(1));
+        let wait = outcomes.iter().map(|outcome| outcome.retry_after).max().unwrap();
+        let allowed_at = |wait: Micros| {
+            store.set_clock(START + wait);
+            store.together(&limits, &["a", "b"], Ask::look(1)).iter().all(|outcome| outcome.allowed)
+        };
+        assert!(!allowed_at(wait - Micros(1)) && allowed_at(wait));
+        store.set_clock(START);
+    });
+}
+
+/// A value that cannot be read fails the call, and nobody is charged for it.
+#[test]
+fn a_failure_takes_nothing_from_the_others() {
+    let redis = OnRedis::on_manual_time();
+    for policy in policies() {
+        redis.flush();
+        redis.say::<()>(&[b"SET", format!("{}bad", super::subject::NAMESPACE).as_bytes(), b"42"]);
+        let limits = [policy, policy, policy];
+        let answers = redis.try_together(&limits, &["a", "bad", "b"], Ask::all(1)).unwrap();
+        assert!(answers.iter().all(Result::is_err));
+        for key in ["a", "b"] {
+            assert_eq!(redis.decide(&policy, key, Ask::look(1)).remaining, CAPACITY);
+        }
+    }
+}
