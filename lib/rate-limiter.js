@@ -3,6 +3,8 @@
 
 const { EventEmitter } = require('node:events')
 const native = require('../binding.js')
+const { employ, release, work } = require('./clients/bridge.js')
+const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
@@ -21,7 +23,7 @@ function tell(id, event, error) {
   limiters.get(id)?.deref()?.[TELL](event, error)
 }
 
-native.install(row, decisionOf, tell)
+native.install(row, decisionOf, tell, work, release)
 
 /** A decision that a native function has made at once, or the promise of one. */
 function decided(answer) {
@@ -41,7 +43,9 @@ class RateLimiter extends EventEmitter {
 
   constructor(options) {
     super()
-    this.#native = new native.RateLimiter(options)
+    const adapter = adapterOf(options)
+    this.#native = new native.RateLimiter(options, adapter)
+    if (adapter !== undefined) employ(this.#native.id, adapter)
     this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
     this.#calls = this.#native.calls()
     // Those that are called once a request.

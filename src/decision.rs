@@ -15,11 +15,13 @@ pub enum Source {
     Memory,
     /// This process, in place of a store that did not answer.
     Fallback,
+    /// The shared store, through a client of the application's.
+    Client,
 }
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Redis, Self::Memory, Self::Fallback];
+    pub const ALL: [Self; 4] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client];
 
     /// The name in a decision.
     pub fn name(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Source {
             Self::Redis => "redis",
             Self::Memory => "memory",
             Self::Fallback => "fallback",
+            Self::Client => "client",
         }
     }
 }

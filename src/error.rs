@@ -41,18 +41,18 @@ pub enum Error {
     NoLimit(String),
     /// The store or the algorithm cannot do what was asked.
     Unsupported(String),
-    /// A synchronous answer was asked of a limiter that must ask Redis.
+    /// A synchronous answer was asked of a limiter that must ask a store.
     NotLocal,
     /// The limiter has been closed.
     Closed,
-    /// Redis did not answer within the timeout.
+    /// The store did not answer within the timeout.
     StoreTimeout {
         /// The timeout that ran out.
         after: Micros,
     },
-    /// Redis cannot be reached, or refuses to work.
+    /// The store cannot be reached, or refuses to work.
     StoreUnavailable(String),
-    /// More calls wait for Redis than `maxPending`.
+    /// More calls wait for the store than `maxPending`.
     Overloaded {
         /// The bound that was met.
         max_pending: usize,
@@ -121,21 +121,21 @@ impl fmt::Display for Error {
             | Self::NoLimit(message)
             | Self::Unsupported(message) => f.write_str(message),
             Self::NotLocal => f.write_str(
-                "isAllowedSync answers only where this process decides, and this limiter asks Redis: use `await limiter.isAllowed(key)`",
+                "isAllowedSync answers only where this process decides, and this limiter asks a store: use `await limiter.isAllowed(key)`",
             ),
             Self::Closed => f.write_str("this limiter has been closed: make a new one"),
             Self::StoreTimeout { after } => write!(
                 f,
-                "Redis did not answer within {} ms: raise `timeout`, or choose what happens with `onStoreError`",
+                "the store did not answer within {} ms: raise `timeout`, or choose what happens with `onStoreError`",
                 after.as_millis_up()
             ),
             Self::StoreUnavailable(reason) => write!(
                 f,
-                "Redis is not available ({reason}): check `redisUrl` and the server, or choose what happens with `onStoreError`"
+                "the store is not available ({reason}): check the server and `redisUrl`, or the client that was given, or choose what happens with `onStoreError`"
             ),
             Self::Overloaded { max_pending } => write!(
                 f,
-                "{max_pending} calls wait for Redis already: raise `maxPending`, or choose what happens with `onStoreError`"
+                "{max_pending} calls wait for the store already: raise `maxPending`, or choose what happens with `onStoreError`"
             ),
             Self::State(reason) => write!(
                 f,

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::algorithm::{Ask, Policy};
 use crate::clock::{Clock, Micros};
 use crate::decision::{Decision, Source};
-use crate::dispatcher::{Call, Handle, Remote, Settle, Ticket, Worker};
+use crate::dispatcher::{Call, Handle, Settle, Ticket, Worker};
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::input::{self, Given};
@@ -19,9 +19,7 @@ use crate::limits::{By, Limit, Limits};
 use crate::metrics::{Metrics, Snapshot};
 use crate::policy;
 use crate::settings::{CallOptions, Plan, Settings};
-use crate::store::redis::script::Script;
-use crate::store::redis::{Address, Connect};
-use crate::store::{Memory, Request, Verb, When};
+use crate::store::{Gate, Memory, Reach, Request, Verb, When};
 
 /// One limit on many keys, or several limits together.
 pub struct Limiter {
@@ -66,6 +64,7 @@ pub enum Deed {
 /// A store that must be asked, and what decides in its place.
 struct Asked {
     handle: Handle,
+    gate: Gate,
     fallback: Arc<Fallback>,
     timeout: Micros,
     max_pending: usize,
@@ -92,26 +91,26 @@ impl Limiter {
         }
     }
 
-    /// A limiter that asks Redis, and the worker that must be run for it.
-    pub fn on_redis<C: Connect, S: Settle>(
+    /// A limiter that asks a store, and the worker that must be run for it.
+    pub fn on_store<R: Reach, S: Settle>(
         settings: &Settings,
-        address: Address,
-        script: &'static Script,
+        reach: R,
         clock: Arc<dyn Clock>,
-        connect: C,
         settle: S,
-    ) -> (Self, Worker<C, S>) {
+    ) -> (Self, Worker<R, S>) {
         let mut limiter = Self::in_memory(settings, clock.clone());
         let fallback = Arc::new(Fallback { mode: settings.on_store_error, memory: limiter.memory.clone(), clock });
+        let gate = reach.gate();
         let (worker, handle) = Worker::new(
-            Remote { connect, address, script },
+            reach,
             fallback.clone(),
             settings.timeout,
             settings.max_pending,
             limiter.metrics.clone(),
             settle,
         );
-        limiter.remote = Some(Asked { handle, fallback, timeout: settings.timeout, max_pending: settings.max_pending });
+        limiter.remote =
+            Some(Asked { handle, gate, fallback, timeout: settings.timeout, max_pending: settings.max_pending });
         (limiter, worker)
     }
 
@@ -336,6 +335,7 @@ impl Limiter {
             self.count(request, &decision);
             return Ok(Some(decision));
         };
+        (remote.gate)(request)?;
         if remote.can_be_asked() {
             if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
                 self.memory.answer(request, |limit| &limit.fallback);

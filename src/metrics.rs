@@ -34,7 +34,7 @@ impl StoreState {
 #[derive(Default)]
 pub struct Metrics {
     /// By [`Source`], then refused and allowed.
-    decisions: [[AtomicU64; 2]; 3],
+    decisions: [[AtomicU64; 2]; Source::ALL.len()],
     store_errors: AtomicU64,
     batches: AtomicU64,
     batched_calls: AtomicU64,
@@ -120,7 +120,7 @@ pub struct Snapshot {
     /// Calls refused.
     pub denied: u64,
     /// Decisions in the order of [`Source::ALL`].
-    pub by_source: [u64; 3],
+    pub by_source: [u64; Source::ALL.len()],
     /// Calls that the store did not decide.
     pub store_errors: u64,
     /// Script calls sent.

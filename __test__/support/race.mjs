@@ -3,9 +3,29 @@
 import { assertEnded, program, start } from './child.mjs'
 
 /** Races `processes` × `calls`; resolves with `{ allowed, denied, sources }` of all of them. */
-export async function race({ options, key, processes, calls, within = 60_000 }) {
-  const args = [JSON.stringify({ ...options, timeout: '30s', onStoreError: 'throw' }), key, calls]
-  const racers = Array.from({ length: processes }, () => start(program('race.mjs'), { args, within }))
+export function race({ options, key, processes, calls, within }) {
+  const args = [withPatience(options), key, calls]
+  return raceOf(
+    Array.from({ length: processes }, () => ({ file: 'race.mjs', args })),
+    within,
+  )
+}
+
+/** The same of processes that each reach the server at `port` in a way of their own: `kinds` of clients, or `redisUrl`. */
+export function raceOfClients({ options, key, kinds, calls, port, within }) {
+  const args = (kind) => [withPatience(options), key, calls, kind, port]
+  return raceOf(
+    kinds.map((kind) => ({ file: 'client-race.mjs', args: args(kind) })),
+    within,
+  )
+}
+
+function withPatience(options) {
+  return JSON.stringify({ ...options, timeout: '30s', onStoreError: 'throw' })
+}
+
+async function raceOf(programs, within = 60_000) {
+  const racers = programs.map(({ file, args }) => start(program(file), { args, within }))
   try {
     await Promise.all(racers.map((racer) => racer.message()))
     const reports = racers.map((racer) => {

@@ -89,7 +89,7 @@ fn run(
     guarded(js, || work(js, bound, given))
 }
 
-fn guarded(js: Js, work: impl FnOnce() -> Result<Value, Error>) -> sys::napi_value {
+pub(super) fn guarded(js: Js, work: impl FnOnce() -> Result<Value, Error>) -> sys::napi_value {
     let result =
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::Internal("a call panicked".into())));
     match result {
@@ -285,10 +285,10 @@ unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) ->
     })
 }
 
-/// `install(row, decisionOf, tell)`: what `index.js` hands in when it is loaded.
+/// `install(row, decisionOf, tell, work, release)`: what `index.js` hands in when it is loaded.
 pub(super) unsafe extern "C" fn install(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     let js = Js::new(env);
-    let ([row, decision_of, tell], _, _) = js.arguments::<3>(info);
+    let ([row, decision_of, tell, work, release], _, _) = js.arguments::<5>(info);
     guarded(js, || {
         let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
         match js.doubles(row) {
@@ -297,7 +297,7 @@ pub(super) unsafe extern "C" fn install(env: sys::napi_env, info: sys::napi_call
         }
         // The array must stay where it is for as long as it is written to.
         js.keep(row);
-        environment.install(js, decision_of, tell);
+        environment.install(js, [decision_of, tell, work, release]);
         Ok(js.undefined())
     })
 }

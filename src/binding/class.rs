@@ -8,6 +8,7 @@ use napi::{Env, JsValue, Status};
 use napi_derive::napi;
 
 use super::calls::{self, Bound};
+use super::client::{self, Bridge};
 use super::driver::Driver;
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
@@ -16,7 +17,10 @@ use crate::clock::SystemClock;
 use crate::decision::Source;
 use crate::error::{Class, Error, Rejection};
 use crate::limiter::Limiter;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
+use crate::store::Reach;
+use crate::store::client::Client;
+use crate::store::redis::Remote;
 use crate::store::redis::script::ENGINE;
 
 /// One limit on many keys. `index.js` wraps it into the class that applications see.
@@ -62,15 +66,18 @@ pub struct Sources {
     pub memory: f64,
     /// This process, in place of a store that did not answer.
     pub fallback: f64,
+    /// The shared store, through a client of the application's.
+    pub client: f64,
 }
 
 #[napi]
 impl RateLimiter {
-    /// Checks the options and makes the limiter. Never fails because Redis is away.
+    /// Checks the options and makes the limiter. Never fails because Redis is away. `adapter` says of a client what must be known
+    /// of it, where one was given and is one.
     #[napi(constructor)]
-    pub fn new(env: Env, options: Unknown) -> napi::Result<Self> {
+    pub fn new(env: Env, options: Unknown, adapter: Option<Unknown>) -> napi::Result<Self> {
         let js = Js::new(env.raw());
-        make(js, Value::new(options.raw())).map_err(|error| {
+        make(js, Value::new(options.raw()), adapter.map(|adapter| Value::new(adapter.raw()))).map_err(|error| {
             if !js.is_throwing() {
                 error::throw(js, &error);
             }
@@ -97,6 +104,7 @@ impl RateLimiter {
                 redis: from(Source::Redis),
                 memory: from(Source::Memory),
                 fallback: from(Source::Fallback),
+                client: from(Source::Client),
             },
             store_errors: stats.store_errors as f64,
             batches: stats.batches as f64,
@@ -109,23 +117,38 @@ impl RateLimiter {
     }
 }
 
-fn make(js: Js, options: Value) -> Result<RateLimiter, Error> {
+fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, Error> {
     let settings = Settings::read(&given::read(js, options)?)?;
     check_logger(js, options)?;
     let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
     let clock = Arc::new(SystemClock::new());
     let id = environment.next_limiter();
-    let limiter = match settings.redis.clone() {
-        None => Limiter::in_memory(&settings, clock),
-        Some(address) => environment.with_driver(js, |driver| {
-            let (connect, settle) = driver.ends(id);
-            let (limiter, worker) = Limiter::on_redis(&settings, address, &ENGINE, clock, connect, settle);
-            driver.spawn(worker);
-            limiter
-        })?,
+    let limiter = if let Some(address) = settings.redis.clone() {
+        environment.with_driver(js, |driver| {
+            let remote = Remote { connect: driver.connect(), address, script: &ENGINE };
+            start(driver, id, &settings, remote, clock)
+        })?
+    } else if settings.has_client {
+        let cluster = client::describe(js, adapter).ok_or_else(|| {
+            let given = js.get_own(options, "redisClient").unwrap_or_else(|| js.undefined());
+            settings::refuse_client(&given::describe(js, given))
+        })?;
+        environment.with_driver(js, |driver| {
+            let bridge = Bridge::new(driver.entrance(id), environment.waiting.clone());
+            start(driver, id, &settings, Client::new(bridge, &ENGINE, cluster), clock)
+        })?
+    } else {
+        Limiter::in_memory(&settings, clock)
     };
     #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
     Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id: id as f64 })
+}
+
+/// A limiter on a store, with its worker at work.
+fn start<R: Reach>(driver: &impl Driver, id: u64, settings: &Settings, reach: R, clock: Arc<SystemClock>) -> Limiter {
+    let (limiter, worker) = Limiter::on_store(settings, reach, clock, driver.entrance(id));
+    driver.spawn(worker);
+    limiter
 }
 
 /// A logger is JavaScript's own affair, except that it must be one. Its methods may be inherited.

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use napi::sys;
 
-use super::driver::{Driver, ThreadDriver};
+use super::client::{self, Waiting};
+use super::driver::{Driver, Mail, ThreadDriver};
 use super::error;
 use super::js::{Js, Reference, Value};
 use super::pending::{Pending, Wants};
@@ -16,6 +17,7 @@ use super::row::Row;
 use crate::decision::Decision;
 use crate::dispatcher::{Answer, News, Ticket};
 use crate::error::Error;
+use crate::store::client::Job;
 
 /// Promises settled within one handle scope: enough to make it cheap, few enough to keep it small.
 const SCOPE: usize = 256;
@@ -24,6 +26,8 @@ const SCOPE: usize = 256;
 pub(super) struct Environment {
     /// Where decisions are written for JavaScript.
     pub(super) row: Row,
+    /// Jobs that clients of the application's are doing.
+    pub(super) waiting: Waiting,
     pending: RefCell<Pending>,
     face: Cell<Option<Face>>,
     driver: RefCell<Option<ThreadDriver>>,
@@ -37,6 +41,10 @@ struct Face {
     decision_of: Reference,
     /// Tells a limiter, by its number, of a change of state.
     tell: Reference,
+    /// Has a limiter's client do a job.
+    work: Reference,
+    /// Lets go of a limiter's client.
+    release: Reference,
 }
 
 impl Environment {
@@ -44,6 +52,7 @@ impl Environment {
     pub(super) fn create(js: Js) {
         let environment = Rc::new(Self {
             row: Row::nowhere(),
+            waiting: Waiting::default(),
             pending: RefCell::default(),
             face: Cell::new(None),
             driver: RefCell::new(None),
@@ -71,8 +80,9 @@ impl Environment {
     }
 
     /// Takes what `index.js` hands in when it is loaded.
-    pub(super) fn install(&self, js: Js, decision_of: Value, tell: Value) {
-        self.face.set(Some(Face { decision_of: js.keep(decision_of), tell: js.keep(tell) }));
+    pub(super) fn install(&self, js: Js, functions: [Value; 4]) {
+        let [decision_of, tell, work, release] = functions.map(|function| js.keep(function));
+        self.face.set(Some(Face { decision_of, tell, work, release }));
     }
 
     /// A number for a limiter, by which its news are addressed.
@@ -113,10 +123,10 @@ impl Environment {
     pub(super) fn deliver(js: Js) {
         let Some(environment) = Self::of(js) else { return };
         let delivered = catch_unwind(AssertUnwindSafe(|| {
-            let news = environment.driver.borrow().as_ref().map(Driver::news).unwrap_or_default();
-            let mut news = news.into_iter();
-            while news.len() > 0 {
-                js.scope(|| news.by_ref().take(SCOPE).for_each(|(limiter, news)| environment.tell(js, limiter, news)));
+            let mail = environment.driver.borrow().as_ref().map(Driver::mail).unwrap_or_default();
+            let mut mail = mail.into_iter();
+            while mail.len() > 0 {
+                js.scope(|| mail.by_ref().take(SCOPE).for_each(|(limiter, mail)| environment.open(js, limiter, mail)));
             }
             if environment.pending.borrow().is_empty() {
                 environment.keep_alive(js, false);
@@ -127,17 +137,32 @@ impl Environment {
         }
     }
 
-    fn tell(&self, js: Js, limiter: u64, news: News) {
-        let (event, cause) = match news {
-            News::Settled(ticket, answer) => return self.settle(js, ticket, answer),
-            News::StoreDown(cause) => ("storeDown", error::to_js(js, &cause)),
-            News::StoreUp => ("storeUp", js.undefined()),
-        };
-        if let Some(face) = self.face.get() {
-            #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
-            let limiter = js.double(limiter as f64);
-            js.call(js.kept(face.tell), &[limiter, js.string(event), cause]);
+    #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters, or asks as many jobs")]
+    fn open(&self, js: Js, limiter: u64, mail: Mail) {
+        let Some(face) = self.face.get() else { return };
+        let number = |number: u64| js.double(number as f64);
+        match mail {
+            Mail::News(News::Settled(ticket, answer)) => self.settle(js, ticket, answer),
+            Mail::News(News::StoreDown(cause)) => {
+                js.call(js.kept(face.tell), &[number(limiter), js.string("storeDown"), error::to_js(js, &cause)]);
+            }
+            Mail::News(News::StoreUp) => {
+                js.call(js.kept(face.tell), &[number(limiter), js.string("storeUp")]);
+            }
+            Mail::Job(job, work) => Self::work(js, number(limiter), number(job), &work, face.work),
+            Mail::Released => {
+                js.call(js.kept(face.release), &[number(limiter)]);
+            }
         }
+    }
+
+    /// In a scope of its own: a job has as many values as keys.
+    fn work(js: Js, limiter: Value, job: Value, work: &Job, function: Reference) {
+        js.scope(|| {
+            let mut arguments = vec![limiter, job];
+            arguments.extend(client::arguments(js, work));
+            js.call(js.kept(function), &arguments);
+        });
     }
 
     fn settle(&self, js: Js, ticket: Ticket, answer: Answer) {

@@ -179,13 +179,52 @@ impl Js {
 
     /// An array of strings.
     pub(super) fn strings<'a>(self, texts: impl ExactSizeIterator<Item = &'a str>) -> Value {
+        self.array(texts.map(|text| self.string(text)))
+    }
+
+    /// An array.
+    pub(super) fn array(self, values: impl ExactSizeIterator<Item = Value>) -> Value {
         // SAFETY: as in `undefined`.
-        let array = self.value(|out| unsafe { sys::napi_create_array_with_length(self.env, texts.len(), out) });
-        for (index, text) in (0..).zip(texts) {
+        let array = self.value(|out| unsafe { sys::napi_create_array_with_length(self.env, values.len(), out) });
+        for (index, value) in (0..).zip(values) {
             // SAFETY: as in `undefined`.
-            unsafe { sys::napi_set_element(self.env, array.0, index, self.string(text).0) };
+            unsafe { sys::napi_set_element(self.env, array.0, index, value.0) };
         }
         array
+    }
+
+    /// A Buffer that holds a copy of these parts, one after the other.
+    pub(super) fn buffer(self, parts: &[&[u8]]) -> Value {
+        let (bytes, mut data) = (parts.concat(), ptr::null_mut());
+        // SAFETY: as in `undefined`; Node copies `bytes.len()` bytes before it returns, and where they went is not asked.
+        self.value(|out| unsafe {
+            sys::napi_create_buffer_copy(self.env, bytes.len(), bytes.as_ptr().cast(), &mut data, out)
+        })
+    }
+
+    /// The bytes of a Buffer or of another view, copied.
+    pub(super) fn bytes(self, value: Value) -> Option<Vec<u8>> {
+        let (mut is_buffer, mut data, mut length) = (false, ptr::null_mut(), 0);
+        // SAFETY: as in `undefined`.
+        unsafe { sys::napi_is_buffer(self.env, value.0, &mut is_buffer) };
+        if !is_buffer {
+            return None;
+        }
+        // SAFETY: as in `undefined`.
+        let status = unsafe { sys::napi_get_buffer_info(self.env, value.0, &mut data, &mut length) };
+        if status != sys::Status::napi_ok || data.is_null() {
+            return (status == sys::Status::napi_ok).then(Vec::new);
+        }
+        // SAFETY: Node says that so many bytes are there, and no JavaScript runs that could take them away meanwhile.
+        Some(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) }.to_vec())
+    }
+
+    /// A bigint, as far as it fits.
+    pub(super) fn whole(self, value: Value) -> Option<i64> {
+        let (mut number, mut is_exact) = (0, false);
+        // SAFETY: as in `undefined`.
+        let status = unsafe { sys::napi_get_value_bigint_int64(self.env, value.0, &mut number, &mut is_exact) };
+        (status == sys::Status::napi_ok && is_exact).then_some(number)
     }
 
     pub(super) fn truth(self, value: Value) -> bool {

@@ -5,6 +5,7 @@
 
 mod calls;
 mod class;
+mod client;
 mod driver;
 mod environment;
 mod error;
@@ -27,6 +28,9 @@ pub(crate) fn init(exports: Object, env: Env) -> napi::Result<()> {
     let js = Js::new(env.raw());
     Environment::create(js);
     let install = js.function("install", calls::install, std::ptr::null_mut());
-    js.set(js::Value::new(exports.raw()), "install", install);
+    let settle_job = js.function("settleJob", client::settle_job, std::ptr::null_mut());
+    let exports = js::Value::new(exports.raw());
+    js.set(exports, "install", install);
+    js.set(exports, "settleJob", settle_job);
     Ok(())
 }

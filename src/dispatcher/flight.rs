@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::message::Call;
 use crate::algorithm::Outcome;
 use crate::circuit::FAILURES_TO_OPEN;
-use crate::decision::{Decision, Source};
+use crate::decision::Decision;
 use crate::error::Error;
 use crate::store::{Answering, Answers};
 
@@ -68,7 +68,7 @@ impl Flight {
                 Ok(outcomes) => {
                     decided += 1;
                     let limits = &call.request.limits;
-                    let decision = Decision::new(limits, |limit| &limit.policy, &outcomes, Source::Redis);
+                    let decision = Decision::new(limits, |limit| &limit.policy, &outcomes, ledger.source);
                     ledger.answer(call, Ok(decision));
                     self.answered += 1;
                 }

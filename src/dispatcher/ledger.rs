@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::message::{Call, News, Ticket};
-use crate::decision::Decision;
+use crate::decision::{Decision, Source};
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::Metrics;
@@ -12,6 +12,8 @@ use crate::metrics::Metrics;
 pub(super) struct Ledger {
     pub(super) fallback: Arc<Fallback>,
     pub(super) metrics: Arc<Metrics>,
+    /// Who has decided what the store answers.
+    pub(super) source: Source,
     pub(super) news: Vec<News>,
 }
 

@@ -1,4 +1,4 @@
-//! The connection to the store, in whichever state it is.
+//! The link to the store, in whichever state it is.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,44 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::store::redis::script::Script;
-use crate::store::redis::{Address, Connect, Link};
-
-/// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
-const TIME_TO_CONNECT: Duration = Duration::from_secs(1);
-
-/// Where the store is and what is said to it.
-pub struct Remote<C> {
-    /// How streams are opened.
-    pub connect: C,
-    /// The server.
-    pub address: Address,
-    /// The engine.
-    pub script: &'static Script,
-}
+use crate::store::{Link, Reach};
 
 /// See the module.
-pub(super) enum Line {
+pub(super) enum Line<L> {
     None,
-    Opening(Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>),
-    Up(Link),
+    Opening(Pin<Box<dyn Future<Output = Result<L, Error>> + Send>>),
+    Up(L),
 }
 
 /// What became of a line.
-pub(super) enum Change {
-    Opened(Link),
+pub(super) enum Change<L> {
+    Opened(L),
     Failed(Error),
 }
 
-impl Line {
+impl<L: Link> Line<L> {
     /// Begins to open one. It is only good if the store's first answer takes no longer than `patience`.
-    pub(super) fn open<C: Connect>(remote: &Arc<Remote<C>>, patience: Duration) -> Self {
-        let remote = remote.clone();
-        Self::Opening(Box::pin(async move {
-            let opening = Link::open(&remote.connect, &remote.address, remote.script, patience);
-            let late = || Error::StoreUnavailable(format!("{}: it does not answer", remote.address));
-            tokio::time::timeout(TIME_TO_CONNECT, opening).await.unwrap_or_else(|_| Err(late()))
-        }))
+    pub(super) fn open<R: Reach<Link = L>>(reach: &Arc<R>, patience: Duration) -> Self {
+        let reach = reach.clone();
+        Self::Opening(Box::pin(async move { reach.open(patience).await }))
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -51,7 +33,7 @@ impl Line {
     }
 
     /// Resolves when it has been opened or lost.
-    pub(super) async fn changed(&mut self) -> Change {
+    pub(super) async fn changed(&mut self) -> Change<L> {
         match self {
             Self::None => std::future::pending().await,
             Self::Opening(opening) => opening.await.map_or_else(Change::Failed, Change::Opened),

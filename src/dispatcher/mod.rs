@@ -11,6 +11,5 @@ mod message;
 mod worker;
 
 pub use handle::Handle;
-pub use line::Remote;
 pub use message::{Answer, Call, News, Settle, Ticket};
 pub use worker::Worker;

@@ -10,27 +10,26 @@ use futures_util::FutureExt;
 use super::flight::{Flight, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Shared};
 use super::ledger::Ledger;
-use super::line::{Change, Line, Remote};
+use super::line::{Change, Line};
 use super::message::{Call, Message, News, Settle, Ticket};
 use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, StoreState};
-use crate::store::redis::{Connect, Link};
-use crate::store::{Answers, Store};
+use crate::store::{Answers, Link, Reach, Store};
 
 /// The task behind a [`Handle`].
-pub struct Worker<C: Connect, S: Settle> {
+pub struct Worker<R: Reach, S: Settle> {
     shared: Arc<Shared>,
-    remote: Arc<Remote<C>>,
+    reach: Arc<R>,
     timeout: Micros,
     settle: S,
     ledger: Ledger,
 
     started: Instant,
     circuit: Circuit,
-    line: Line,
+    line: Line<R::Link>,
     /// Whether the callers have been told that the store is away.
     told_down: bool,
     cause: Error,
@@ -43,17 +42,17 @@ pub struct Worker<C: Connect, S: Settle> {
 }
 
 /// What ended a wait.
-enum Event {
+enum Event<L> {
     Called,
     Landed(usize, Answers),
-    Line(Change),
+    Line(Change<L>),
     Timer,
 }
 
-impl<C: Connect, S: Settle> Worker<C, S> {
+impl<R: Reach, S: Settle> Worker<R, S> {
     /// A worker with its handle. It does nothing until it is [`run`](Self::run).
     pub fn new(
-        remote: Remote<C>,
+        reach: R,
         fallback: Arc<Fallback>,
         timeout: Micros,
         max_pending: usize,
@@ -64,10 +63,10 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         metrics.set_store(StoreState::Connecting);
         let worker = Self {
             shared,
-            remote: Arc::new(remote),
+            reach: Arc::new(reach),
             timeout,
             settle,
-            ledger: Ledger { fallback, metrics, news: Vec::new() },
+            ledger: Ledger { fallback, metrics, source: R::SOURCE, news: Vec::new() },
             started: Instant::now(),
             circuit: Circuit::new(),
             line: Line::None,
@@ -84,7 +83,7 @@ impl<C: Connect, S: Settle> Worker<C, S> {
 
     /// Works until the handle is closed or dropped and everything is settled.
     pub async fn run(mut self) {
-        self.line = Line::open(&self.remote, self.timeout.as_duration());
+        self.line = Line::open(&self.reach, self.timeout.as_duration());
         loop {
             // A defect must not leave a promise unsettled: settle everything, and go on with a new connection.
             match AssertUnwindSafe(self.turn()).catch_unwind().await {
@@ -130,7 +129,7 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         true
     }
 
-    async fn wait(&mut self) -> Event {
+    async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
         let Self { shared, flights, line, .. } = self;
         tokio::select! {
@@ -174,7 +173,7 @@ impl<C: Connect, S: Settle> Worker<C, S> {
             self.ledger.settle(ticket, Err(self.cause.clone()));
         }
         if self.circuit.probe(self.now()) {
-            self.line = Line::open(&self.remote, self.timeout.as_duration());
+            self.line = Line::open(&self.reach, self.timeout.as_duration());
         }
     }
 
@@ -211,7 +210,7 @@ impl<C: Connect, S: Settle> Worker<C, S> {
         }
     }
 
-    fn came_up(&mut self, link: Link) {
+    fn came_up(&mut self, link: R::Link) {
         self.line = Line::Up(link);
         self.circuit.close();
         self.shared.set_down(None);

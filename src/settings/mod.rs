@@ -42,6 +42,8 @@ pub struct Settings {
     pub plan: Plan,
     /// The store; none decides in memory.
     pub redis: Option<Address>,
+    /// Whether the store is reached through a client of the application's.
+    pub has_client: bool,
     /// The whole time of a call.
     pub timeout: Micros,
     /// Calls that may wait for Redis.
@@ -62,6 +64,7 @@ impl Settings {
         let settings = Self {
             plan: Plan::read(options)?,
             redis: input::or_default(field(options, "redisUrl"), None, |given| Address::parse(given).map(Some))?,
+            has_client: *field(options, "redisClient") != Given::Missing,
             timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
                 input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
             })?,
@@ -105,6 +108,12 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Refuses a `redisClient` that is nothing of the kind.
+pub fn refuse_client(given: &Given) -> Error {
+    let expected = "a client of ioredis, iovalkey, redis (node-redis) or @valkey/valkey-glide, or an object with the methods evalsha(sha, keys, args) and eval(text, keys, args)";
+    Error::Option(given.refuse("redisClient", expected, |_| false))
 }
 
 /// The `timeout` among the options of `ready`.

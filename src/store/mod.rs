@@ -1,9 +1,12 @@
 //! The seam between what is decided and where its state lives. A store owns atomicity and nothing else.
 
+pub mod client;
 mod memory;
+mod reach;
 pub mod redis;
 
 pub use memory::Memory;
+pub use reach::{Gate, Link, Reach};
 
 use std::future::Future;
 use std::pin::Pin;

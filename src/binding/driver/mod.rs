@@ -9,27 +9,48 @@ pub(super) use thread::ThreadDriver;
 
 use super::js::Js;
 use crate::dispatcher::{News, Settle, Worker};
+use crate::store::Reach;
+use crate::store::client::Job;
 use crate::store::redis::Connect;
 
 /// Runs the workers of one environment.
 pub(super) trait Driver: Sized {
     /// Opens streams that this driver's runtime can turn.
     type Connect: Connect;
-    /// Brings a limiter's news to JavaScript.
-    type Settle: Settle;
+    /// Brings to JavaScript what a limiter has for it.
+    type Entrance: Entrance;
 
     /// Starts it for this environment. When there is news it calls [`Environment::deliver`](super::environment::Environment::deliver) there.
     fn start(js: Js) -> std::io::Result<Self>;
 
-    /// A limiter's way of opening streams, and of telling its news.
-    fn ends(&self, limiter: u64) -> (Self::Connect, Self::Settle);
+    /// How streams are opened.
+    fn connect(&self) -> Self::Connect;
+
+    /// A limiter's way of telling its news.
+    fn entrance(&self, limiter: u64) -> Self::Entrance;
 
     /// Runs a worker until it ends by itself, or the environment does.
-    fn spawn(&self, worker: Worker<Self::Connect, Self::Settle>);
+    fn spawn<R: Reach>(&self, worker: Worker<R, Self::Entrance>);
 
-    /// Takes the news that have arrived, each with the number of its limiter.
-    fn news(&self) -> Vec<(u64, News)>;
+    /// Takes the mail that has arrived, each with the number of its limiter.
+    fn mail(&self) -> Vec<(u64, Mail)>;
 
     /// Whether something is awaited, so that the process must go on.
     fn keep_alive(&self, js: Js, alive: bool);
+}
+
+/// What goes to the JavaScript thread.
+pub(super) enum Mail {
+    /// Something is answered, or has changed.
+    News(News),
+    /// The limiter's client has something to do, under this number.
+    Job(u64, Job),
+    /// The limiter asks nothing more of its client.
+    Released,
+}
+
+/// Where one limiter's mail is handed in: with one wake-up, however much there is until it is taken.
+pub(super) trait Entrance: Settle + Sync {
+    /// Hands in one piece.
+    fn send(&self, mail: Mail);
 }

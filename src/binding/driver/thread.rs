@@ -14,10 +14,11 @@ use std::thread::{Builder, JoinHandle};
 use napi::sys;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Driver;
+use super::{Driver, Entrance, Mail};
 use crate::binding::environment::Environment;
 use crate::binding::js::Js;
 use crate::dispatcher::{News, Settle, Worker};
+use crate::store::Reach;
 use crate::store::redis::Tcp;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -29,9 +30,9 @@ pub(in crate::binding) struct ThreadDriver {
     outbox: Arc<Outbox>,
 }
 
-/// News on their way to the JavaScript thread.
+/// Mail on its way to the JavaScript thread.
 struct Outbox {
-    news: Mutex<Vec<(u64, News)>>,
+    mail: Mutex<Vec<(u64, Mail)>>,
     /// Whether the JavaScript thread has been woken and has not yet looked.
     woken: AtomicBool,
     wake: ThreadSafeFunction,
@@ -44,17 +45,16 @@ unsafe impl Send for ThreadSafeFunction {}
 // SAFETY: as above; Node guards its queue with a mutex.
 unsafe impl Sync for ThreadSafeFunction {}
 
-/// One limiter's entrance to the outbox.
-pub(in crate::binding) struct Entrance {
+/// One limiter's entrance to the outbox. It lives on the driver's thread: in a worker, or in what a worker owns.
+pub(in crate::binding) struct Letterbox {
     limiter: u64,
     outbox: Arc<Outbox>,
 }
 
-impl Settle for Entrance {
-    fn settle(&mut self, news: &mut Vec<News>) {
-        let limiter = self.limiter;
-        let addressed = news.drain(..).map(|news| (limiter, news));
-        self.outbox.news.lock().unwrap_or_else(PoisonError::into_inner).extend(addressed);
+impl Letterbox {
+    fn post(&self, mail: impl Iterator<Item = Mail>) {
+        let addressed = mail.map(|mail| (self.limiter, mail));
+        self.outbox.mail.lock().unwrap_or_else(PoisonError::into_inner).extend(addressed);
         if !self.outbox.woken.swap(true, Ordering::AcqRel) {
             // SAFETY: the driver releases the function only after this thread has ended.
             unsafe {
@@ -68,36 +68,52 @@ impl Settle for Entrance {
     }
 }
 
+impl Settle for Letterbox {
+    fn settle(&mut self, news: &mut Vec<News>) {
+        self.post(news.drain(..).map(Mail::News));
+    }
+}
+
+impl Entrance for Letterbox {
+    fn send(&self, mail: Mail) {
+        self.post(std::iter::once(mail));
+    }
+}
+
 impl Driver for ThreadDriver {
     type Connect = Tcp;
-    type Settle = Entrance;
+    type Entrance = Letterbox;
 
     fn start(js: Js) -> io::Result<Self> {
         let (tasks, queue) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = Builder::new().name("rate-limiter".into()).spawn(move || turn(runtime, queue))?;
         let wake = create_wake(js);
-        let outbox = Arc::new(Outbox { news: Mutex::default(), woken: AtomicBool::new(false), wake });
+        let outbox = Arc::new(Outbox { mail: Mutex::default(), woken: AtomicBool::new(false), wake });
         let driver = Self { tasks: Some(tasks), thread: Some(thread), outbox };
         driver.keep_alive(js, false);
         Ok(driver)
     }
 
-    fn ends(&self, limiter: u64) -> (Tcp, Entrance) {
-        (Tcp, Entrance { limiter, outbox: self.outbox.clone() })
+    fn connect(&self) -> Tcp {
+        Tcp
     }
 
-    fn spawn(&self, worker: Worker<Tcp, Entrance>) {
+    fn entrance(&self, limiter: u64) -> Letterbox {
+        Letterbox { limiter, outbox: self.outbox.clone() }
+    }
+
+    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox>) {
         if let Some(tasks) = &self.tasks {
             // The other end lives until this one is dropped.
             let _ = tasks.send(Box::pin(worker.run()));
         }
     }
 
-    fn news(&self) -> Vec<(u64, News)> {
-        // Before the news are taken: what arrives in between wakes once more, for nothing; the other order would lose it.
+    fn mail(&self) -> Vec<(u64, Mail)> {
+        // Before the mail is taken: what arrives in between wakes once more, for nothing; the other order would lose it.
         self.outbox.woken.store(false, Ordering::Release);
-        std::mem::take(&mut *self.outbox.news.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.outbox.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn keep_alive(&self, js: Js, alive: bool) {

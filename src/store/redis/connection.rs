@@ -12,7 +12,12 @@ use tokio::task::JoinHandle;
 
 use super::script::Script;
 use super::{Address, Redis, unavailable};
+use crate::decision::Source;
 use crate::error::Error;
+use crate::store::{self, Reach};
+
+/// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
+const TIME_TO_CONNECT: Duration = Duration::from_secs(1);
 
 /// Where streams come from. A driver that turns sockets in another loop brings its own.
 pub trait Connect: Send + Sync + 'static {
@@ -34,6 +39,28 @@ impl Connect for Tcp {
         // A batch is one write: waiting for more to send would only add latency.
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+}
+
+/// Where a Redis is and what is said to it.
+pub struct Remote<C> {
+    /// How streams are opened.
+    pub connect: C,
+    /// The server.
+    pub address: Address,
+    /// The engine.
+    pub script: &'static Script,
+}
+
+impl<C: Connect> Reach for Remote<C> {
+    type Link = Link;
+
+    const SOURCE: Source = Source::Redis;
+
+    async fn open(&self, patience: Duration) -> Result<Link, Error> {
+        let opening = Link::open(&self.connect, &self.address, self.script, patience);
+        let late = || Error::StoreUnavailable(format!("{}: it does not answer", self.address));
+        tokio::time::timeout(TIME_TO_CONNECT, opening).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
@@ -65,14 +92,16 @@ impl Link {
         tokio::time::timeout(patience, link.store.probe()).await.unwrap_or_else(late)?;
         Ok(link)
     }
+}
 
-    /// What decides over this connection.
-    pub fn store(&self) -> &Redis {
+impl store::Link for Link {
+    type Store = Redis;
+
+    fn store(&self) -> &Redis {
         &self.store
     }
 
-    /// Resolves when the connection has ended from the other side.
-    pub async fn closed(&mut self) {
+    async fn closed(&mut self) {
         // However the task ended, the connection is gone.
         let _ = (&mut self.task).await;
     }

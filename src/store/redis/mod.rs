@@ -5,7 +5,7 @@ mod connection;
 pub mod script;
 
 pub use address::Address;
-pub use connection::{Connect, Link, Tcp};
+pub use connection::{Connect, Link, Remote, Tcp};
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value};

@@ -9,7 +9,8 @@ use smallvec::SmallVec;
 use crate::algorithm::{Outcome, Policy, TWINS};
 use crate::clock::Micros;
 use crate::error::Error;
-use crate::key;
+use crate::key::{self, Key};
+use crate::limits::Limit;
 use crate::store::{Answers, Request, Verb, When};
 use crate::wire;
 
@@ -66,6 +67,12 @@ pub(crate) fn algorithms() -> String {
     text
 }
 
+/// Appends what a key is called in Redis.
+pub(crate) fn append_name(out: &mut Vec<u8>, limit: &Limit, key: &Key) {
+    out.extend_from_slice(limit.namespace().as_bytes());
+    key::append_escaped(out, key.as_bytes());
+}
+
 /// The arguments of one call of the script.
 #[derive(Default)]
 pub struct Call {
@@ -105,8 +112,7 @@ impl Call {
             }
         }
         for (limit, key) in request.parts() {
-            self.keys.extend_from_slice(limit.namespace().as_bytes());
-            key::append_escaped(&mut self.keys, key.as_bytes());
+            append_name(&mut self.keys, limit, key);
             self.ends.push(self.keys.len());
         }
     }
@@ -190,6 +196,16 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// The keys one after the other, and where each ends.
+    pub fn keys(&self) -> (&[u8], &[usize]) {
+        (&self.keys, &self.ends)
+    }
+
+    /// The one argument beside the keys.
+    pub fn argument(&self) -> &[u8] {
+        &self.packed
+    }
+
     /// The command that runs it, `script` being a digest or a text.
     pub fn command(&self, name: &str, script: &str) -> Cmd {
         let size = self.keys.len() + self.packed.len() + script.len() + 64;

@@ -10,7 +10,7 @@ use super::schedule::START;
 use crate::algorithm::{Ask, FixedWindow, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst};
 use crate::clock::Micros;
 use crate::store::Verb;
-use subject::{Deed, InMemory, OnRedis, Subject, request};
+use subject::{Deed, InMemory, OnRedis, Subject, ThroughClient, request};
 
 const WINDOW: Micros = Micros::from_millis(1_000);
 
@@ -58,6 +58,17 @@ macro_rules! for_each_store {
                 for policy in super::policies() {
                     redis.flush();
                     super::$behaviour(&redis, &policy);
+                }
+            })+
+        }
+
+        mod through_a_client {
+            $(#[test]
+            fn $behaviour() {
+                let client = super::ThroughClient::on_manual_time();
+                for policy in super::policies() {
+                    client.redis.flush();
+                    super::$behaviour(&client, &policy);
                 }
             })+
         }

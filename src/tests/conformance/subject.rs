@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use once_cell::sync::Lazy;
-use redis::FromRedisValue;
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, Value};
 use smallvec::smallvec;
 use tokio::runtime::{Builder, Runtime};
 
@@ -16,9 +17,10 @@ use crate::error::Error;
 use crate::input::Given;
 use crate::key::{self, Key};
 use crate::limits::{Limit, Limits};
+use crate::store::client::{Client, Cluster, Job, Performing, Reply, Work};
 use crate::store::redis::script::Script;
 use crate::store::redis::{Address, Link, Tcp};
-use crate::store::{Answers, Memory, Request, Store, Verb, When};
+use crate::store::{Answers, Link as _, Memory, Request, Store, Verb, When};
 use crate::tests::schedule::START;
 use crate::tests::server::Server;
 
@@ -138,7 +140,7 @@ pub(super) struct OnRedis {
     link: Link,
     runtime: Runtime,
     client: RefCell<redis::Connection>,
-    _server: Server,
+    server: Server,
 }
 
 impl OnRedis {
@@ -150,7 +152,7 @@ impl OnRedis {
         // The probe reads the clock, too.
         let client = RefCell::new(server.client());
         redis::cmd("SET").arg("now").arg(START.0).exec(&mut client.borrow_mut()).unwrap();
-        Self { link: runtime.block_on(opening).unwrap(), runtime, client, _server: server }
+        Self { link: runtime.block_on(opening).unwrap(), runtime, client, server }
     }
 
     pub(super) fn on_manual_time() -> Self {
@@ -176,5 +178,62 @@ impl Subject for OnRedis {
 
     fn requests(&self, batch: &[Request]) -> Answers {
         self.runtime.block_on(self.link.store().decide(&mut batch.iter()))
+    }
+}
+
+/// The same Redis through a client of somebody's, which believes that it is spread over a cluster.
+pub(super) struct ThroughClient {
+    pub(super) redis: OnRedis,
+    client: Client<Theirs>,
+}
+
+/// Their client: it knows how to run a script.
+struct Theirs(MultiplexedConnection);
+
+impl Work for Theirs {
+    fn perform(&self, job: Job) -> Performing {
+        let mut connection = self.0.clone();
+        Box::pin(async move {
+            let command = match &job {
+                Job::EvalSha(digest, call) => call.command("EVALSHA", digest),
+                Job::Eval(text, call) => call.command("EVAL", text),
+            };
+            match connection.send_packed_command(&command).await {
+                Ok(Value::ServerError(error)) => Err(redis::RedisError::from(error).to_string()),
+                Ok(value) => Ok(reply_of(value)),
+                Err(error) => Err(error.to_string()),
+            }
+            .map_err(|reason| if reason.contains("NoScript") { format!("NOSCRIPT {reason}") } else { reason })
+        })
+    }
+}
+
+fn reply_of(value: Value) -> Reply {
+    match value {
+        Value::Nil => Reply::Nothing,
+        Value::Int(number) => Reply::Number(f64::from(i32::try_from(number).unwrap())),
+        Value::BulkString(bytes) => Reply::Bytes(bytes),
+        Value::Array(parts) => Reply::List(parts.into_iter().map(reply_of).collect()),
+        other => panic!("the script says no {other:?}"),
+    }
+}
+
+impl ThroughClient {
+    pub(super) fn on_manual_time() -> Self {
+        let redis = OnRedis::on_manual_time();
+        let theirs = redis::Client::open(redis.server.url()).unwrap();
+        let connection = redis.runtime.block_on(theirs.get_multiplexed_async_connection()).unwrap();
+        let client = Client::new(Theirs(connection), &ON_MANUAL_TIME, Some(Cluster { prefix: Vec::new() }));
+        Self { redis, client }
+    }
+}
+
+impl Subject for ThroughClient {
+    fn set_clock(&self, now: Micros) {
+        self.redis.set_clock(now);
+    }
+
+    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
+        self.redis.runtime.block_on(self.client.decide(&mut requests(policy, batch).iter()))
     }
 }

@@ -18,8 +18,8 @@ use crate::input::Given;
 use crate::limiter::Limiter;
 use crate::settings::Settings;
 use crate::store::Verb;
-use crate::store::redis::Tcp;
 use crate::store::redis::script::ENGINE;
+use crate::store::redis::{Remote, Tcp};
 
 /// Longer than anything here should take: when it has passed, what was awaited never comes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ impl Settle for Post {
 
 pub(super) struct Caller {
     limiter: Option<Limiter>,
-    worker: Option<Worker<Tcp, Post>>,
+    worker: Option<Worker<Remote<Tcp>, Post>>,
     thread: Option<JoinHandle<()>>,
     news: Receiver<News>,
     wakes: Arc<AtomicUsize>,
@@ -93,8 +93,8 @@ impl Caller {
         let (wakes, gate) = (Arc::default(), Arc::default());
         let settle = Post { to, wakes: Arc::clone(&wakes), gate: Arc::clone(&gate) };
         let address = settings.redis.clone().unwrap();
-        let (limiter, worker) =
-            Limiter::on_redis(&settings, address, &ENGINE, Arc::new(SystemClock::new()), Tcp, settle);
+        let remote = Remote { connect: Tcp, address, script: &ENGINE };
+        let (limiter, worker) = Limiter::on_store(&settings, remote, Arc::new(SystemClock::new()), settle);
         Self {
             limiter: Some(limiter),
             worker: Some(worker),

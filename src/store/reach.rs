@@ -1,0 +1,40 @@
+//! How a store is reached that is somewhere else: by a connection of ours, or through a client of the application's.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Request, Store};
+use crate::decision::Source;
+use crate::error::Error;
+
+/// A way to a store. Deadlines, the circuit and the fallback are the dispatcher's affair, whatever the way.
+pub trait Reach: Send + Sync + 'static {
+    /// What is had when the store has answered.
+    type Link: Link;
+
+    /// Who has decided what comes back over it.
+    const SOURCE: Source;
+
+    /// Reaches for the store. The link is only good if the store's first answer takes no longer than `patience`.
+    fn open(&self, patience: Duration) -> impl Future<Output = Result<Self::Link, Error>> + Send;
+
+    /// Refuses what cannot be done over it. A value of its own, since it is asked where the calls are made.
+    fn gate(&self) -> Gate {
+        Box::new(|_| Ok(()))
+    }
+}
+
+/// Whether a request may be sent at all.
+pub type Gate = Box<dyn Fn(&Request) -> Result<(), Error> + Send>;
+
+/// A store that has answered. Dropping it leaves the store.
+pub trait Link: Send + 'static {
+    /// What decides over it.
+    type Store: Store;
+
+    /// What decides over it.
+    fn store(&self) -> &Self::Store;
+
+    /// Resolves when it has ended from the other side.
+    fn closed(&mut self) -> impl Future<Output = ()> + Send;
+}
