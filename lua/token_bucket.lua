@@ -10,6 +10,7 @@
 -- refund(policy, state, now, units), penalize(…), reserve(…) -> changed, expires, of a state that a step can read
 --   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
 -- seen(state) -> when it was last changed, 0 where there is none
+-- full_at(policy, state, now) -> when it will be full, of a state that a step can read; the leaky bucket's next turn
 --
 -- State: '>BI7I7I7I5' version, kept (see expiry.lua), when it was last changed, theoretical arrival time as whole microseconds
 -- and a remainder over `limit`.
@@ -248,11 +249,16 @@ local function seldom(_, name)
     return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
   end
 
+  local function full_at(policy, state, now)
+    local _, tat, tat_rest = read(policy, state, now)
+    return up(tat, tat_rest)
+  end
+
   local function seen(state)
     return state and #state == SIZE and (unpack('>I7', state, 9)) or 0
   end
 
-  return ({ refund = refund, penalize = penalize, reserve = reserve, seen = seen })[name]
+  return ({ refund = refund, penalize = penalize, reserve = reserve, seen = seen, full_at = full_at })[name]
 end
 
 local twin = { prepare = prepare, step = step, __index = seldom }

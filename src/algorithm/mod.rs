@@ -5,6 +5,7 @@
 
 mod change;
 mod fixed_window;
+mod leaky_bucket;
 mod sliding_counter;
 mod sliding_window;
 mod token_bucket;
@@ -12,6 +13,7 @@ mod with_burst;
 
 pub use change::{Blocked, Change};
 pub use fixed_window::FixedWindow;
+pub use leaky_bucket::LeakyBucket;
 pub use sliding_counter::SlidingCounter;
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
@@ -98,10 +100,10 @@ pub trait Algorithm {
     fn step(&self, state: &mut Self::State, now: Micros, ask: Ask) -> Outcome;
 
     /// Gives back up to `units`, the oldest first. Never makes more room than a new key has.
-    fn refund(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+    fn refund(&self, state: &mut Self::State, now: Micros, units: u64);
 
     /// Takes `units` whether they are there or not, as far as the key's debt stays within one capacity.
-    fn penalize(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+    fn penalize(&self, state: &mut Self::State, now: Micros, units: u64);
 
     /// Takes `units` that will only be there later, where an algorithm's time can be booked ahead. Answers whether it can.
     fn reserve(&self, _state: &mut Self::State, _now: Micros, _units: u64) -> bool {
@@ -109,9 +111,7 @@ pub trait Algorithm {
     }
 
     /// The moment before which no call can be dated back, since the state has been changed at it.
-    fn seen(_state: &Self::State) -> Micros {
-        Micros::ZERO
-    }
+    fn seen(state: &Self::State) -> Micros;
 
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
@@ -214,17 +214,19 @@ algorithms! {
     2 TokenBucket(TokenBucket),
     3 FixedWindow(FixedWindow),
     4 SlidingCounter(SlidingCounter),
+    5 LeakyBucket(LeakyBucket),
     129 SlidingWindowBurst(WithBurst<SlidingWindow>),
     131 FixedWindowBurst(WithBurst<FixedWindow>),
     132 SlidingCounterBurst(WithBurst<SlidingCounter>),
 }
 
-/// The text of each Lua twin with the number by which the engine calls it.
+/// The text of each Lua twin with the number by which the engine calls it. A twin may use another.
 pub const TWINS: &[(u8, &str)] = &[
     (1, include_str!("../../lua/sliding_window.lua")),
     (2, include_str!("../../lua/token_bucket.lua")),
     (3, include_str!("../../lua/fixed_window.lua")),
     (4, include_str!("../../lua/sliding_counter.lua")),
+    (5, include_str!("../../lua/leaky_bucket.lua")),
 ];
 
 /// The number of the bucket from which a burst is taken.

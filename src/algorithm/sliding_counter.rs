@@ -49,7 +49,7 @@ impl Counters {
 
 impl SlidingCounter {
     /// `limit` units in a `window`, as two windows tell it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no option asks for it yet"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "`policy` does not offer it yet"))]
     pub(crate) fn new(limit: u64, window: Micros) -> Self {
         let slot = window.0.div_ceil(RESOLUTION);
         Self { limit, window, slot, slots: window.0 / slot }

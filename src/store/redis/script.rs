@@ -49,7 +49,7 @@ impl Script {
 /// It runs when it is asked for: to make all of them is more work for Redis than to decide a call.
 pub(crate) fn algorithms() -> String {
     let mut text = include_str!("../../../lua/expiry.lua").to_owned();
-    text.push_str("\nlocal algorithms = setmetatable({}, { __index = function(known, id)\nlocal twin\n");
+    text.push_str("\nlocal algorithms = {}\nsetmetatable(algorithms, { __index = function(known, id)\nlocal twin\n");
     let mut branch = "if";
     for (id, twin) in TWINS {
         write!(text, "{branch} id == {id} then\ntwin = (function()\n{twin}end)()\n").expect("a String takes all");

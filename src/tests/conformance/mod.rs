@@ -236,7 +236,9 @@ fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
 #[test]
 fn both_stores_decide_alike() {
     let redis = OnRedis::on_manual_time();
-    let plans = schedule::policy().prop_flat_map(|policy| (Just(policy), steps(&policy)));
+    // The engine's answers have no room for the delay of a leaky bucket.
+    let policies = schedule::policy().prop_filter("smooths", |policy| !matches!(policy, Policy::LeakyBucket(_)));
+    let plans = policies.prop_flat_map(|policy| (Just(policy), steps(&policy)));
     let compare = |(policy, steps): (Policy, Vec<Step>)| {
         let memory = InMemory::new();
         redis.flush();
