@@ -233,7 +233,7 @@ impl Subject for ThroughClient {
         self.redis.set_clock(now);
     }
 
-    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
-        self.redis.runtime.block_on(self.client.decide(&mut requests(policy, batch).iter()))
+    fn requests(&self, batch: &[Request]) -> Answers {
+        self.redis.runtime.block_on(self.client.decide(&mut batch.iter()))
     }
 }
