@@ -3,8 +3,8 @@
 -- prepare(limit, window, burst) -> policy. Window in microseconds.
 -- step(policy, state, now, cost, least) -> allowed, granted, remaining, retry_after, reset_at, changed, expires, delay
 --   delay      microseconds until the caller's turn, where allowed
---   The rest is as in token_bucket.lua, and so are refund, penalize, seen and the state. A place that is
---   booked is one in the queue, so there is nothing to book beyond it.
+--   The rest is as in token_bucket.lua, and so are refund, penalize, reserve, seen and the state.
+-- turn(policy, state, now) -> microseconds until the turn of who comes next
 
 local bucket = twin_of(2)
 
@@ -18,4 +18,8 @@ local function prepare(limit, window, burst)
   return bucket.prepare(limit, window, burst + 1)
 end
 
-return setmetatable({ prepare = prepare, step = step, reserve = false }, { __index = bucket })
+local function turn(policy, state, now)
+  return bucket.full_at(policy, state, now) - now
+end
+
+return setmetatable({ prepare = prepare, step = step, turn = turn }, { __index = bucket })

@@ -117,17 +117,15 @@ local function verbs(now, answer, fail)
     end
     local changed, expires, delay
     if verb == 4 then
-      turn = turn or 0
-      if allowed and turn <= time then
+      turn = allowed and (turn or 0) or (till == 0 and twin.turn and twin.turn(numbers, state, at) or retry_after)
+      if turn <= time and allowed then
         return decide(i, policy, cost, cost, 0)
       end
-      if allowed then
-        return answer(false, 0, remaining, turn - time, reset_at)
+      if turn > time or till > 0 or not twin.reserve then
+        return answer(false, 0, remaining, turn, reset_at)
       end
-      if twin.reserve and till == 0 and retry_after <= time then
-        changed, expires = twin.reserve(numbers, state, at, cost)
-        delay = retry_after
-      end
+      changed, expires = twin.reserve(numbers, state, at, cost)
+      delay = turn
     elseif verb == 5 then
       changed, till = state or '', now + time
     elseif verb == 6 then

@@ -57,7 +57,8 @@ const KINDS: [(&str, Kind); 5] = [
 pub fn build(options: &Options<'_>) -> Result<Policy, Error> {
     let limit = input::whole("limit", options.limit, 1..=MAX_UNITS).map_err(Error::Option)?;
     let window = input::duration("window", options.window, Micros(1)..=MAX_WINDOW)?;
-    let kind = input::or_default(options.algorithm, Kind::SlidingWindow, |given| input::word("algorithm", given, &KINDS))?;
+    let kind =
+        input::or_default(options.algorithm, Kind::SlidingWindow, |given| input::word("algorithm", given, &KINDS))?;
     if kind != Kind::SlidingWindow {
         only_for("resolution", options.resolution, SlidingWindow::NAME)?;
     }

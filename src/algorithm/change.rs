@@ -61,18 +61,19 @@ impl Policy {
     /// Takes `cost` units if the caller's turn comes within `patience`, and says in `delay` when it does.
     pub fn reserve(&self, state: &mut State, now: Micros, cost: u64, patience: Micros) -> Outcome {
         let look = self.step(state, now, Ask::look(cost));
-        if look.allowed && look.delay <= patience {
-            return self.step(state, now, Ask::all(cost));
+        let turn = if look.allowed { look.delay } else { self.turn(state, now).unwrap_or(look.retry_after) };
+        let refused = Outcome { allowed: false, retry_after: turn, delay: Micros::ZERO, ..look };
+        if turn > patience || matches!(state, State::Blocked(_)) {
+            return refused;
         }
         if look.allowed {
-            return Outcome { allowed: false, retry_after: look.delay - patience, delay: Micros::ZERO, ..look };
+            return self.step(state, now, Ask::all(cost));
         }
-        let blocked = matches!(state, State::Blocked(_));
-        if blocked || look.retry_after > patience || !self.change_own(state, now, Change::Reserve(cost)) {
-            return look;
+        if !self.change_own(state, now, Change::Reserve(cost)) {
+            return refused;
         }
         let booked = self.step(state, now, Ask { cost: 0, least: 0 });
-        Outcome { granted: cost, delay: look.retry_after, ..booked }
+        Outcome { granted: cost, delay: turn, ..booked }
     }
 
     /// Refuses every call until a moment.

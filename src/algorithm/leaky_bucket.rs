@@ -45,6 +45,14 @@ impl Algorithm for LeakyBucket {
         self.places.penalize(queue, now, units);
     }
 
+    fn reserve(&self, queue: &mut Bucket, now: Micros, units: u64) -> bool {
+        self.places.reserve(queue, now, units)
+    }
+
+    fn turn(&self, queue: &Bucket, now: Micros) -> Option<Micros> {
+        Some(self.places.full_at(queue, now) - now)
+    }
+
     fn seen(queue: &Bucket) -> Micros {
         TokenBucket::seen(queue)
     }

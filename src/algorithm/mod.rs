@@ -110,6 +110,11 @@ pub trait Algorithm {
         false
     }
 
+    /// How long the next caller waits for its turn, where that is told by more than when there is room.
+    fn turn(&self, _state: &Self::State, _now: Micros) -> Option<Micros> {
+        None
+    }
+
     /// The moment before which no call can be dated back, since the state has been changed at it.
     fn seen(state: &Self::State) -> Micros;
 
@@ -182,6 +187,14 @@ macro_rules! algorithms {
                     $((Self::$Name(_), State::$Name(own)) => <$Type as Algorithm>::seen(own),)+
                     (_, State::Blocked(blocked)) => self.seen(&blocked.beneath),
                     _ => Micros::ZERO,
+                }
+            }
+
+            /// See [`Algorithm::turn`].
+            fn turn(&self, state: &State, now: Micros) -> Option<Micros> {
+                match (self, state) {
+                    $((Self::$Name(algorithm), State::$Name(own)) => algorithm.turn(own, now),)+
+                    _ => None,
                 }
             }
 

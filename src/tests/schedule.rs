@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use crate::algorithm::{
-    Ask, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, State, TokenBucket, Windowed, WithBurst,
+    Ask, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, State, TokenBucket,
+    Windowed, WithBurst,
 };
 use crate::clock::Micros;
 

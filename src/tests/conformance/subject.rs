@@ -59,7 +59,8 @@ pub(super) trait Subject {
 
     /// The same at another moment.
     fn dated(&self, policy: &Policy, key: &str, verb: Verb, when: When) -> Outcome {
-        let request = Request { limits: limits(&[*policy]), keys: smallvec![Key::from_normal(key.as_bytes())], verb, when };
+        let request =
+            Request { limits: limits(&[*policy]), keys: smallvec![Key::from_normal(key.as_bytes())], verb, when };
         self.requests(&[request]).unwrap().remove(0).unwrap()
     }
 
