@@ -1,6 +1,6 @@
 //! From what a caller gave to an algorithm with its numbers: impossible limits cannot be built.
 
-use crate::algorithm::{Algorithm, Policy, SlidingWindow, TokenBucket};
+use crate::algorithm::{Algorithm, Policy, SlidingCounter, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 use crate::error::{Class, Error, Rejection};
 use crate::input::{self, Given};
@@ -34,6 +34,7 @@ pub struct Options<'a> {
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     SlidingWindow,
+    SlidingCounter,
     TokenBucket,
 }
 
@@ -42,7 +43,11 @@ pub fn build(options: &Options<'_>) -> Result<Policy, Error> {
     let limit = input::whole("limit", options.limit, 1..=MAX_UNITS).map_err(Error::Option)?;
     let window = input::duration("window", options.window, Micros(1)..=MAX_WINDOW)?;
     let kind = input::or_default(options.algorithm, Kind::SlidingWindow, |given| {
-        let words = [(SlidingWindow::NAME, Kind::SlidingWindow), (TokenBucket::NAME, Kind::TokenBucket)];
+        let words = [
+            (SlidingWindow::NAME, Kind::SlidingWindow),
+            (SlidingCounter::NAME, Kind::SlidingCounter),
+            (TokenBucket::NAME, Kind::TokenBucket),
+        ];
         input::word("algorithm", given, &words)
     })?;
     match kind {
@@ -52,6 +57,11 @@ pub fn build(options: &Options<'_>) -> Result<Policy, Error> {
                 input::whole("resolution", given, 1..=1_024).map_err(Error::Option)
             })?;
             Ok(Policy::SlidingWindow(SlidingWindow::new(limit, window, resolution)))
+        }
+        Kind::SlidingCounter => {
+            only_for("burst", options.burst, TokenBucket::NAME)?;
+            only_for("resolution", options.resolution, SlidingWindow::NAME)?;
+            Ok(Policy::SlidingCounter(SlidingCounter::new(limit, window)))
         }
         Kind::TokenBucket => {
             only_for("resolution", options.resolution, SlidingWindow::NAME)?;

@@ -49,7 +49,6 @@ impl Counters {
 
 impl SlidingCounter {
     /// `limit` units in a `window`, as two windows tell it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no option asks for it yet"))]
     pub(crate) fn new(limit: u64, window: Micros) -> Self {
         let slot = window.0.div_ceil(RESOLUTION);
         Self { limit, window, slot, slots: window.0 / slot }
@@ -68,6 +67,21 @@ impl SlidingCounter {
         } else {
             counters
         }
+    }
+
+    /// A key's counters where they are kept elsewhere: `count` in the window of `now`, and `before` in the one before it.
+    pub(crate) fn counters(&self, now: Micros, before: u64, count: u64) -> Counters {
+        Counters { start: self.begin(now), before, count }
+    }
+
+    /// Which window it is, counted from the epoch.
+    pub(crate) fn index(&self, now: Micros) -> u64 {
+        quotient(now.0, self.window.0)
+    }
+
+    /// The length of a window.
+    pub(crate) fn window(&self) -> Micros {
+        self.window
     }
 
     fn begin(&self, now: Micros) -> Micros {

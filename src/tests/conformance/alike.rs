@@ -46,9 +46,8 @@ fn step(policy: &Policy, gap: i64, ask: Ask) -> impl Strategy<Value = Step> + us
 
 fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
     let policy = *policy;
-    schedule::asks(&policy, false, 60).prop_flat_map(move |asks| {
-        asks.into_iter().map(|(gap, ask)| step(&policy, gap, ask)).collect::<Vec<_>>()
-    })
+    schedule::asks(&policy, false, 60)
+        .prop_flat_map(move |asks| asks.into_iter().map(|(gap, ask)| step(&policy, gap, ask)).collect::<Vec<_>>())
 }
 
 /// Some policies, and requests of the size of the one that holds the least.
@@ -76,12 +75,7 @@ fn both_stores_decide_alike() {
             let request = |step: &Step| {
                 let limits = Arc::clone(if step.together { &all } else { &first });
                 let key = |index| Key::from_normal(format!("{}/{index}", step.key).as_bytes());
-                Request {
-                    keys: (0..limits.len()).map(key).collect(),
-                    limits,
-                    verb: step.verb,
-                    when: When::Now,
-                }
+                Request { keys: (0..limits.len()).map(key).collect(), limits, verb: step.verb, when: When::Now }
             };
             let requests: Vec<Request> = batch.iter().map(request).collect();
             let memory = memory.requests(&requests).unwrap();

@@ -59,7 +59,8 @@ pub(super) trait Subject {
 
     /// The same at another moment.
     fn dated(&self, policy: &Policy, key: &str, verb: Verb, when: When) -> Outcome {
-        let request = Request { limits: limits(&[*policy]), keys: smallvec![Key::from_normal(key.as_bytes())], verb, when };
+        let request =
+            Request { limits: limits(&[*policy]), keys: smallvec![Key::from_normal(key.as_bytes())], verb, when };
         self.requests(&[request]).unwrap().remove(0).unwrap()
     }
 
@@ -197,6 +198,7 @@ impl Work for Theirs {
             let command = match &job {
                 Job::EvalSha(digest, call) => call.command("EVALSHA", digest),
                 Job::Eval(text, call) => call.command("EVAL", text),
+                Job::Get(_) | Job::Increment(..) | Job::Decrement(_) => panic!("it is no cache"),
             };
             match connection.send_packed_command(&command).await {
                 Ok(Value::ServerError(error)) => Err(redis::RedisError::from(error).to_string()),
@@ -233,7 +235,7 @@ impl Subject for ThroughClient {
         self.redis.set_clock(now);
     }
 
-    fn answers(&self, policy: &Policy, batch: &[Deed]) -> Answers {
-        self.redis.runtime.block_on(self.client.decide(&mut requests(policy, batch).iter()))
+    fn requests(&self, batch: &[Request]) -> Answers {
+        self.redis.runtime.block_on(self.client.decide(&mut batch.iter()))
     }
 }
