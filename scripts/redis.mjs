@@ -29,12 +29,13 @@ export function findRedisServer() {
     if (isExecutable(REDIS_SERVER)) return REDIS_SERVER
     throw new Error(`REDIS_SERVER names ${REDIS_SERVER}, which is not a file that can be executed`)
   }
-  const found = findOnPath('redis-server') ?? installRedisServer()
+  const found = findOnPath('redis-server') ?? installByApt('redis-server')
   if (!found) throw new Error(HOW_TO_INSTALL)
   return found
 }
 
-function installRedisServer() {
+/** The path of a program that apt has just installed, from the package of the same name; `undefined` where apt may not. */
+export function installByApt(program) {
   if (!findOnPath('apt-get')) return undefined
   const isRoot = process.getuid?.() === 0
   if (!isRoot && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) return undefined
@@ -45,8 +46,8 @@ function installRedisServer() {
   }
   // Neither exit code is asked: one list out of reach fails the update, and only the file that we want counts.
   apt('update')
-  apt('install', '-y', '--no-install-recommends', 'redis-server')
-  return findOnPath('redis-server')
+  apt('install', '-y', '--no-install-recommends', program)
+  return findOnPath(program)
 }
 
 /**

@@ -81,6 +81,15 @@ fn micros(duration: Duration) -> Micros {
     Micros(duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros()))
 }
 
+/// The host's clock as it is set now: what servers that share windows have in common.
+pub struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Micros {
+        micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
 /// A clock that stands still until it is moved, forward or back. For tests and simulations.
 #[derive(Default)]
 pub struct ManualClock(AtomicU64);

@@ -16,13 +16,11 @@ function release(limiter) {
   adapters.delete(limiter)
 }
 
-/** Has a script run. `bytes` are the keys, which end at `ends`, and the argument. Never throws, whatever the client does. */
-function work(limiter, job, name, script, bytes, ends) {
+/** Has the limiter's adapter do a job. Never throws, whatever the client does. */
+function work(limiter, job, name, ...details) {
   let reply
   try {
-    let start = 0
-    const keys = ends.map((end) => bytes.subarray(start, (start = end)))
-    reply = adapters.get(limiter)[name](script, keys, [bytes.subarray(start)])
+    reply = adapters.get(limiter)[name](...details)
   } catch (error) {
     settleJob(job, said(error))
     return

@@ -69,6 +69,21 @@ impl SlidingCounter {
         }
     }
 
+    /// A key's counters where they are kept elsewhere: `count` in the window of `now`, and `before` in the one before it.
+    pub(crate) fn counters(&self, now: Micros, before: u64, count: u64) -> Counters {
+        Counters { start: self.begin(now), before, count }
+    }
+
+    /// Which window it is, counted from the epoch.
+    pub(crate) fn index(&self, now: Micros) -> u64 {
+        quotient(now.0, self.window.0)
+    }
+
+    /// The length of a window.
+    pub(crate) fn window(&self) -> Micros {
+        self.window
+    }
+
     fn begin(&self, now: Micros) -> Micros {
         Micros(quotient(now.0, self.window.0) * self.window.0)
     }

@@ -13,12 +13,13 @@ use super::driver::Driver;
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
 use super::{error, given};
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, WallClock};
 use crate::decision::Source;
 use crate::error::{Class, Error, Rejection};
 use crate::limiter::Limiter;
 use crate::settings::{self, Settings};
 use crate::store::Reach;
+use crate::store::cache::Cache;
 use crate::store::client::Client;
 use crate::store::redis::Remote;
 use crate::store::redis::script::ENGINE;
@@ -129,13 +130,18 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
             start(driver, id, &settings, remote, clock)
         })?
     } else if settings.has_client {
-        let cluster = client::describe(js, adapter).ok_or_else(|| {
-            let given = js.get_own(options, "redisClient").unwrap_or_else(|| js.undefined());
-            settings::refuse_client(&given::describe(js, given))
-        })?;
+        let adapter = client::adapter(js, options, adapter, "redisClient", settings::refuse_client)?;
+        let cluster = client::cluster(js, adapter);
         environment.with_driver(js, |driver| {
             let bridge = Bridge::new(driver.entrance(id), environment.waiting.clone());
             start(driver, id, &settings, Client::new(bridge, &ENGINE, cluster), clock)
+        })?
+    } else if settings.has_cache {
+        client::adapter(js, options, adapter, "cacheClient", settings::refuse_cache)?;
+        environment.with_driver(js, |driver| {
+            let bridge = Bridge::new(driver.entrance(id), environment.waiting.clone());
+            let cache = Cache::new(bridge, &settings.plan.prefix, Arc::new(WallClock));
+            start(driver, id, &settings, cache, clock)
         })?
     } else {
         Limiter::in_memory(&settings, clock)

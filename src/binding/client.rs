@@ -12,8 +12,9 @@ use super::calls::guarded;
 use super::driver::{Entrance, Mail};
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
-use super::text;
+use super::{given, text};
 use crate::error::Error;
+use crate::input::Given;
 use crate::store::client::{Cluster, Job, Performing, Reply, Work};
 use crate::store::redis::script::Packed;
 
@@ -101,6 +102,12 @@ pub(super) fn arguments(js: Js, job: &Job) -> Vec<Value> {
     match job {
         Job::EvalSha(digest, call) => script(js, "evalsha", digest, call),
         Job::Eval(text, call) => script(js, "eval", text, call),
+        Job::Get(name) => vec![js.string("get"), js.string(name)],
+        #[expect(clippy::cast_precision_loss, reason = "three times the longest window is below 2^53")]
+        Job::Increment(name, expiry_ms) => {
+            vec![js.string("incrementAndGet"), js.string(name), js.double(*expiry_ms as f64)]
+        }
+        Job::Decrement(name) => vec![js.string("decrementAndGet"), js.string(name)],
     }
 }
 
@@ -112,12 +119,25 @@ fn script(js: Js, name: &str, script: &str, call: &Packed) -> Vec<Value> {
     vec![js.string(name), js.string(script), js.buffer(&[keys, call.argument()]), js.array(ends)]
 }
 
-/// What a client's adapter says of it: `{ cluster, keyPrefix }`. `None` where there is no adapter.
-pub(super) fn describe(js: Js, adapter: Option<Value>) -> Option<Option<Cluster>> {
-    let adapter = adapter.filter(|adapter| js.kind(*adapter) == Kind::Object)?;
+/// The adapter of a client, or the refusal of what is none.
+pub(super) fn adapter(
+    js: Js,
+    options: Value,
+    adapter: Option<Value>,
+    name: &str,
+    refuse: impl FnOnce(&Given) -> Error,
+) -> Result<Value, Error> {
+    adapter.filter(|adapter| js.kind(*adapter) == Kind::Object).ok_or_else(|| {
+        let given = js.get_own(options, name).unwrap_or_else(|| js.undefined());
+        refuse(&given::describe(js, given))
+    })
+}
+
+/// What an adapter says of its client: `{ cluster, keyPrefix }`.
+pub(super) fn cluster(js: Js, adapter: Value) -> Option<Cluster> {
     let is_cluster = js.get(adapter, js.string("cluster")).is_some_and(|flag| js.truth(flag));
     let prefix = js.get(adapter, js.string("keyPrefix")).and_then(|prefix| text::lossy(js, prefix));
-    Some(is_cluster.then(|| Cluster { prefix: prefix.unwrap_or_default().into_bytes() }))
+    is_cluster.then(|| Cluster { prefix: prefix.unwrap_or_default().into_bytes() })
 }
 
 /// `settleJob(job, error, reply)`: what came of a job, `error` being a string, or `undefined` where there is a reply.

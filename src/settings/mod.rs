@@ -6,10 +6,12 @@ mod plan;
 pub use call::{CallOptions, read_duration, read_patience};
 pub use plan::{Plan, Template};
 
+use crate::algorithm::{Algorithm, SlidingCounter};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
+use crate::store::cache;
 use crate::store::redis::Address;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub redis: Option<Address>,
     /// Whether the store is reached through a client of the application's.
     pub has_client: bool,
+    /// Whether the store is a cache behind a client of the application's.
+    pub has_cache: bool,
     /// The whole time of a call.
     pub timeout: Micros,
     /// Calls that may wait for Redis.
@@ -61,10 +65,12 @@ impl Settings {
     pub fn read(given: &Given) -> Result<Self, Error> {
         let options = input::record("options", given, "an object such as { limit: 100, window: '1m' }")?;
         input::only_known("RateLimiter", options, &KNOWN)?;
+        let has_cache = *field(options, "cacheClient") != Given::Missing;
         let settings = Self {
-            plan: Plan::read(options)?,
+            plan: if has_cache { countable(options)? } else { Plan::read(options)? },
             redis: input::or_default(field(options, "redisUrl"), None, |given| Address::parse(given).map(Some))?,
             has_client: *field(options, "redisClient") != Given::Missing,
+            has_cache,
             timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
                 input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
             })?,
@@ -108,6 +114,29 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// What a limiter on a cache decides by: two windows, whose counts go up by one.
+fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
+    let mut options = options.to_vec();
+    if *field(&options, "algorithm") == Given::Missing {
+        options.retain(|(name, _)| name != "algorithm");
+        options.push(("algorithm".into(), Given::Text(SlidingCounter::NAME.into())));
+    }
+    let plan = Plan::read(&options)?;
+    if plan.limits.only().is_none() {
+        return Err(cache::beyond("more than one of `limits`"));
+    }
+    for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
+        limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;
+    }
+    Ok(plan)
+}
+
+/// Refuses a `cacheClient` that is nothing of the kind.
+pub fn refuse_cache(given: &Given) -> Error {
+    let expected = "an object with the methods get(key), set(key, value, expiryMs), incrementAndGet(key, expiryMs) and decrementAndGet(key)";
+    Error::Option(given.refuse("cacheClient", expected, |_| false))
 }
 
 /// Refuses a `redisClient` that is nothing of the kind.

@@ -1,5 +1,6 @@
 //! The seam between what is decided and where its state lives. A store owns atomicity and nothing else.
 
+pub mod cache;
 pub mod client;
 mod memory;
 mod reach;

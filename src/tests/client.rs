@@ -40,6 +40,7 @@ impl Work for Told {
         let (name, call) = match job {
             Job::EvalSha(_, call) => ("evalsha", call),
             Job::Eval(_, call) => ("eval", call),
+            Job::Get(_) | Job::Increment(..) | Job::Decrement(_) => panic!("it is no cache"),
         };
         let (bytes, ends) = call.keys();
         let starts = std::iter::once(&0).chain(ends);

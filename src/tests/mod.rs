@@ -1,5 +1,6 @@
 //! Tests that cross modules: promises, twins, stores, failures. `REDIS_SERVER` names the server's program; without it, PATH.
 
+mod cache;
 mod circuit;
 mod client;
 mod conformance;

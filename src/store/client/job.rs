@@ -13,6 +13,12 @@ pub enum Job {
     EvalSha(&'static str, Arc<Packed>),
     /// To run the script of this text.
     Eval(&'static str, Arc<Packed>),
+    /// To tell the count under this name of a cache.
+    Get(String),
+    /// To count up by one and tell the count. An entry that is new expires after so many milliseconds.
+    Increment(String, u64),
+    /// To count down by one.
+    Decrement(String),
 }
 
 /// A job under way: its reply, or what the client said when it failed. Dropping it leaves the client with it.

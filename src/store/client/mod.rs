@@ -8,6 +8,7 @@ mod slot;
 
 pub use job::{Job, Performing, Work};
 pub use reply::Reply;
+pub(super) use reply::words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

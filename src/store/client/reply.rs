@@ -52,7 +52,7 @@ fn into_value(reply: Reply) -> Value {
 const LONGEST: usize = 200;
 
 /// What a client says when it fails: its first line, cut, and without a password where it quotes a URL.
-pub(super) fn words(reason: &str) -> String {
+pub(in crate::store) fn words(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default();
     let shown: String = without_password(line).chars().take(LONGEST).collect();
     if shown.is_empty() { "the client failed without a word".into() } else { shown }

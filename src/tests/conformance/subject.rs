@@ -198,6 +198,7 @@ impl Work for Theirs {
             let command = match &job {
                 Job::EvalSha(digest, call) => call.command("EVALSHA", digest),
                 Job::Eval(text, call) => call.command("EVAL", text),
+                Job::Get(_) | Job::Increment(..) | Job::Decrement(_) => panic!("it is no cache"),
             };
             match connection.send_packed_command(&command).await {
                 Ok(Value::ServerError(error)) => Err(redis::RedisError::from(error).to_string()),
