@@ -78,34 +78,41 @@ local function step(policy, state, now, cost, least)
   return allowed, granted, free - granted, retry_after, reset_at, write(policy, kept, start, count + granted)
 end
 
-local function refund(policy, state, now, units)
-  if not state then
-    return nil
+-- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
+-- steps, so these are made when they are asked for.
+local function seldom(_, name)
+  local function refund(policy, state, now, units)
+    if not state then
+      return nil
+    end
+    local start, count, kept = present(policy, state, now)
+    return write(policy, kept, start, units < count and count - units or 0)
   end
-  local start, count, kept = present(policy, state, now)
-  return write(policy, kept, start, units < count and count - units or 0)
-end
 
-local function penalize(policy, state, now, units)
-  local start, count, kept, repaired = present(policy, state, now)
-  local most = policy.limit * 2
-  if count >= most then
-    units = 0
-  elseif units > most - count then
-    units = most - count
+  local function penalize(policy, state, now, units)
+    local start, count, kept, repaired = present(policy, state, now)
+    local most = policy.limit * 2
+    if count >= most then
+      units = 0
+    elseif units > most - count then
+      units = most - count
+    end
+    if units == 0 and not repaired then
+      return nil
+    end
+    return write(policy, kept, start, count + units)
   end
-  if units == 0 and not repaired then
-    return nil
+
+  local function seen(state)
+    return state and select(3, unpack('>BI7I7', state)) or 0
   end
-  return write(policy, kept, start, count + units)
+
+  local function counted(policy, state, now)
+    return (select(2, present(policy, state, now)))
+  end
+
+  return ({ refund = refund, penalize = penalize, seen = seen, counted = counted })[name]
 end
 
-local function seen(state)
-  return state and select(3, unpack('>BI7I7', state)) or 0
-end
-
-local function counted(policy, state, now)
-  return (select(2, present(policy, state, now)))
-end
-
-return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen, counted = counted }
+local twin = { prepare = prepare, step = step, __index = seldom }
+return setmetatable(twin, twin)

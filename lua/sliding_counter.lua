@@ -123,37 +123,44 @@ local function step(policy, state, now, cost, least)
   return allowed, granted, free - granted, retry_after, reset_at, write(policy, kept, reset_at, start, before, count)
 end
 
-local function refund(policy, state, now, units)
-  if not state then
-    return nil
+-- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
+-- steps, so these are made when they are asked for.
+local function seldom(_, name)
+  local function refund(policy, state, now, units)
+    if not state then
+      return nil
+    end
+    local start, before, count, kept = present(policy, state, now)
+    local oldest = units < before and units or before
+    before, units = before - oldest, units - oldest
+    count = units < count and count - units or 0
+    return write(policy, kept, reset(policy, now, start, before, count), start, before, count)
   end
-  local start, before, count, kept = present(policy, state, now)
-  local oldest = units < before and units or before
-  before, units = before - oldest, units - oldest
-  count = units < count and count - units or 0
-  return write(policy, kept, reset(policy, now, start, before, count), start, before, count)
-end
 
-local function penalize(policy, state, now, units)
-  local start, before, count, kept, repaired = present(policy, state, now)
-  local room = policy.limit * 2 - used(policy, now, start, before, count)
-  if room < 0 then
-    room = 0
+  local function penalize(policy, state, now, units)
+    local start, before, count, kept, repaired = present(policy, state, now)
+    local room = policy.limit * 2 - used(policy, now, start, before, count)
+    if room < 0 then
+      room = 0
+    end
+    count = count + (units < room and units or room)
+    if (units == 0 or room == 0) and not repaired then
+      return nil
+    end
+    return write(policy, kept, reset(policy, now, start, before, count), start, before, count)
   end
-  count = count + (units < room and units or room)
-  if (units == 0 or room == 0) and not repaired then
-    return nil
+
+  local function seen(state)
+    return state and select(3, unpack('>BI7I7', state)) or 0
   end
-  return write(policy, kept, reset(policy, now, start, before, count), start, before, count)
+
+  local function counted(policy, state, now)
+    local _, before, count = present(policy, state, now)
+    return before + count
+  end
+
+  return ({ refund = refund, penalize = penalize, seen = seen, counted = counted })[name]
 end
 
-local function seen(state)
-  return state and select(3, unpack('>BI7I7', state)) or 0
-end
-
-local function counted(policy, state, now)
-  local _, before, count = present(policy, state, now)
-  return before + count
-end
-
-return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen, counted = counted }
+local twin = { prepare = prepare, step = step, __index = seldom }
+return setmetatable(twin, twin)

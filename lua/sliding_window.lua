@@ -136,84 +136,91 @@ local function step(policy, state, now, cost, least)
   return true, granted, free - granted, 0, reset_at, changed, expires
 end
 
--- Adds `count` units of the present to a list of groups.
-local function add(policy, groups, now, count)
-  local last = groups[#groups]
-  if last and last.newest - last.newest % policy.slot == now - now % policy.slot then
-    last.newest, last.count = now, last.count + count
-  else
-    groups[#groups + 1] = { newest = now, count = count }
-  end
-end
-
--- The state's groups that count now, oldest first; what they count; until when Redis keeps them; and whether some lay in a
--- future that a jump of the clock had left.
-local function read(policy, state, now)
-  local groups, total, kept, ahead = {}, 0, 0, 0
-  if state then
-    kept = select(2, unpack('>BI7', state))
-    for offset = HEADER + 1, #state, GROUP do
-      local newest, count = unpack('>I7I5', state, offset)
-      if newest > now then
-        ahead = ahead + count
-      elseif newest + policy.window > now then
-        groups[#groups + 1] = { newest = newest, count = count }
-        total = total + count
-      end
+-- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
+-- steps, so these are made when they are asked for.
+local function seldom(_, name)
+  -- Adds `count` units of the present to a list of groups.
+  local function add(policy, groups, now, count)
+    local last = groups[#groups]
+    if last and last.newest - last.newest % policy.slot == now - now % policy.slot then
+      last.newest, last.count = now, last.count + count
+    else
+      groups[#groups + 1] = { newest = now, count = count }
     end
   end
-  if ahead > 0 then
-    add(policy, groups, now, ahead)
-    kept = 0
-  end
-  return groups, total + ahead, kept, ahead > 0
-end
 
--- The state to write, and its expiry where that must be set.
-local function write(policy, groups, total, kept)
-  local expires
-  kept, expires = keep(kept, groups[#groups].newest + policy.window, policy.window)
-  local parts = { pack('>BI7I5', VERSION, kept, total) }
-  for i, group in ipairs(groups) do
-    parts[i + 1] = pack('>I7I5', group.newest, group.count)
+  -- The state's groups that count now, oldest first; what they count; until when Redis keeps them; and whether some lay in a
+  -- future that a jump of the clock had left.
+  local function read(policy, state, now)
+    local groups, total, kept, ahead = {}, 0, 0, 0
+    if state then
+      kept = select(2, unpack('>BI7', state))
+      for offset = HEADER + 1, #state, GROUP do
+        local newest, count = unpack('>I7I5', state, offset)
+        if newest > now then
+          ahead = ahead + count
+        elseif newest + policy.window > now then
+          groups[#groups + 1] = { newest = newest, count = count }
+          total = total + count
+        end
+      end
+    end
+    if ahead > 0 then
+      add(policy, groups, now, ahead)
+      kept = 0
+    end
+    return groups, total + ahead, kept, ahead > 0
   end
-  return table.concat(parts), expires
-end
 
-local function refund(policy, state, now, units)
-  if not state then
-    return nil
+  -- The state to write, and its expiry where that must be set.
+  local function write(policy, groups, total, kept)
+    local expires
+    kept, expires = keep(kept, groups[#groups].newest + policy.window, policy.window)
+    local parts = { pack('>BI7I5', VERSION, kept, total) }
+    for i, group in ipairs(groups) do
+      parts[i + 1] = pack('>I7I5', group.newest, group.count)
+    end
+    return table.concat(parts), expires
   end
-  local groups, total, kept = read(policy, state, now)
-  if units >= total then
-    return ''
-  end
-  total = total - units
-  while groups[1].count <= units do
-    units = units - table.remove(groups, 1).count
-  end
-  groups[1].count = groups[1].count - units
-  return write(policy, groups, total, kept)
-end
 
-local function penalize(policy, state, now, units)
-  local groups, total, kept, repaired = read(policy, state, now)
-  local debt = math.min(units, 2 * policy.limit - total)
-  if debt > 0 then
-    add(policy, groups, now, debt)
-    return write(policy, groups, total + debt, kept)
-  end
-  if repaired then
+  local function refund(policy, state, now, units)
+    if not state then
+      return nil
+    end
+    local groups, total, kept = read(policy, state, now)
+    if units >= total then
+      return ''
+    end
+    total = total - units
+    while groups[1].count <= units do
+      units = units - table.remove(groups, 1).count
+    end
+    groups[1].count = groups[1].count - units
     return write(policy, groups, total, kept)
   end
+
+  local function penalize(policy, state, now, units)
+    local groups, total, kept, repaired = read(policy, state, now)
+    local debt = math.min(units, 2 * policy.limit - total)
+    if debt > 0 then
+      add(policy, groups, now, debt)
+      return write(policy, groups, total + debt, kept)
+    end
+    if repaired then
+      return write(policy, groups, total, kept)
+    end
+  end
+
+  local function seen(state)
+    return state and #state >= HEADER + GROUP and (unpack('>I7', state, #state - GROUP + 1)) or 0
+  end
+
+  local function counted(policy, state, now)
+    return (select(2, read(policy, state, now)))
+  end
+
+  return ({ refund = refund, penalize = penalize, seen = seen, counted = counted })[name]
 end
 
-local function seen(state)
-  return state and #state >= HEADER + GROUP and (unpack('>I7', state, #state - GROUP + 1)) or 0
-end
-
-local function counted(policy, state, now)
-  return (select(2, read(policy, state, now)))
-end
-
-return { prepare = prepare, step = step, refund = refund, penalize = penalize, seen = seen, counted = counted }
+local twin = { prepare = prepare, step = step, __index = seldom }
+return setmetatable(twin, twin)

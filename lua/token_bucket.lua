@@ -10,6 +10,7 @@
 -- refund(policy, state, now, units), penalize(…), reserve(…) -> changed, expires, of a state that a step can read
 --   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
 -- seen(state) -> when it was last changed, 0 where there is none
+-- full_at(policy, state, now) -> when it will be full, of a state that a step can read; the leaky bucket's next turn
 --
 -- State: '>BI7I7I7I5' version, kept (see expiry.lua), when it was last changed, theoretical arrival time as whole microseconds
 -- and a remainder over `limit`.
@@ -86,16 +87,11 @@ local function up(whole, rest)
   return rest > 0 and whole + 1 or whole
 end
 
--- Whether one moment, or length, is earlier than another.
-local function less(whole, rest, other, other_rest)
-  return whole < other or (whole == other and rest < other_rest)
-end
-
 -- The decision for any policy. Answers allowed, granted, free, retry_after, and the new theoretical arrival time.
 local function decide_exactly(policy, now, tat, tat_rest, cost, least)
   local empty, empty_rest = now + policy.fill_whole, policy.fill_rest
   local free = 0
-  if less(tat, tat_rest, empty, empty_rest) then
+  if tat < empty or (tat == empty and tat_rest < empty_rest) then
     free = units(policy, minus(policy, empty, empty_rest, tat, tat_rest))
   end
   if free < least then
@@ -132,45 +128,29 @@ local function decide_scaled(policy, now, tat, tat_rest, cost, least)
   return true, granted, free, 0, now + (missing - rest) / limit, rest
 end
 
--- What the state means now: until when Redis keeps it, the theoretical arrival time, and whether the clock has jumped back
--- since it was written. Nothing where it cannot be read.
-local function read(policy, state, now)
-  if not state then
-    return 0, now, 0, false
-  end
-  local version, kept, seen, whole, rest
-  if #state == SIZE then
-    version, kept, seen, whole, rest = unpack('>BI7I7I7I5', state)
-  end
-  if version ~= VERSION or whole >= EXACT then
-    return nil
-  end
-  if rest >= policy.limit then
-    -- Written under another limit: rounding up by less than a microsecond grants nothing.
-    whole, rest = whole + 1, 0
-  end
-  local jumped = now < seen
-  if jumped then
-    kept, whole = 0, whole - (seen - now)
-  end
-  if whole < now then
-    whole, rest = now, 0
-  end
-  return kept, whole, rest, jumped
-end
-
--- The state to write, and its expiry where that must be set.
-local function write(policy, kept, now, tat, tat_rest)
-  local expires
-  kept, expires = keep(kept, up(tat, tat_rest), policy.window)
-  return pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest), expires
-end
-
 local function step(policy, state, now, cost, least)
-  local kept, tat, tat_rest, jumped = read(policy, state, now)
-  if not kept then
-    return nil
+  local kept, tat, tat_rest, jumped = 0, now, 0, false
+  if state then
+    local version, seen, whole, rest
+    if #state == SIZE then
+      version, kept, seen, whole, rest = unpack('>BI7I7I7I5', state)
+    end
+    if version ~= VERSION or whole >= EXACT then
+      return nil
+    end
+    if rest >= policy.limit then
+      -- Written under another limit: rounding up by less than a microsecond grants nothing.
+      whole, rest = whole + 1, 0
+    end
+    if now < seen then
+      -- The clock jumped back: all waits stay as long as they were.
+      kept, whole, jumped = 0, whole - (seen - now), true
+    end
+    if whole >= now then
+      tat, tat_rest = whole, rest
+    end
   end
+
   local allowed, granted, free, retry_after
   allowed, granted, free, retry_after, tat, tat_rest = policy.decide(policy, now, tat, tat_rest, cost, least)
   local reset_at = tat_rest > 0 and tat + 1 or tat
@@ -178,46 +158,11 @@ local function step(policy, state, now, cost, least)
     return allowed, 0, free, retry_after, reset_at, nil
   end
   local expires
-  kept, expires = keep(kept, reset_at, policy.window)
+  if reset_at > kept then
+    kept, expires = keep(kept, reset_at, policy.window)
+  end
   local changed = pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest)
   return allowed, granted, free - granted, retry_after, reset_at, changed, expires
-end
-
-local function refund(policy, state, now, units)
-  if not state then
-    return nil
-  end
-  local kept, tat, tat_rest = read(policy, state, now)
-  local given, given_rest = span(policy, units)
-  if not less(given, given_rest, minus(policy, tat, tat_rest, now, 0)) then
-    return ''
-  end
-  return write(policy, kept, now, minus(policy, tat, tat_rest, given, given_rest))
-end
-
-local function penalize(policy, state, now, units)
-  local kept, tat, tat_rest, jumped = read(policy, state, now)
-  local most, most_rest = plus(policy, now + policy.fill_whole, policy.fill_rest, policy.fill_whole, policy.fill_rest)
-  -- Twice the burst brings even a full bucket to the bound.
-  local owed, owed_rest = plus(policy, tat, tat_rest, span(policy, math.min(units, 2 * policy.burst)))
-  if less(most, most_rest, owed, owed_rest) then
-    owed, owed_rest = most, most_rest
-  end
-  if less(tat, tat_rest, owed, owed_rest) then
-    return write(policy, kept, now, owed, owed_rest)
-  end
-  if jumped then
-    return write(policy, kept, now, tat, tat_rest)
-  end
-end
-
-local function reserve(policy, state, now, units)
-  local kept, tat, tat_rest = read(policy, state, now)
-  return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
-end
-
-local function seen(state)
-  return state and #state == SIZE and (unpack('>I7', state, 9)) or 0
 end
 
 local function prepare(limit, window, burst)
@@ -236,4 +181,85 @@ local function prepare(limit, window, burst)
   return policy
 end
 
-return { prepare = prepare, step = step, refund = refund, penalize = penalize, reserve = reserve, seen = seen }
+-- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
+-- steps, so these are made when they are asked for.
+local function seldom(_, name)
+  -- Whether one moment, or length, is earlier than another.
+  local function less(whole, rest, other, other_rest)
+    return whole < other or (whole == other and rest < other_rest)
+  end
+
+  -- What the state means now, as a step reads it: until when Redis keeps it, the theoretical arrival time, and whether the
+  -- clock has jumped back since it was written. The step reads in place, since a call would be a tenth of its work.
+  local function read(policy, state, now)
+    if not state then
+      return 0, now, 0, false
+    end
+    local _, kept, seen, whole, rest = unpack('>BI7I7I7I5', state)
+    if rest >= policy.limit then
+      whole, rest = whole + 1, 0
+    end
+    local jumped = now < seen
+    if jumped then
+      kept, whole = 0, whole - (seen - now)
+    end
+    if whole < now then
+      whole, rest = now, 0
+    end
+    return kept, whole, rest, jumped
+  end
+
+  -- The state to write, and its expiry where that must be set.
+  local function write(policy, kept, now, tat, tat_rest)
+    local expires
+    kept, expires = keep(kept, up(tat, tat_rest), policy.window)
+    return pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest), expires
+  end
+
+  local function refund(policy, state, now, units)
+    if not state then
+      return nil
+    end
+    local kept, tat, tat_rest = read(policy, state, now)
+    local given, given_rest = span(policy, units)
+    if not less(given, given_rest, minus(policy, tat, tat_rest, now, 0)) then
+      return ''
+    end
+    return write(policy, kept, now, minus(policy, tat, tat_rest, given, given_rest))
+  end
+
+  local function penalize(policy, state, now, units)
+    local kept, tat, tat_rest, jumped = read(policy, state, now)
+    local most, most_rest = plus(policy, now + policy.fill_whole, policy.fill_rest, policy.fill_whole, policy.fill_rest)
+    -- Twice the burst brings even a full bucket to the bound.
+    local owed, owed_rest = plus(policy, tat, tat_rest, span(policy, math.min(units, 2 * policy.burst)))
+    if less(most, most_rest, owed, owed_rest) then
+      owed, owed_rest = most, most_rest
+    end
+    if less(tat, tat_rest, owed, owed_rest) then
+      return write(policy, kept, now, owed, owed_rest)
+    end
+    if jumped then
+      return write(policy, kept, now, tat, tat_rest)
+    end
+  end
+
+  local function reserve(policy, state, now, units)
+    local kept, tat, tat_rest = read(policy, state, now)
+    return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
+  end
+
+  local function full_at(policy, state, now)
+    local _, tat, tat_rest = read(policy, state, now)
+    return up(tat, tat_rest)
+  end
+
+  local function seen(state)
+    return state and #state == SIZE and (unpack('>I7', state, 9)) or 0
+  end
+
+  return ({ refund = refund, penalize = penalize, reserve = reserve, seen = seen, full_at = full_at })[name]
+end
+
+local twin = { prepare = prepare, step = step, __index = seldom }
+return setmetatable(twin, twin)

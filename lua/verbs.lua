@@ -111,19 +111,21 @@ local function verbs(now, answer, fail)
     local numbers, twin = policy.numbers, policy.twin
     local at = change[verb] and dated(policy, state, time) or now
     local least = verb == 4 and cost or 1
-    local allowed, _, _, retry_after = step(policy, state, till, at, 0, least)
+    local allowed, _, remaining, retry_after, reset_at, _, _, turn = step(policy, state, till, at, 0, least)
     if allowed == nil then
       return fail(i, UNREADABLE)
     end
     local changed, expires, delay
     if verb == 4 then
-      if allowed then
+      turn = allowed and (turn or 0) or (till == 0 and twin.turn and twin.turn(numbers, state, at) or retry_after)
+      if turn <= time and allowed then
         return decide(i, policy, cost, cost, 0)
       end
-      if twin.reserve and till == 0 and retry_after <= time then
-        changed, expires = twin.reserve(numbers, state, at, cost)
-        delay = retry_after
+      if turn > time or till > 0 or not twin.reserve then
+        return answer(false, 0, remaining, turn, reset_at)
       end
+      changed, expires = twin.reserve(numbers, state, at, cost)
+      delay = turn
     elseif verb == 5 then
       changed, till = state or '', now + time
     elseif verb == 6 then
@@ -143,11 +145,11 @@ local function verbs(now, answer, fail)
       state = changed ~= '' and changed
     end
     if delay then
-      local _, _, remaining, _, reset_at = step(policy, state, till, at, 0, 0)
+      _, _, remaining, _, reset_at = step(policy, state, till, at, 0, 0)
       return answer(true, cost, remaining, 0, reset_at, delay)
     end
-    local free, _, remaining, wait, reset_at = step(policy, state, till, at, 0, least)
-    return answer(free, 0, remaining, wait, reset_at)
+    allowed, _, remaining, retry_after, reset_at, _, _, turn = step(policy, state, till, at, 0, least)
+    return answer(allowed, 0, remaining, retry_after, reset_at, turn)
   end
 
   -- Takes from the keys from `first` on, one for each policy, or from none of them. Answers are added to `answers`.
@@ -162,13 +164,13 @@ local function verbs(now, answer, fail)
         break
       end
       local at = dated(policy, state, time)
-      local allowed, _, remaining, retry_after, reset_at = step(policy, state, till, at, 0, least)
+      local allowed, _, remaining, retry_after, reset_at, _, _, delay = step(policy, state, till, at, 0, least)
       if allowed == nil then
         failure = { first + j - 1, UNREADABLE }
         break
       end
       opened[j] = { key = key, state = state, at = at, till = till }
-      answers[first + j - 1] = answer(allowed, 0, remaining, retry_after, reset_at)
+      answers[first + j - 1] = answer(allowed, 0, remaining, retry_after, reset_at, delay)
       refused = refused or not allowed
       free = remaining < free and remaining or free
     end

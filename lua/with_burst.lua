@@ -15,9 +15,7 @@ local function with_burst(base, bucket)
   local HEADER, PREFIX, VERSION = 10, 8, 1
   local BLANK = pack('>BI7', VERSION, 0)
 
-  local twin = {}
-
-  function twin.prepare(...)
+  local function prepare(...)
     local numbers = { ... }
     local window = table.remove(numbers)
     local extra = table.remove(numbers)
@@ -113,7 +111,7 @@ local function with_burst(base, bucket)
     return low > fewest and math.min(longest, extra_wait(least - low + 1)) or longest
   end
 
-  function twin.step(policy, state, now, cost, least)
+  local function step(policy, state, now, cost, least)
     local kept, of_base, of_extra = split(state)
     if not kept then
       return nil
@@ -153,48 +151,55 @@ local function with_burst(base, bucket)
       join(policy, kept, reset_at, base_changed or present(policy, of_base, now), extra_changed or of_extra)
   end
 
-  -- What is to be written of parts that were changed otherwise than by a step.
-  local function write(policy, kept, now, of_base, of_extra)
-    local reset_at = select(5, base.step(policy.base, of_base, now, 0, 0))
-    local extra_reset_at = select(5, bucket.step(policy.bucket, of_extra, now, 0, 0))
-    return join(policy, kept, math.max(reset_at, extra_reset_at), of_base, of_extra)
-  end
-
-  function twin.refund(policy, state, now, units)
-    if not state then
-      return nil
+  -- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
+  -- steps, so these are made when they are asked for.
+  local function seldom(_, name)
+    -- What is to be written of parts that were changed otherwise than by a step.
+    local function write(policy, kept, now, of_base, of_extra)
+      local reset_at = select(5, base.step(policy.base, of_base, now, 0, 0))
+      local extra_reset_at = select(5, bucket.step(policy.bucket, of_extra, now, 0, 0))
+      return join(policy, kept, math.max(reset_at, extra_reset_at), of_base, of_extra)
     end
-    local kept, of_base, of_extra = split(state)
-    local counted = 0
-    if of_base then
-      counted = math.min(units, base.counted(policy.base, of_base, now))
-      of_base = some(base.refund(policy.base, of_base, now, counted))
+
+    local function refund(policy, state, now, units)
+      if not state then
+        return nil
+      end
+      local kept, of_base, of_extra = split(state)
+      local counted = 0
+      if of_base then
+        counted = math.min(units, base.counted(policy.base, of_base, now))
+        of_base = some(base.refund(policy.base, of_base, now, counted))
+      end
+      if of_extra then
+        of_extra = some(bucket.refund(policy.bucket, of_extra, now, units - counted))
+      end
+      return write(policy, kept, now, of_base, of_extra)
     end
-    if of_extra then
-      of_extra = some(bucket.refund(policy.bucket, of_extra, now, units - counted))
+
+    local function penalize(policy, state, now, units)
+      local kept, of_base, of_extra = split(state)
+      of_base = present(policy, of_base, now)
+      local free = select(3, base.step(policy.base, of_base, now, 0, 0))
+      local extra, _, repaired = look(policy, of_extra, now)
+      of_extra = repaired or of_extra
+      local from_base = units < free and units or free
+      local from_extra = math.min(units - from_base, extra)
+      local debt = units - from_base - from_extra
+      local debt_of_base = math.min(debt, policy.limit)
+      of_base = base.penalize(policy.base, of_base, now, from_base + debt_of_base) or of_base
+      of_extra = bucket.penalize(policy.bucket, of_extra, now, from_extra + debt - debt_of_base) or of_extra
+      return write(policy, kept, now, of_base, of_extra)
     end
-    return write(policy, kept, now, of_base, of_extra)
+
+    local function seen(state)
+      local _, of_base, of_extra = split(state)
+      return math.max(base.seen(of_base), bucket.seen(of_extra))
+    end
+
+    return ({ refund = refund, penalize = penalize, seen = seen })[name]
   end
 
-  function twin.penalize(policy, state, now, units)
-    local kept, of_base, of_extra = split(state)
-    of_base = present(policy, of_base, now)
-    local free = select(3, base.step(policy.base, of_base, now, 0, 0))
-    local extra, _, repaired = look(policy, of_extra, now)
-    of_extra = repaired or of_extra
-    local from_base = units < free and units or free
-    local from_extra = math.min(units - from_base, extra)
-    local debt = units - from_base - from_extra
-    local debt_of_base = math.min(debt, policy.limit)
-    of_base = base.penalize(policy.base, of_base, now, from_base + debt_of_base) or of_base
-    of_extra = bucket.penalize(policy.bucket, of_extra, now, from_extra + debt - debt_of_base) or of_extra
-    return write(policy, kept, now, of_base, of_extra)
-  end
-
-  function twin.seen(state)
-    local _, of_base, of_extra = split(state)
-    return math.max(base.seen(of_base), bucket.seen(of_extra))
-  end
-
-  return twin
+  local twin = { prepare = prepare, step = step, __index = seldom }
+  return setmetatable(twin, twin)
 end

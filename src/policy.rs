@@ -1,6 +1,10 @@
 //! From what a caller gave to an algorithm with its numbers: impossible limits cannot be built.
 
-use crate::algorithm::{Algorithm, Policy, SlidingCounter, SlidingWindow, TokenBucket};
+use std::ops::RangeInclusive;
+
+use crate::algorithm::{
+    Algorithm, FixedWindow, LeakyBucket, Policy, SlidingCounter, SlidingWindow, TokenBucket, Windowed, WithBurst,
+};
 use crate::clock::Micros;
 use crate::error::{Class, Error, Rejection};
 use crate::input::{self, Given};
@@ -31,47 +35,94 @@ pub struct Options<'a> {
     pub align: &'a Given,
 }
 
+/// The algorithms by their names.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     SlidingWindow,
     SlidingCounter,
+    FixedWindow,
     TokenBucket,
+    LeakyBucket,
 }
+
+const KINDS: [(&str, Kind); 5] = [
+    (SlidingWindow::NAME, Kind::SlidingWindow),
+    (SlidingCounter::NAME, Kind::SlidingCounter),
+    (FixedWindow::NAME, Kind::FixedWindow),
+    (TokenBucket::NAME, Kind::TokenBucket),
+    (LeakyBucket::NAME, Kind::LeakyBucket),
+];
 
 /// Checks the options of one limit.
 pub fn build(options: &Options<'_>) -> Result<Policy, Error> {
     let limit = input::whole("limit", options.limit, 1..=MAX_UNITS).map_err(Error::Option)?;
     let window = input::duration("window", options.window, Micros(1)..=MAX_WINDOW)?;
-    let kind = input::or_default(options.algorithm, Kind::SlidingWindow, |given| {
-        let words = [
-            (SlidingWindow::NAME, Kind::SlidingWindow),
-            (SlidingCounter::NAME, Kind::SlidingCounter),
-            (TokenBucket::NAME, Kind::TokenBucket),
-        ];
-        input::word("algorithm", given, &words)
-    })?;
+    let kind =
+        input::or_default(options.algorithm, Kind::SlidingWindow, |given| input::word("algorithm", given, &KINDS))?;
+    if kind != Kind::SlidingWindow {
+        only_for("resolution", options.resolution, SlidingWindow::NAME)?;
+    }
+    if kind != Kind::FixedWindow {
+        only_for("align", options.align, FixedWindow::NAME)?;
+    }
     match kind {
         Kind::SlidingWindow => {
-            only_for("burst", options.burst, TokenBucket::NAME)?;
             let resolution = input::or_default(options.resolution, DEFAULT_RESOLUTION, |given| {
                 input::whole("resolution", given, 1..=1_024).map_err(Error::Option)
             })?;
-            Ok(Policy::SlidingWindow(SlidingWindow::new(limit, window, resolution)))
+            let base = SlidingWindow::new(limit, window, resolution);
+            with_burst(options.burst, base, Policy::SlidingWindow, Policy::SlidingWindowBurst)
         }
         Kind::SlidingCounter => {
-            only_for("burst", options.burst, TokenBucket::NAME)?;
-            only_for("resolution", options.resolution, SlidingWindow::NAME)?;
-            Ok(Policy::SlidingCounter(SlidingCounter::new(limit, window)))
+            let base = SlidingCounter::new(limit, window);
+            with_burst(options.burst, base, Policy::SlidingCounter, Policy::SlidingCounterBurst)
+        }
+        Kind::FixedWindow => {
+            let align = input::or_default(options.align, false, |given| input::flag("align", given))?;
+            let base = FixedWindow::new(limit, window, align);
+            with_burst(options.burst, base, Policy::FixedWindow, Policy::FixedWindowBurst)
         }
         Kind::TokenBucket => {
-            only_for("resolution", options.resolution, SlidingWindow::NAME)?;
-            let burst = input::or_default(options.burst, limit, |given| {
-                input::whole("burst", given, 1..=MAX_UNITS).map_err(Error::Option)
-            })?;
+            let burst = read_burst(options.burst, limit, 1..=MAX_UNITS)?;
             fills_in_time(limit, window, burst)?;
             Ok(Policy::TokenBucket(TokenBucket::new(limit, window, burst)))
         }
+        Kind::LeakyBucket => {
+            // One unit leaves at once, so the bucket is larger by that than what waits.
+            let burst = read_burst(options.burst, limit.min(MAX_UNITS - 1), 0..=MAX_UNITS - 1)?;
+            fills_in_time(limit, window, burst + 1)?;
+            Ok(Policy::LeakyBucket(LeakyBucket::new(limit, window, burst)))
+        }
     }
+}
+
+fn read_burst(given: &Given, default: u64, range: RangeInclusive<u64>) -> Result<u64, Error> {
+    input::or_default(given, default, |given| input::whole("burst", given, range).map_err(Error::Option))
+}
+
+/// A windowed algorithm, with a burst where one is given.
+fn with_burst<A: Windowed>(
+    given: &Given,
+    base: A,
+    plain: fn(A) -> Policy,
+    more: fn(WithBurst<A>) -> Policy,
+) -> Result<Policy, Error> {
+    if *given == Given::Missing {
+        return Ok(plain(base));
+    }
+    let expected = format!(
+        "an object such as {{ extra: 5, window: '10s' }} (a number is for `algorithm: '{}'` and '{}')",
+        TokenBucket::NAME,
+        LeakyBucket::NAME
+    );
+    let fields = input::record("burst", given, &expected)?;
+    input::only_known("`burst`", fields, &["extra", "window"])?;
+    let most = MAX_UNITS - base.capacity().min(MAX_UNITS - 1);
+    let extra = input::whole("extra", input::field(fields, "extra"), 1..=most).map_err(Error::Option);
+    let extra = extra.map_err(|error| input::within("burst", error))?;
+    let window = input::duration("window", input::field(fields, "window"), Micros(1)..=MAX_WINDOW);
+    let window = window.map_err(|error| input::within("burst", error))?;
+    Ok(more(WithBurst::new(base, extra, window)))
 }
 
 fn only_for(option: &str, given: &Given, algorithm: &str) -> Result<(), Error> {

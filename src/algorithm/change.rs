@@ -58,18 +58,22 @@ impl Policy {
         self.step(state, now, Ask::look(1))
     }
 
-    /// Takes `cost` units if they are there within `patience`, and says in `delay` when they are.
+    /// Takes `cost` units if the caller's turn comes within `patience`, and says in `delay` when it does.
     pub fn reserve(&self, state: &mut State, now: Micros, cost: u64, patience: Micros) -> Outcome {
-        let outcome = self.step(state, now, Ask::all(cost));
-        let blocked = matches!(state, State::Blocked(_));
-        if outcome.allowed || blocked || outcome.retry_after > patience {
-            return outcome;
+        let look = self.step(state, now, Ask::look(cost));
+        let turn = if look.allowed { look.delay } else { self.turn(state, now).unwrap_or(look.retry_after) };
+        let refused = Outcome { allowed: false, retry_after: turn, delay: Micros::ZERO, ..look };
+        if turn > patience || matches!(state, State::Blocked(_)) {
+            return refused;
+        }
+        if look.allowed {
+            return self.step(state, now, Ask::all(cost));
         }
         if !self.change_own(state, now, Change::Reserve(cost)) {
-            return outcome;
+            return refused;
         }
         let booked = self.step(state, now, Ask { cost: 0, least: 0 });
-        Outcome { granted: cost, delay: outcome.retry_after, ..booked }
+        Outcome { granted: cost, delay: turn, ..booked }
     }
 
     /// Refuses every call until a moment.

@@ -28,7 +28,6 @@ pub struct Counter {
 
 impl FixedWindow {
     /// `limit` units in a `window` that begins with the first hit, or at a multiple of its length where it is to `align`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no option asks for it yet"))]
     pub(crate) fn new(limit: u64, window: Micros, align: bool) -> Self {
         Self { limit, window, align }
     }

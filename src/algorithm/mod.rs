@@ -5,6 +5,7 @@
 
 mod change;
 mod fixed_window;
+mod leaky_bucket;
 mod sliding_counter;
 mod sliding_window;
 mod token_bucket;
@@ -12,6 +13,7 @@ mod with_burst;
 
 pub use change::{Blocked, Change};
 pub use fixed_window::FixedWindow;
+pub use leaky_bucket::LeakyBucket;
 pub use sliding_counter::SlidingCounter;
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
@@ -98,20 +100,23 @@ pub trait Algorithm {
     fn step(&self, state: &mut Self::State, now: Micros, ask: Ask) -> Outcome;
 
     /// Gives back up to `units`, the oldest first. Never makes more room than a new key has.
-    fn refund(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+    fn refund(&self, state: &mut Self::State, now: Micros, units: u64);
 
     /// Takes `units` whether they are there or not, as far as the key's debt stays within one capacity.
-    fn penalize(&self, _state: &mut Self::State, _now: Micros, _units: u64) {}
+    fn penalize(&self, state: &mut Self::State, now: Micros, units: u64);
 
     /// Takes `units` that will only be there later, where an algorithm's time can be booked ahead. Answers whether it can.
     fn reserve(&self, _state: &mut Self::State, _now: Micros, _units: u64) -> bool {
         false
     }
 
-    /// The moment before which no call can be dated back, since the state has been changed at it.
-    fn seen(_state: &Self::State) -> Micros {
-        Micros::ZERO
+    /// How long the next caller waits for its turn, where that is told by more than when there is room.
+    fn turn(&self, _state: &Self::State, _now: Micros) -> Option<Micros> {
+        None
     }
+
+    /// The moment before which no call can be dated back, since the state has been changed at it.
+    fn seen(state: &Self::State) -> Micros;
 
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
@@ -185,6 +190,14 @@ macro_rules! algorithms {
                 }
             }
 
+            /// See [`Algorithm::turn`].
+            fn turn(&self, state: &State, now: Micros) -> Option<Micros> {
+                match (self, state) {
+                    $((Self::$Name(algorithm), State::$Name(own)) => algorithm.turn(own, now),)+
+                    _ => None,
+                }
+            }
+
             fn change_own(&self, state: &mut State, now: Micros, change: Change) -> bool {
                 match (self, &mut *state) {
                     $((Self::$Name(algorithm), State::$Name(own)) => change.apply(algorithm, own, now),)+
@@ -214,24 +227,21 @@ algorithms! {
     2 TokenBucket(TokenBucket),
     3 FixedWindow(FixedWindow),
     4 SlidingCounter(SlidingCounter),
+    5 LeakyBucket(LeakyBucket),
     129 SlidingWindowBurst(WithBurst<SlidingWindow>),
     131 FixedWindowBurst(WithBurst<FixedWindow>),
     132 SlidingCounterBurst(WithBurst<SlidingCounter>),
 }
 
-/// The text of each Lua twin with the number by which the engine calls it.
+/// The text of each Lua twin with the number by which the engine calls it. A windowed algorithm's number and 128 is the same
+/// with a burst, which `lua/twins.lua` makes of two of these.
 pub const TWINS: &[(u8, &str)] = &[
     (1, include_str!("../../lua/sliding_window.lua")),
     (2, include_str!("../../lua/token_bucket.lua")),
     (3, include_str!("../../lua/fixed_window.lua")),
     (4, include_str!("../../lua/sliding_counter.lua")),
+    (5, include_str!("../../lua/leaky_bucket.lua")),
 ];
-
-/// The numbers of the windowed algorithms that a burst can be added to. With it, each is called by that and [`WITH_BURST`].
-pub const WINDOWED: &[u8] = &[1, 3, 4];
-
-/// See [`WINDOWED`].
-pub const WITH_BURST: u8 = 128;
 
 #[cfg(test)]
 mod tests {

@@ -103,6 +103,11 @@ impl TokenBucket {
         }
     }
 
+    /// When the bucket will be full, which is `now` where it is.
+    pub(super) fn full_at(&self, bucket: &Bucket, now: Micros) -> Micros {
+        self.tat(bucket, now).0.up()
+    }
+
     /// What the stored moment means now, never before `now` (a full bucket stays full), and whether the clock has jumped back
     /// since it was stored.
     fn tat(&self, bucket: &Bucket, now: Micros) -> (Span, bool) {

@@ -41,7 +41,6 @@ pub struct Both<S> {
 
 impl<A: Windowed> WithBurst<A> {
     /// What `base` admits, and up to `extra` units above it that come back within `window`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no option asks for it yet"))]
     pub(crate) fn new(base: A, extra: u64, window: Micros) -> Self {
         Self { base, extra: TokenBucket::new(extra, window, extra) }
     }

@@ -150,10 +150,18 @@ fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
         (
             &[("algorithm", text("fixed"))],
             Class::Range,
-            &["`algorithm`", "'sliding-window', 'token-bucket'", "'fixed'"],
+            &[
+                "`algorithm`",
+                "'sliding-window', 'sliding-counter', 'fixed-window', 'token-bucket', 'leaky-bucket'",
+                "'fixed'",
+            ],
         ),
         (&[("algorithm", number(1.0))], Class::Type, &["`algorithm`", "'token-bucket'", "1 was given"]),
-        (&[("burst", number(5.0))], Class::Type, &["`burst`", "`algorithm: 'token-bucket'`", "5 was given"]),
+        (
+            &[("burst", number(5.0))],
+            Class::Type,
+            &["`burst`", "{ extra: 5", "`algorithm: 'token-bucket'`", "5 was given"],
+        ),
         (&[bucket.clone(), ("burst", number(0.0))], Class::Range, &["`burst`", whole_limit, "0 was given"]),
         (&[bucket.clone(), ("burst", text("5"))], Class::Type, &["`burst`", "the string '5' was given"]),
         (

@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use crate::algorithm::{
-    Ask, Change, FixedWindow, Outcome, Policy, SlidingCounter, SlidingWindow, State, TokenBucket, Windowed, WithBurst,
+    Ask, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, State, TokenBucket,
+    Windowed, WithBurst,
 };
 use crate::clock::Micros;
 
@@ -65,14 +66,15 @@ pub(super) fn sliding_window() -> impl Strategy<Value = SlidingWindow> {
         .prop_map(|(limit, window, resolution)| SlidingWindow::new(limit, window, resolution))
 }
 
-pub(super) fn token_bucket() -> impl Strategy<Value = TokenBucket> {
+/// Limit, window, and of each size from 1 a burst with which it fills in less than the longest window.
+fn bucket() -> impl Strategy<Value = (u64, Micros, u64)> {
     let limit = prop_oneof![3 => 1..=20u64, 2 => magnitude(1_000_000), 1 => magnitude(1 << 32)];
     let burst = prop_oneof![2 => Just(None), 1 => magnitude(1 << 32).prop_map(Some)];
     (limit, window(), burst).prop_map(|(limit, window, burst)| {
         // No bucket takes longer than ten years to fill; `policy` refuses those.
         let longest = u128::from(crate::policy::MAX_WINDOW.0) * u128::from(limit) / u128::from(window.0);
         let longest = u64::try_from(longest).unwrap_or(u64::MAX);
-        TokenBucket::new(limit, window, burst.unwrap_or(limit).min(longest))
+        (limit, window, burst.unwrap_or(limit).min(longest))
     })
 }
 
@@ -98,6 +100,14 @@ pub(super) fn with_burst<A: Windowed + Copy + Debug>(
     })
 }
 
+pub(super) fn token_bucket() -> impl Strategy<Value = TokenBucket> {
+    bucket().prop_map(|(limit, window, burst)| TokenBucket::new(limit, window, burst))
+}
+
+pub(super) fn leaky_bucket() -> impl Strategy<Value = LeakyBucket> {
+    bucket().prop_map(|(limit, window, places)| LeakyBucket::new(limit, window, places - 1))
+}
+
 /// Any algorithm with its numbers, the first two of which are limit and window.
 pub(super) fn policy() -> impl Strategy<Value = Policy> {
     prop_oneof![
@@ -108,6 +118,7 @@ pub(super) fn policy() -> impl Strategy<Value = Policy> {
         with_burst(sliding_window()).prop_map(Policy::SlidingWindowBurst),
         with_burst(fixed_window()).prop_map(Policy::FixedWindowBurst),
         with_burst(sliding_counter()).prop_map(Policy::SlidingCounterBurst),
+        leaky_bucket().prop_map(Policy::LeakyBucket),
     ]
 }
 

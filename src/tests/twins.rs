@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use super::schedule::{self, Call, Op};
 use super::server::Server;
 use crate::algorithm::{
-    Ask, Change, FixedWindow, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
+    Ask, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
 };
 use crate::clock::Micros;
 use crate::store::redis::script::{self, Script};
@@ -143,12 +143,20 @@ fn rust_and_lua_agree_at_the_edges_of_what_is_exact() {
         (1_000_003, Micros(86_400_000_001), 999_983),
         (4_294_967_291, Micros(4_294_967_279), 4_294_967_291),
     ] {
-        let policy = Policy::TokenBucket(TokenBucket::new(limit, window, burst));
         let call = |gap: u64, op: Op| Call { gap: i64::try_from(gap).unwrap(), op };
         let ask = |gap: u64, cost: u64| call(gap, Op::Ask(Ask { cost, least: 1 }));
+        let change = |gap: u64, change: Change| call(gap, Op::Change(change));
         let mut calls = vec![ask(0, 1), ask(0, burst.div_ceil(2)), ask(1, burst), ask(window.0 / 3, burst)];
         calls.extend((0..50).map(|i| ask(window.0 / 1_000 * i + i, (burst / 7 * i).max(1))));
-        agree(&mut twins, &policy, &calls).unwrap();
+        // As deep in debt as a key can be, and a few bookings of the whole bucket deeper, from where it is all given back.
+        calls.extend([change(0, Change::Penalize(burst)), change(1, Change::Penalize(most)), ask(1, 1)]);
+        calls.extend((0..4).map(|i| change(i, Change::Reserve(burst - i.min(burst - 1)))));
+        calls.extend([ask(1, 1), ask(0, burst), Call { gap: -1_000_003, op: Op::Ask(Ask::all(burst.div_ceil(3))) }]);
+        calls.extend((0..8).map(|i| change(window.0 / 9 + i, Change::Refund((burst / 2).max(1)))));
+        calls.extend([ask(1, burst), change(0, Change::Penalize(1)), change(0, Change::Refund(most))]);
+        agree(&mut twins, &Policy::TokenBucket(TokenBucket::new(limit, window, burst)), &calls).unwrap();
+        let queue = Policy::LeakyBucket(LeakyBucket::new(limit, window, burst - 1));
+        agree(&mut twins, &queue, &calls).unwrap();
     }
 }
 

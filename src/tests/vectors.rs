@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::schedule::Op;
 use super::twins::LuaTwins;
 use crate::algorithm::{
-    Ask, Change, FixedWindow, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
+    Ask, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
 };
 use crate::clock::Micros;
 
@@ -155,5 +155,13 @@ fn with_burst() {
             }
             other => panic!("{other:?} has no burst"),
         }
+    });
+}
+
+#[test]
+fn leaky_bucket() {
+    replay(include_str!("../../__test__/vectors/leaky_bucket.json"), |given| {
+        let (limit, window) = (given.number("limit"), given.micros("window"));
+        Policy::LeakyBucket(LeakyBucket::new(limit, window, given.number("burst")))
     });
 }

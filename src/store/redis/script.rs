@@ -6,7 +6,7 @@ use once_cell::sync::Lazy;
 use redis::{Cmd, Value};
 use smallvec::SmallVec;
 
-use crate::algorithm::{Outcome, Policy, TWINS, WINDOWED, WITH_BURST};
+use crate::algorithm::{Outcome, Policy, TWINS};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::key::{self, Key};
@@ -53,18 +53,16 @@ impl Script {
 }
 
 /// The function `twin_of`, with what the twins share: each one's file is a function body that returns what the engine calls. It
-/// is run when the twin is first asked for, since a call of the script makes anew whatever it names. Those with a burst are made
-/// of two others.
+/// is run when the twin is first asked for, since a call of the script makes anew whatever it names.
 pub(crate) fn algorithms() -> String {
-    const FITS: &str = "writing to a String does not fail";
-    let mut text = [include_str!("../../../lua/expiry.lua"), include_str!("../../../lua/twins.lua")].join("\n");
+    let mut text = [
+        include_str!("../../../lua/expiry.lua"),
+        include_str!("../../../lua/with_burst.lua"),
+        include_str!("../../../lua/twins.lua"),
+    ]
+    .join("\n");
     for (id, twin) in TWINS {
-        writeln!(text, "twins[{id}] = function()\n{twin}end").expect(FITS);
-    }
-    text.push_str(include_str!("../../../lua/with_burst.lua"));
-    for id in WINDOWED {
-        writeln!(text, "twins[{}] = function() return with_burst(twin_of({id}), twin_of(2)) end", id + WITH_BURST)
-            .expect(FITS);
+        writeln!(text, "twins[{id}] = function()\n{twin}end").expect("a String takes all");
     }
     text
 }

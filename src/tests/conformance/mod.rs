@@ -38,6 +38,26 @@ fn policies() -> [Policy; 11] {
     ]
 }
 
+/// A behaviour on each store that can decide several keys together, with each of the [`policies`] and no keys.
+fn on_each_store(behaviour: impl Fn(&dyn Subject, &Policy)) {
+    let redis = OnRedis::on_manual_time();
+    for policy in policies() {
+        behaviour(&InMemory::new(), &policy);
+        redis.flush();
+        behaviour(&redis, &policy);
+    }
+}
+
+/// The same on each store, also on one that is spread over a cluster.
+fn on_every_store(behaviour: impl Fn(&dyn Subject, &Policy)) {
+    on_each_store(&behaviour);
+    let client = ThroughClient::on_manual_time();
+    for policy in policies() {
+        client.redis.flush();
+        behaviour(&client, &policy);
+    }
+}
+
 /// Makes a test of each behaviour on each store, with each of the [`policies`] and no keys. A behaviour that is not in the list
 /// is dead code to the compiler.
 macro_rules! for_each_store {

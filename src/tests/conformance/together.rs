@@ -1,19 +1,11 @@
 //! Several limits decided together: from all of them, or from none.
 
-use super::subject::{InMemory, OnRedis, Subject};
+use super::on_each_store;
+use super::subject::{OnRedis, Subject};
 use super::{CAPACITY, WINDOW, policies};
 use crate::algorithm::{Ask, Policy, TokenBucket};
 use crate::clock::Micros;
 use crate::tests::schedule::START;
-
-fn on_each_store(behaviour: impl Fn(&dyn Subject, &Policy)) {
-    let redis = OnRedis::on_manual_time();
-    for policy in policies() {
-        behaviour(&InMemory::new(), &policy);
-        redis.flush();
-        behaviour(&redis, &policy);
-    }
-}
 
 #[test]
 fn a_refusal_takes_nothing_from_any() {

@@ -1,24 +1,15 @@
 //! Refunds, penalties, bookings, blocks and dated calls, on every store.
 
-use super::subject::{InMemory, OnRedis, Subject};
-use super::{CAPACITY, WINDOW, policies};
-use crate::algorithm::{Ask, Policy};
+use super::on_every_store;
+use super::{CAPACITY, WINDOW};
+use crate::algorithm::Ask;
 use crate::clock::Micros;
 use crate::store::{Verb, When};
 use crate::tests::schedule::START;
 
-fn on_each_store(behaviour: impl Fn(&dyn Subject, &Policy)) {
-    let redis = OnRedis::on_manual_time();
-    for policy in policies() {
-        behaviour(&InMemory::new(), &policy);
-        redis.flush();
-        behaviour(&redis, &policy);
-    }
-}
-
 #[test]
 fn a_refund_gives_back_and_never_more_than_was_taken() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         store.take(policy, "key", CAPACITY);
         let outcome = store.act(policy, "key", Verb::Refund(3));
         assert_eq!((outcome.allowed, outcome.granted, outcome.remaining), (true, 0, 3));
@@ -34,7 +25,7 @@ fn a_refund_gives_back_and_never_more_than_was_taken() {
 
 #[test]
 fn a_penalty_takes_what_is_not_there() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         store.take(policy, "key", CAPACITY - 2);
         let before = store.decide(policy, "key", Ask::look(CAPACITY)).retry_after;
         let outcome = store.act(policy, "key", Verb::Penalize(5));
@@ -48,7 +39,7 @@ fn a_penalty_takes_what_is_not_there() {
 /// However much is asked, nobody is shut out for longer than a whole limit takes to come back twice.
 #[test]
 fn a_debt_is_bounded() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let longest = store.take(policy, "key", CAPACITY).reset_at - START;
         for _ in 0..5 {
             store.act(policy, "key", Verb::Penalize(CAPACITY));
@@ -63,7 +54,7 @@ fn a_debt_is_bounded() {
 
 #[test]
 fn a_block_refuses_until_it_ends_and_what_is_beneath_goes_on() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         store.take(policy, "key", 1);
         let length = Micros(WINDOW.0 / 10);
         let blocked = store.act(policy, "key", Verb::Block(length));
@@ -85,7 +76,7 @@ fn a_block_refuses_until_it_ends_and_what_is_beneath_goes_on() {
 
 #[test]
 fn a_block_is_ended_by_unblocking_and_by_a_reset() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         store.take(policy, "key", 4);
         store.act(policy, "key", Verb::Block(WINDOW));
         store.act(policy, "key", Verb::Block(Micros(WINDOW.0 * 2)));
@@ -102,7 +93,7 @@ fn a_block_is_ended_by_unblocking_and_by_a_reset() {
 /// Only a bucket's time can be booked ahead; a window says when it would be worth asking again.
 #[test]
 fn a_place_is_booked_where_that_is_possible_and_within_patience() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         store.take(policy, "key", CAPACITY);
         let refused = store.decide(policy, "key", Ask::look(1));
         let impatient = Verb::Reserve { cost: 1, patience: refused.retry_after - Micros(1) };
@@ -129,7 +120,7 @@ fn a_place_is_booked_where_that_is_possible_and_within_patience() {
 
 #[test]
 fn a_dated_call_moves_nobodys_time() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let dated = |at, ask| store.dated(policy, "key", Verb::Decide(ask), When::Dated(at));
         store.set_clock(START + WINDOW);
         // The future is the present.
@@ -144,7 +135,7 @@ fn a_dated_call_moves_nobodys_time() {
 
 #[test]
 fn a_call_of_the_past_counts_from_when_it_happened() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let half = START + Micros(WINDOW.0 / 2);
         store.set_clock(half);
         let late = store.dated(policy, "late", Verb::Decide(Ask::all(CAPACITY)), When::Dated(START));

@@ -19,8 +19,17 @@ pub(super) struct Level {
 impl Level {
     pub(super) fn new(limiter: &TokenBucket) -> Self {
         let [limit, window, burst] = limiter.numbers()[..] else { panic!("three numbers") };
+        Self::of(limit, window, burst)
+    }
+
+    pub(super) fn of(limit: u64, window: u64, burst: u64) -> Self {
         let [limit, window, burst] = [limit, window, burst].map(i128::from);
         Self { limit, window, full: burst * window, level: burst * window, seen: START }
+    }
+
+    /// How long until it is full.
+    pub(super) fn missing(&self, now: Micros) -> Micros {
+        self.wait(self.full - self.at(now))
     }
 
     /// What it holds at `now`. A clock that jumped back neither fills it nor empties it.
@@ -56,7 +65,9 @@ impl Model for Level {
             prop_assert_eq!(outcome.retry_after, self.wait(size(ask.least) - after));
         }
         let looked = matches!(op, Op::Ask(Ask { cost: 0, .. }));
-        if !looked && (after != before || now < self.seen) {
+        // A refund that finds the bucket full writes that down, too.
+        let refunded = matches!(op, Op::Change(Change::Refund(_)));
+        if !looked && (refunded || after != before || now < self.seen) {
             (self.level, self.seen) = (after, now);
         }
         Ok(())

@@ -1,0 +1,25 @@
+-- leaky_bucket.lua: the twin of src/algorithm/leaky_bucket.rs, which explains the algorithm.
+--
+-- prepare(limit, window, burst) -> policy. Window in microseconds.
+-- step(policy, state, now, cost, least) -> allowed, granted, remaining, retry_after, reset_at, changed, expires, delay
+--   delay      microseconds until the caller's turn, where allowed
+--   The rest is as in token_bucket.lua, and so are refund, penalize, reserve, seen and the state.
+-- turn(policy, state, now) -> microseconds until the turn of who comes next
+
+local bucket = twin_of(2)
+
+local function step(policy, state, now, cost, least)
+  local allowed, granted, remaining, retry_after, reset_at, changed, expires = bucket.step(policy, state, now, cost, least)
+  return allowed, granted, remaining, retry_after, reset_at, changed, expires, allowed and bucket.full_at(policy, state, now) - now
+end
+
+local function prepare(limit, window, burst)
+  -- Room for those that wait, and for one that leaves at once.
+  return bucket.prepare(limit, window, burst + 1)
+end
+
+local function turn(policy, state, now)
+  return bucket.full_at(policy, state, now) - now
+end
+
+return setmetatable({ prepare = prepare, step = step, turn = turn }, { __index = bucket })
