@@ -160,6 +160,7 @@ describe('what a cache cannot do', () => {
       ],
     },
     'an action with another algorithm': { actions: { a: { limit: 1, window: '1s', algorithm: 'token-bucket' } } },
+    'a burst': { burst: { extra: 1, window: '1s' } },
     'a window below a millisecond': { window: 0.5 },
     'a window with a fraction': { window: 1.5 },
   }
