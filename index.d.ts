@@ -46,6 +46,26 @@ export interface Logger {
   error(message: string): void
 }
 
+/** A client that runs scripts. Keys and arguments come as bytes, and the reply's strings must be bytes, too. */
+export interface ScriptClient {
+  /** EVALSHA. Rejects with Redis's own message, which begins with NOSCRIPT where the script is not known. */
+  evalsha(sha: string, keys: Buffer[], args: Buffer[]): Promise<unknown>
+  /** EVAL. */
+  eval(text: string, keys: Buffer[], args: Buffer[]): Promise<unknown>
+}
+
+/** A cache that can count. */
+export interface CacheClient {
+  /** The value at `key`, `null` where there is none. */
+  get(key: string): Promise<number | string | null>
+  /** Sets the value at `key`, to be forgotten after so long. */
+  set(key: string, value: number, expiryMs: number): Promise<unknown>
+  /** Adds one, atomically, and answers the new value; 1 where there was none. To be forgotten after so long. */
+  incrementAndGet(key: string, expiryMs: number): Promise<number | string>
+  /** Takes one away, atomically, and answers the new value. */
+  decrementAndGet(key: string): Promise<number | string>
+}
+
 /** The numbers of one limit. */
 export interface LimitOptions {
   /** Units admitted in a window: a whole number from 1 to 2^32 (4,294,967,296). */
@@ -84,6 +104,17 @@ export interface CommonOptions {
    * The constructor never fails because Redis is away.
    */
   redisUrl?: string
+  /**
+   * The application's own client, instead of {@link redisUrl}: ioredis, iovalkey, node-redis (`redis`), `@valkey/valkey-glide`, each alone or of
+   * a cluster, or any object that runs a script. It is used as it is: connecting and closing it is the application's affair.
+   */
+  redisClient?: object | ScriptClient
+  /**
+   * A cache that can only count, instead of Redis: two windows of the clock, weighted. With `algorithm` missing or `'sliding-counter'`,
+   * a window of at least 1 ms, and calls of one unit; whatever four operations cannot do atomically is refused with `ERR_RATE_LIMIT_UNSUPPORTED`.
+   * Time is this process's. `distributed-rate-limiter/memcached` makes one of a Memcached client.
+   */
+  cacheClient?: CacheClient
   /**
    * Limits of single actions, by the name that a call gives as its `action`. An action without an entry has the limiter's own
    * limit, and is counted apart all the same.
@@ -195,7 +226,12 @@ export interface Stats {
   /** The same, refused. */
   readonly denied: number
   /** Decisions by who made them. */
-  readonly sources: { readonly redis: number; readonly memory: number; readonly fallback: number }
+  readonly sources: {
+    readonly redis: number
+    readonly memory: number
+    readonly fallback: number
+    readonly client: number
+  }
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
   /** Script calls sent to Redis, and the calls that travelled in those that were answered in time. */

@@ -125,8 +125,11 @@ class RateLimiter extends EventEmitter {
   }
 
   close() {
-    this.#closed ??= this.#do(() => this.#calls.close())
-    this.#waiting?.wake()
+    if (this.#closed === undefined) {
+      this.#waiting?.giveBackAll()
+      this.#closed = this.#do(() => this.#calls.close())
+      this.#waiting?.close()
+    }
     return this.#closed
   }
 

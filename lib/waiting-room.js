@@ -16,6 +16,9 @@ class WaitingRoom {
   #store
   /** Of each key the callers that have no place yet, in the order in which they came. */
   #lines = new Map()
+  /** Those who wait for a place that was booked for them: who they are, and what ends their waiting. */
+  #booked = new Map()
+  #isClosed = false
 
   /** `store` reserves, peeks and refunds. */
   constructor(store) {
@@ -26,7 +29,7 @@ class WaitingRoom {
     const { maxWait, signal, ...call } = readOptions(options)
     signal?.throwIfAborted()
     const waiter = new Waiter(key, call, maxWait, signal)
-    const id = JSON.stringify([key, call.action, call.limit, call.window])
+    const id = lineOf(key, call)
     const line = this.#lines.get(id) ?? []
     if (line.length === 0) this.#lines.set(id, line)
     line.push(waiter)
@@ -42,31 +45,48 @@ class WaitingRoom {
     }
   }
 
-  /** Has everybody who sleeps look again: the limiter has been closed. */
-  wake() {
+  /** Gives back what was booked, as long as the store can still be told. For a limiter that is about to be closed. */
+  giveBackAll() {
+    for (const waiter of this.#booked.keys()) this.#giveBack(waiter)
+  }
+
+  /** Has everybody who waits ask again: the limiter has been closed, and they are to hear of it. */
+  close() {
+    this.#isClosed = true
     for (const line of this.#lines.values()) line[0]?.wake()
+    for (const [waiter, end] of this.#booked) end(this.#refuse(waiter))
   }
 
   /** Waits to be first. Resolves with a denial where that is known to take too long. */
   async #waitForTurn(line, waiter) {
     const turn = new Promise((resolve) => (waiter.becomeFirst = () => resolve()))
-    if (waiter.deadline === Infinity) return waiter.until(turn)
+    if (waiter.deadline === Infinity) {
+      // Who asks for what cannot be is told so now, and not when it is their turn.
+      await waiter.until(this.#store.peek(waiter.key, waiter.call))
+      return waiter.until(turn)
+    }
     const denial = await waiter.until(this.#deniedBehind(line, waiter))
     if (denial !== undefined && line[0] !== waiter) return denial
     if (line[0] === waiter) return undefined
     const late = Symbol('late')
     if ((await waiter.until(turn, waiter.remaining(), late)) !== late) return undefined
-    return { ...(await this.#store.peek(waiter.key, waiter.call)), allowed: false, granted: 0 }
+    return denied(await this.#peekBehind(line, waiter))
   }
 
   /** The denial of a caller for whom those ahead leave nothing in time, as far as can be known now. */
   async #deniedBehind(line, waiter) {
-    const ahead = line.slice(0, line.indexOf(waiter)).reduce((sum, { cost }) => sum + cost, 0)
-    const { limit } = await this.#store.peek(waiter.key, waiter.options())
-    const wanted = Math.min(ahead + waiter.cost, limit)
-    const decision = await this.#store.peek(waiter.key, waiter.options(wanted))
+    const decision = await this.#peekBehind(line, waiter)
     const tooLong = !decision.allowed && decision.retryAfterMs > waiter.remaining()
-    return tooLong ? { ...decision, granted: 0 } : undefined
+    return tooLong ? denied(decision) : undefined
+  }
+
+  /** What a caller would be told who asked for all that is wanted up to this one. */
+  async #peekBehind(line, waiter) {
+    const ahead = line.slice(0, line.indexOf(waiter)).reduce((sum, { cost }) => sum + cost, 0)
+    const { source, limit, limits = [] } = await this.#store.peek(waiter.key, waiter.call)
+    // A fallback may have a larger limit than any call could ask for.
+    const most = source === 'fallback' ? waiter.cost : Math.min(limit, ...limits.map((each) => each.limit))
+    return this.#store.peek(waiter.key, { ...waiter.call, cost: Math.min(ahead + waiter.cost, most) })
   }
 
   /** Asks until the answer is final, then waits for the place that was booked. */
@@ -94,13 +114,21 @@ class WaitingRoom {
 
   async #waitForPlace(waiter, decision) {
     if (decision.delayMs === 0) return decision
+    if (this.#isClosed) return this.#refuse(waiter)
     try {
-      await waiter.until(new Promise(() => {}), decision.delayMs)
+      await waiter.until(new Promise((end) => this.#booked.set(waiter, end)), decision.delayMs)
     } catch (error) {
       await this.#giveBack(waiter)
       throw error
+    } finally {
+      this.#booked.delete(waiter)
     }
     return { ...decision, delayMs: 0 }
+  }
+
+  /** Rejects in the words of a limiter that is closed. */
+  #refuse({ key, call }) {
+    return this.#store.peek(key, call)
   }
 
   /** What cannot be given back is forgotten by the store in time: the one who gave up is not to hear of it. */
@@ -139,13 +167,10 @@ class Waiter {
     }
   }
 
+  /** The units that those behind must reckon with. What is no cost is refused, and takes nothing. */
   get cost() {
-    return this.call.cost ?? 1
-  }
-
-  /** Options of a call that asks for so many units. */
-  options(cost = this.call.cost) {
-    return cost === undefined ? this.call : { ...this.call, cost }
+    const { cost = 1 } = this.call
+    return Number.isSafeInteger(cost) && cost > 0 ? cost : 0
   }
 
   remaining() {
@@ -184,6 +209,28 @@ class Waiter {
   end() {
     this.signal?.removeEventListener('abort', this.#abort)
   }
+}
+
+/** Which line a caller stands in. The values are looked at and never asked: they may be anything. */
+function lineOf(key, { action, limit, window }) {
+  const isObject = typeof key === 'object' && key !== null
+  const fields = isObject
+    ? Object.keys(key)
+        .sort()
+        .flatMap((name) => [name, key[name]])
+    : [key]
+  return JSON.stringify([...fields, '', action, limit, window].map((value) => [typeof value, namable(value)]))
+}
+
+function namable(value) {
+  return typeof value === 'string' || Number.isFinite(value) ? value : null
+}
+
+/** A denial, also where there is something left: that is for those who came before. */
+function denied(decision) {
+  const { retryAfterMs, retryAfter } = decision
+  const wait = { retryAfterMs: Math.max(retryAfterMs, 1), retryAfter: Math.max(retryAfter, 1) }
+  return { ...decision, ...wait, allowed: false, granted: 0, delayMs: 0 }
 }
 
 const UNITS_MS = { ms: 1, s: 1e3, m: 60e3, h: 3_600e3, d: 86_400e3 }

@@ -24,7 +24,18 @@ function withPatience(options) {
   return JSON.stringify({ ...options, timeout: '30s', onStoreError: 'throw' })
 }
 
-async function raceOf(programs, within = 60_000) {
+async function raceOf(programs, within) {
+  const total = { allowed: 0, denied: 0, sources: new Set() }
+  for (const { allowed, denied, sources } of await reportsOf(programs, within)) {
+    total.allowed += allowed
+    total.denied += denied
+    for (const source of sources) total.sources.add(source)
+  }
+  return { ...total, sources: [...total.sources] }
+}
+
+/** Starts programs, `{ file, args }`, lets all of them go at once when all are ready, and resolves with what each reports. */
+export async function reportsOf(programs, within = 60_000) {
   const racers = programs.map(({ file, args }) => start(program(file), { args, within }))
   try {
     await Promise.all(racers.map((racer) => racer.message()))
@@ -32,14 +43,9 @@ async function raceOf(programs, within = 60_000) {
       racer.send('go')
       return racer.message()
     })
-    const total = { allowed: 0, denied: 0, sources: new Set() }
-    for (const { allowed, denied, sources } of await Promise.all(reports)) {
-      total.allowed += allowed
-      total.denied += denied
-      for (const source of sources) total.sources.add(source)
-    }
+    const said = await Promise.all(reports)
     for (const racer of racers) assertEnded(await racer.ended, 'a process of the race')
-    return { ...total, sources: [...total.sources] }
+    return said
   } finally {
     await Promise.all(racers.map((racer) => racer.stop('SIGKILL')))
   }

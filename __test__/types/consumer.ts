@@ -1,16 +1,23 @@
 /** Type test: every member of the public API as an application would use it, and misuse it. It is compiled, never run. */
 
 import type { EventEmitter } from 'node:events'
-import { RateLimiter } from 'distributed-rate-limiter'
+import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 import type {
+  AcquireOptions,
   Algorithm,
+  Burst,
+  CacheClient,
   CallOptions,
+  CommonOptions,
   Decision,
   Duration,
+  LimitDecision,
+  LimitOptions,
   Logger,
+  NamedLimitOptions,
   OnStoreError,
   RateLimiterEvents,
-  RateLimiterOptions,
+  ScriptClient,
   Stats,
 } from 'distributed-rate-limiter'
 
@@ -20,27 +27,66 @@ type Every<T> = Record<keyof T, true>
 // Making one.
 
 const logger: Required<Logger> = { warn: (message: string) => void message, error: (message: string) => void message }
-const fallback: Required<NonNullable<RateLimiterOptions['fallback']>> = { limit: 10, window: '1m' }
-const everyOption: Required<RateLimiterOptions> = {
+const fallback: Required<NonNullable<LimitOptions['fallback']>> = { limit: 10, window: '1m' }
+const burst: Required<Burst> = { extra: 5, window: '10s' }
+const limitOptions: Required<LimitOptions> = {
   limit: 100,
   window: '1m',
-  redisUrl: 'redis://localhost:6379',
-  algorithm: 'token-bucket',
-  burst: 200,
+  algorithm: 'sliding-window',
+  burst,
   resolution: 32,
+  align: false,
+  fallback,
+}
+const cacheClient: CacheClient = {
+  get: async () => null,
+  set: async () => {},
+  incrementAndGet: async () => 1,
+  decrementAndGet: async () => 0,
+}
+const scriptClient: ScriptClient = { evalsha: async () => [], eval: async () => [] }
+const commonOptions: Required<CommonOptions> = {
+  redisUrl: 'redis://localhost:6379',
+  redisClient: scriptClient,
+  cacheClient,
+  actions: { download: { limit: 5, window: '1h', by: 'user' } },
+  clock: 'store',
   prefix: 'app',
   timeout: '50ms',
   maxPending: 1024,
   maxKeys: 10_000,
   onStoreError: 'local',
-  fallback,
   logger,
 }
-export const limiter: EventEmitter = new RateLimiter(everyOption)
+const named: Required<NamedLimitOptions> = { ...limitOptions, name: 'daily', by: 'user' }
+export const limiter: EventEmitter = new RateLimiter({ ...commonOptions, ...limitOptions })
 export const smallest = new RateLimiter({ limit: 1, window: 1000 })
+export const several = new RateLimiter({
+  ...commonOptions,
+  limits: [named, { name: 'all', by: 'global', limit: 1, window: 1 }],
+})
+export const open = new RateLimiter({ limit: 'configured', algorithm: 'token-bucket' })
+export const faces: DistributedRateLimiter[] = [
+  new DistributedRateLimiter(),
+  new DistributedRateLimiter({ redisUrl: 'redis://localhost' }),
+  new DistributedRateLimiter({ limit: 1, window: '1m' }),
+  new DistributedRateLimiter({
+    maxRequests: 100,
+    timeWindowMs: 60_000,
+    cacheClient,
+    fallbackMaxRequests: 200,
+    fallbackTimeWindowMs: 60_000,
+  }),
+]
 export const withConsole = new RateLimiter({ limit: 1, window: '1d', logger: console })
 
-export const algorithms: Record<Algorithm, true> = { 'sliding-window': true, 'token-bucket': true }
+export const algorithms: Record<Algorithm, true> = {
+  'sliding-window': true,
+  'sliding-counter': true,
+  'fixed-window': true,
+  'token-bucket': true,
+  'leaky-bucket': true,
+}
 export const onStoreErrors: Record<OnStoreError, true> = { local: true, allow: true, deny: true, throw: true }
 export const durations: Duration[] = [60_000, 0.001, '500ms', '10s', '1m', '1h', '1d']
 
@@ -51,14 +97,36 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   isAllowedSync: true,
   check: true,
   peek: true,
+  checkRequest: true,
+  acquire: true,
+  refund: true,
+  penalty: true,
+  block: true,
+  unblock: true,
   reset: true,
+  configure: true,
   ready: true,
   close: true,
   stats: true,
 }
 
 export async function calls(limiter: RateLimiter): Promise<void> {
-  const options: Required<CallOptions> = { cost: 3 }
+  const options: Required<CallOptions> = {
+    cost: 3,
+    upTo: 3,
+    action: 'download',
+    limit: 10,
+    window: '1m',
+    timestamp: Date.now(),
+  }
+  const waiting: Required<AcquireOptions> = {
+    cost: 1,
+    action: 'download',
+    limit: 10,
+    window: '1m',
+    maxWait: '5s',
+    signal: AbortSignal.timeout(1_000),
+  }
 
   const allowed: boolean = await limiter.isAllowed('user:1')
   const allowedAtOnce: boolean = limiter.isAllowedSync('user:1')
@@ -71,7 +139,24 @@ export async function calls(limiter: RateLimiter): Promise<void> {
   await limiter.check('user:1', options)
   await limiter.peek('user:1', options)
 
+  await limiter.check({ user: 'u1', ip: '::1' })
+  const decided: Decision[] = [
+    await limiter.acquire('user:1', waiting),
+    await limiter.refund('user:1'),
+    await limiter.refund('user:1', 2, { action: 'download' }),
+    await limiter.penalty('user:1', 2),
+  ]
+  const { allowRequest, retryAfter }: { allowRequest: boolean; retryAfter: number } = await limiter.checkRequest(
+    'user:1',
+    Date.now(),
+  )
+  limiter.configure('user:1', { limit: 10, window: '1m' })
+  limiter.configure('user:1', null)
+  void [decided, allowRequest, retryAfter]
+
   const nothing: void[] = [
+    await limiter.block('user:1', '1h'),
+    await limiter.unblock('user:1'),
     await limiter.reset('user:1'),
     await limiter.ready(),
     await limiter.ready({ timeout: '2s' }),
@@ -84,6 +169,7 @@ export async function calls(limiter: RateLimiter): Promise<void> {
 
 export const decisionMembers: Every<Decision> = {
   allowed: true,
+  granted: true,
   limit: true,
   remaining: true,
   retryAfterMs: true,
@@ -91,11 +177,28 @@ export const decisionMembers: Every<Decision> = {
   resetAt: true,
   delayMs: true,
   source: true,
+  name: true,
+  limits: true,
+}
+
+export const limitDecisionMembers: Every<LimitDecision> = {
+  name: true,
+  allowed: true,
+  limit: true,
+  remaining: true,
+  retryAfterMs: true,
+  resetAt: true,
+}
+
+export async function otherWords(limiter: DistributedRateLimiter): Promise<boolean> {
+  limiter.configureRateLimit('user123', { limit: 10, windowMs: 60_000 })
+  limiter.configureRateLimit('user123', null)
+  return (await limiter.isAllowed('user123')) && (await limiter.isAllowed('user123', 'create_post', 10, 60))
 }
 
 export function readDecision(decision: Decision): number {
   const { allowed, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source } = decision
-  const deciders: Record<typeof source, number> = { redis: 1, memory: 2, fallback: 3 }
+  const deciders: Record<typeof source, number> = { redis: 1, memory: 2, fallback: 3, client: 4 }
   const yes: boolean = allowed
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
 }
