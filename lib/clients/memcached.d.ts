@@ -19,7 +19,7 @@ export interface MemcachedCache {
   get(key: string): Promise<string | null>
   set(key: string, value: string | number, expiryMs: number): Promise<void>
   incrementAndGet(key: string, expiryMs: number): Promise<number>
-  decrementAndGet(key: string): Promise<number | null>
+  decrementAndGet(key: string): Promise<number>
 }
 
 /**

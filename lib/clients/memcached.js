@@ -40,7 +40,8 @@ function memcachedCache(client) {
         const { value } = await client.decrement(key, 1, { expires: NEVER_MAKE })
         return value
       } catch (error) {
-        if (/not found/i.test(error?.message)) return null
+        // No entry, no count.
+        if (/not found/i.test(error?.message)) return 0
         throw error
       }
     },
