@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
+import { ALGORITHMS } from './algorithms.mjs'
 import { assertDecision } from './decision.mjs'
 import { atMost, isLong } from './long.mjs'
 import { sleep } from './wait.mjs'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
-const ALGORITHMS = ['sliding-window', 'token-bucket']
 
 /** Clocks are read in different places: what they say may differ by this much. */
 const CLOCK_SLACK_MS = 1_000
@@ -28,11 +28,14 @@ export function describeFace(source, make) {
   for (const algorithm of ALGORITHMS) {
     describe(`${algorithm}, decided by ${source}`, { timeout: atMost(60_000) }, () => {
       const limiterOf = (t, options) => {
-        const limiter = make({ algorithm, window: '1d', ...options })
+        // A queue with one place fewer than the limit: one unit leaves at once.
+        const burst = algorithm === 'leaky-bucket' && { burst: options.limit - 1 }
+        const limiter = make({ algorithm, window: '1d', ...burst, ...options })
         t.after(() => limiter.close())
         return limiter
       }
       describeCounting(source, limiterOf)
+      describeChanging(source, algorithm, limiterOf)
       describeWaiting(algorithm, limiterOf)
     })
   }
@@ -125,8 +128,66 @@ function describeCounting(source, limiterOf) {
   })
 }
 
+function describeChanging(source, algorithm, limiterOf) {
+  test('takes as many units as there are', async (t) => {
+    const limiter = limiterOf(t, { limit: 5 })
+    assertDecision(await limiter.check('a', { upTo: 3 }), { allowed: true, granted: 3, remaining: 2, source })
+    assertDecision(await limiter.check('a', { upTo: 5 }), { allowed: true, granted: 2, remaining: 0 })
+    assertDecision(await limiter.check('a', { upTo: 5 }), { allowed: false, granted: 0, remaining: 0 })
+  })
+
+  test('gives back and takes past the limit', async (t) => {
+    const limiter = limiterOf(t, { limit: 5 })
+    await limiter.check('a', { cost: 5 })
+    assertDecision(await limiter.refund('a', 2), { allowed: true, remaining: 2, source })
+    assertDecision(await limiter.penalty('a', 4), { allowed: false, remaining: 0, source })
+    assertDecision(await limiter.refund('a', 2), { allowed: false, remaining: 0 })
+    assertDecision(await limiter.refund('a'), { allowed: true, remaining: 1 })
+    assertDecision(await limiter.refund('a', 5), { allowed: true, remaining: 5 })
+    assertDecision(await limiter.refund('new', 5), { allowed: true, remaining: 5 })
+    assert.equal(await allowedOf(limiter, 'a', 10), 5, 'never more than the limit')
+  })
+
+  test('blocks a key and nobody else, whatever is given back', async (t) => {
+    const limiter = limiterOf(t, { limit: 5 })
+    await limiter.check('a', { cost: 2 })
+    assert.equal(await limiter.block('a', '1h'), undefined)
+    const { retryAfterMs } = assertDecision(await limiter.check('a'), { allowed: false, remaining: 0, source })
+    assert.ok(retryAfterMs > HOUR - 60_000 && retryAfterMs <= HOUR, `blocked for ${retryAfterMs} ms`)
+    assertDecision(await limiter.refund('a', 5), { allowed: false })
+    assert.equal(await limiter.isAllowed('b'), true)
+    assert.equal(await limiter.unblock('a'), undefined)
+    assertDecision(await limiter.peek('a'), { allowed: true, remaining: 5 })
+    await limiter.block('a', '1h')
+    await limiter.reset('a')
+    assertDecision(await limiter.check('a'), { allowed: true, remaining: 4 })
+  })
+
+  test('counts actions apart, and under limits that come later', async (t) => {
+    const limiter = limiterOf(t, { limit: 2, actions: { rare: { limit: 1, window: '1d', algorithm: 'fixed-window' } } })
+    assert.equal(await allowedOf(limiter, 'a', 4), 2)
+    for (const [action, limit] of [
+      ['rare', 1],
+      ['other: {1}', 2],
+    ]) {
+      let allowed = 0
+      for (let call = 0; call < 4; call += 1) allowed += await limiter.isAllowed('a', { action })
+      assert.equal(allowed, limit, action)
+    }
+    limiter.configure('a', { limit: 10, window: '1d' })
+    assertDecision(await limiter.peek('b'), { remaining: 2 })
+    // What a bucket lacks is time, which a wider limit only makes pass in larger units.
+    const hasRoom = algorithm !== 'token-bucket'
+    assert.equal((await limiter.peek('a')).remaining > 0, hasRoom)
+    limiter.configure('a', null)
+    assert.equal(await limiter.isAllowed('a'), false)
+    assert.equal((await limiter.peek('a', { limit: 10, window: '1d' })).remaining > 0, hasRoom)
+  })
+}
+
 function describeWaiting(algorithm, limiterOf) {
   const sliding = algorithm === 'sliding-window'
+  const together = sliding || algorithm === 'fixed-window'
 
   test('a denial says how long to wait, and when all is forgotten', async (t) => {
     const limiter = limiterOf(t, { limit: 4, window: '1h' })
@@ -134,8 +195,8 @@ function describeWaiting(algorithm, limiterOf) {
     assert.equal(await limiter.isAllowed('a', { cost: 4 }), true)
     const spent = Date.now()
     // All four units went at one time: a window gives them back together, a bucket one every quarter of an hour.
-    for (const cost of [1, 2, 4]) {
-      const wait = sliding ? HOUR : (HOUR * cost) / 4
+    for (const cost of algorithm === 'sliding-counter' ? [] : [1, 2, 4]) {
+      const wait = together ? HOUR : (HOUR * cost) / 4
       const { retryAfterMs, resetAt } = assertDecision(await limiter.check('a', { cost }), { allowed: false })
       const elapsed = Date.now() - begun
       assert.ok(
@@ -159,12 +220,13 @@ function describeWaiting(algorithm, limiterOf) {
           { ...wide, resolution: 1 },
           { ...wide, resolution: 1_024 },
         ]
-      : [{ ...wide, burst: 50 }]),
+      : []),
+    ...(algorithm === 'token-bucket' ? [{ ...wide, burst: 50 }] : [{ ...wide, burst: { extra: 10, window: 60 } }]),
   ]
-  for (const options of cases) {
+  for (const options of cases.filter(({ burst }) => algorithm !== 'leaky-bucket' || burst === undefined)) {
     test(`whoever waits retryAfterMs is allowed: ${JSON.stringify(options)}`, async (t) => {
       const limiter = limiterOf(t, options)
-      const capacity = options.burst ?? options.limit
+      const capacity = (await limiter.peek('new')).limit
       for (let round = 0; round < (isLong ? 100 : 5); round += 1) {
         // Whatever is left is taken first, so that the cost after it is one that has to wait.
         const key = `key-${round % 3}`
