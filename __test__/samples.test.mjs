@@ -30,7 +30,7 @@ describe('the five samples', { timeout: 60_000 }, () => {
   }
 
   test('1: { limit, window, redisClient } and isAllowed(userId), shared by servers', async (t) => {
-    const options = { limit: 100, window: 60_000, redisClient, onStoreError: 'throw' }
+    const options = { limit: 100, window: 60_000, redisClient, timeout: '10s', onStoreError: 'throw' }
     const [one, other] = [closing(t, new RateLimiter(options)), closing(t, new RateLimiter(options))]
     const calls = Array.from({ length: 150 }, (_, index) => (index % 2 ? one : other).isAllowed('user123'))
     const allowed = (await Promise.all(calls)).filter(Boolean)

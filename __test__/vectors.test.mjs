@@ -12,12 +12,12 @@ import { startRedis } from '../scripts/redis.mjs'
 
 const LONGEST_MS = 3_650 * 86_400_000
 
-for (const [algorithm, file] of [
-  ['sliding-window', 'sliding_window'],
-  ['token-bucket', 'token_bucket'],
-]) {
+/** The vectors' files. A policy that names its algorithm is one with a burst, which several can have. */
+const FILES = ['sliding_window', 'sliding_counter', 'fixed_window', 'token_bucket', 'leaky_bucket', 'with_burst']
+
+for (const file of FILES) {
   const vectors = JSON.parse(readFileSync(new URL(`./vectors/${file}.json`, import.meta.url), 'utf8'))
-  describe(algorithm, () => {
+  describe(file, () => {
     let redis
     before(async () => {
       redis = await startRedis()
@@ -27,18 +27,16 @@ for (const [algorithm, file] of [
     for (const { name, policy, steps } of vectors) {
       for (const store of ['memory', 'redis']) {
         test(`${store}: ${name}`, async () => {
-          const { window: _, ...numbers } = policy
-          const window = Math.floor(LONGEST_MS * Math.min(1, policy.limit / (policy.burst ?? policy.limit)))
+          const options = stretched({ algorithm: file.replace('_', '-'), ...policy })
           const limiter = new RateLimiter({
-            ...numbers,
-            algorithm,
-            window,
+            ...options,
             prefix: name,
             onStoreError: 'throw',
             ...(store === 'redis' && { redisUrl: redis.url }),
           })
           await limiter.ready()
-          await replay(limiter, firstMoment(steps), window / policy.limit)
+          const { limit: capacity } = await limiter.peek('key')
+          await replay(limiter, firstMoment(steps, capacity), options.window / options.limit)
           await limiter.close()
         })
       }
@@ -46,20 +44,39 @@ for (const [algorithm, file] of [
   })
 }
 
-/** The steps before the clock of a vector is first moved; "up to" is no call of this version. */
-function firstMoment(steps) {
-  const moved = steps.findIndex(({ at }) => at !== steps[0].at)
-  const still = moved === -1 ? steps : steps.slice(0, moved)
-  const upTo = still.findIndex(({ cost, least = cost }) => cost !== 0 && least !== cost)
-  return upTo === -1 ? still : still.slice(0, upTo)
+/** The policy with windows so long that nothing, or next to nothing, comes back meanwhile. */
+function stretched(policy) {
+  if (typeof policy.burst === 'object') {
+    return { ...policy, window: LONGEST_MS, burst: { ...policy.burst, window: LONGEST_MS } }
+  }
+  const places = policy.algorithm === 'leaky-bucket' ? policy.burst + 1 : (policy.burst ?? policy.limit)
+  return { ...policy, window: Math.floor(LONGEST_MS * Math.min(1, policy.limit / places)) }
+}
+
+/** The steps before the clock of a vector is first moved, up to what is no call of the face: a booking beyond any patience,
+ * a penalty of more than the limit, and "at least". */
+function firstMoment(steps, capacity) {
+  const isCall = ({ at, cost = 0, least = cost, reserve, penalize = 0 }) =>
+    at === steps[0].at && !reserve && penalize <= capacity && (cost === 0 || least === cost || least === 1)
+  const end = steps.findIndex((step) => !isCall(step))
+  return end === -1 ? steps : steps.slice(0, end)
+}
+
+function call(limiter, { cost, least = cost, refund, penalize }) {
+  if (refund !== undefined) return limiter.refund('key', refund)
+  if (penalize !== undefined) return limiter.penalty('key', penalize)
+  if (cost === 0) return limiter.peek('key', { cost: least })
+  return limiter.check('key', least === cost ? { cost } : { upTo: cost })
 }
 
 async function replay(limiter, steps, msPerUnit) {
   const start = performance.now()
-  for (const [index, { cost, least, expect }] of steps.entries()) {
-    const decision = cost === 0 ? await limiter.peek('key', { cost: least }) : await limiter.check('key', { cost })
+  for (const [index, step] of steps.entries()) {
+    const decision = await call(limiter, step)
+    const { expect } = step
     const what = `step ${index}: ${JSON.stringify(decision)}`
     assert.equal(decision.allowed, expect.allowed, what)
+    assert.equal(decision.granted, expect.granted, what)
     // A bucket of 2^32 gets a unit back every 73 ms even so.
     const cameBack = decision.remaining - expect.remaining
     assert.ok(cameBack >= 0 && cameBack <= (performance.now() - start) / msPerUnit, what)

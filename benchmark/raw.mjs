@@ -31,6 +31,9 @@ export async function measureRaw(contestantId, { limit, windowMs, scriptCalls },
   return { calls: scriptCalls, keysPerCall: KEYS_A_CALL, decisionsPerSecond: callsPerSecond * KEYS_A_CALL }
 }
 
+/** The length of a run of requests on one key each, in bytes: '>HBBI5I5I7' and one '>H'. */
+const RUN = 23
+
 /**
  * One call of our script that decides `keys`, as a command without binary arguments: redis-benchmark cuts an argument off
  * at its first NUL. So the packed argument, the same in every call, becomes a constant of the script, which costs as much.
@@ -41,7 +44,7 @@ export async function measureRaw(contestantId, { limit, windowMs, scriptCalls },
 async function engineCommand(keys, observed, port) {
   // lua/engine.lua: ARGV[1] ends with the one run of equal requests, whose first two bytes are its length.
   const packed = Buffer.from(observed.packed)
-  packed.writeUInt16BE(keys.length, packed.length - 14)
+  packed.writeUInt16BE(keys.length, packed.length - RUN)
   const constant = Array.from(packed, (byte) => `\\${String(byte).padStart(3, '0')}`).join('')
   const script = observed.script.replace('ARGV[1]\n', `'${constant}'\n`)
   if (script === observed.script) throw new Error('the script no longer reads ARGV[1] where it did')

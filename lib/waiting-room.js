@@ -18,6 +18,8 @@ class WaitingRoom {
   #lines = new Map()
   /** Those who wait for a place that was booked for them: who they are, and what ends their waiting. */
   #booked = new Map()
+  /** Of each line the passing of whoever booked last. */
+  #last = new Map()
   #isClosed = false
 
   /** `store` reserves, peeks and refunds. */
@@ -38,7 +40,7 @@ class WaitingRoom {
         const denial = await this.#waitForTurn(line, waiter)
         if (denial !== undefined) return denial
       }
-      return await this.#beFirst(line, waiter)
+      return await this.#beFirst(id, line, waiter)
     } finally {
       this.#leave(id, line, waiter)
       waiter.end()
@@ -90,13 +92,13 @@ class WaitingRoom {
   }
 
   /** Asks until the answer is final, then waits for the place that was booked. */
-  async #beFirst(line, waiter) {
+  async #beFirst(id, line, waiter) {
     for (;;) {
       const patience = Math.min(Math.max(waiter.remaining(), 0), LONGEST_WAIT_MS)
       const decision = await this.#reserve(waiter, patience)
       if (decision.allowed) {
         this.#makeWay(line, waiter)
-        return this.#waitForPlace(waiter, decision)
+        return this.#waitForPlace(id, waiter, decision)
       }
       if (decision.retryAfterMs > waiter.remaining()) return decision
       await waiter.until(waiter.woken(), decision.retryAfterMs)
@@ -112,16 +114,25 @@ class WaitingRoom {
     return decision
   }
 
-  async #waitForPlace(waiter, decision) {
-    if (decision.delayMs === 0) return decision
+  /** Nobody passes before those who booked before: an answer that was late on its way has its place waited for too long. */
+  async #waitForPlace(id, waiter, decision) {
+    const before = this.#last.get(id)
+    if (decision.delayMs === 0 && before === undefined) return decision
     if (this.#isClosed) return this.#refuse(waiter)
+    const ended = new Promise((end) => this.#booked.set(waiter, end))
+    let pass
+    const passing = new Promise((resolve) => (pass = resolve))
+    this.#last.set(id, passing)
     try {
-      await waiter.until(new Promise((end) => this.#booked.set(waiter, end)), decision.delayMs)
+      await waiter.until(ended, decision.delayMs)
+      if (before !== undefined) await waiter.until(Promise.race([ended, before]))
     } catch (error) {
       await this.#giveBack(waiter)
       throw error
     } finally {
       this.#booked.delete(waiter)
+      if (this.#last.get(id) === passing) this.#last.delete(id)
+      pass()
     }
     return { ...decision, delayMs: 0 }
   }

@@ -23,3 +23,41 @@ export function codeBlocks(text, languages) {
 }
 
 const blockOf = ({ lines, line }, heading) => ({ code: `${lines.join('\n')}\n`, line, heading })
+
+/** Where the links and images of a Markdown file lead, code left out: `{ target, line }`, the line counted from 1. */
+export function links(text) {
+  const found = []
+  for (const { line, prose } of proseOf(text)) {
+    for (const [, target] of prose.matchAll(/\]\(([^()\s]+)(?:\s[^()]*)?\)/g)) found.push({ target, line })
+  }
+  return found
+}
+
+/** The anchors that GitHub gives to the headings of a Markdown file. */
+export function anchors(text) {
+  const known = new Map()
+  const found = new Set()
+  for (const { prose } of proseOf(text)) {
+    const [, heading] = /^#+\s+(.*)$/.exec(prose) ?? []
+    if (heading === undefined) continue
+    const words = heading.toLowerCase().replace(/[^\p{Letter}\p{Number}\s_-]/gu, '')
+    const anchor = words.replaceAll(' ', '-')
+    const again = known.get(anchor) ?? 0
+    known.set(anchor, again + 1)
+    found.add(again === 0 ? anchor : `${anchor}-${again}`)
+  }
+  return found
+}
+
+/** The lines outside of code blocks, with their numbers. */
+function proseOf(text) {
+  const prose = []
+  let fence
+  for (const [index, line] of text.split('\n').entries()) {
+    const [, mark] = /^(`{3,})/.exec(line) ?? []
+    if (fence === undefined && mark !== undefined) fence = mark
+    else if (fence === undefined) prose.push({ line: index + 1, prose: line })
+    else if (line.trimEnd() === fence) fence = undefined
+  }
+  return prose
+}
