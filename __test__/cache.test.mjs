@@ -8,11 +8,11 @@ import { memcachedCache } from 'distributed-rate-limiter/memcached'
 import memjs from 'memjs'
 
 import { startMemcached } from '../scripts/memcached.mjs'
-import { assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { startLoad } from './support/load.mjs'
 import { MemoryCache } from './support/memory-cache.mjs'
+import { reportsOf } from './support/race.mjs'
 import { assertRefusal, rejectionOf, thrownBy } from './support/refusal.mjs'
 import { settles, sleep, until } from './support/wait.mjs'
 
@@ -340,20 +340,14 @@ describe('processes on one memcached', { timeout: 60_000 }, () => {
   test('never admit more than the limit in a window, and use it', async () => {
     const options = { limit: 40, window: 500, prefix: 'processes' }
     const args = [memcached.address, JSON.stringify(options), 'a', 4_000]
-    const racers = Array.from({ length: 4 }, () => start(program('cache-race.mjs'), { args, within: 30_000 }))
-    await Promise.all(racers.map((racer) => racer.message()))
-    const reports = racers.map((racer) => {
-      racer.send('go')
-      return racer.message()
-    })
+    const programs = Array.from({ length: 4 }, () => ({ file: 'cache-race.mjs', args }))
     const admitted = new Map()
-    for (const report of await Promise.all(reports)) {
+    for (const report of await reportsOf(programs, 30_000)) {
       assert.deepEqual(report.sources, ['client'])
       for (const [window, count] of Object.entries(report.admitted)) {
         admitted.set(window, (admitted.get(window) ?? 0) + count)
       }
     }
-    for (const racer of racers) assertEnded(await racer.ended, 'a process on memcached')
     for (const [window, count] of admitted) assert.ok(count <= 40, `${count} were admitted in window ${window}`)
     const total = [...admitted.values()].reduce((sum, count) => sum + count, 0)
     assert.ok(total > 40, `only ${total} were admitted in eight windows`)

@@ -320,6 +320,29 @@ describe('what a client may do', { timeout: 60_000 }, () => {
     }
   })
 
+  test('what JavaScript was too busy to send is not sent once the circuit has opened', async (t) => {
+    let sent = 0
+    const evalsha = async (_, keys) => {
+      sent += keys.length
+      return [Buffer.alloc(0)]
+    }
+    const redisClient = { evalsha, eval: evalsha }
+    const limiter = limiterOf({ limit: 5, window: '1d', timeout: 100, onStoreError: 'local', redisClient })
+    t.after(() => limiter.close())
+    await limiter.ready()
+    const busy = (ms) => {
+      const end = performance.now() + ms
+      while (performance.now() < end);
+    }
+    // Two batches, as many as open the circuit when they are late.
+    const first = limiter.check('a')
+    busy(30)
+    const second = limiter.check('a')
+    busy(300)
+    for (const call of [first, second]) assertDecision(await call, { allowed: true, source: 'fallback' })
+    assert.equal(sent, 0, 'it would have been counted for nothing')
+  })
+
   test('a late answer is dropped, and comes to no other call', async (t) => {
     const client = await STANDALONE.ioredis.open(redis)
     t.after(() => STANDALONE.ioredis.close(client))

@@ -36,6 +36,12 @@ describe('modules', { timeout: 30_000 }, () => {
     assert.equal((await import('distributed-rate-limiter')).RateLimiter, RateLimiter)
   })
 
+  test('import and require give the same memcached', async () => {
+    const { memcachedCache } = createRequire(import.meta.url)('distributed-rate-limiter/memcached')
+    assert.equal(typeof memcachedCache, 'function')
+    assert.equal((await import('distributed-rate-limiter/memcached')).memcachedCache, memcachedCache)
+  })
+
   test('each exports what the types declare, and nothing else', () => {
     assert.deepEqual(Object.keys(imported), CLASSES)
     assert.deepEqual(Object.keys(required), CLASSES)

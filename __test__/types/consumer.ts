@@ -20,6 +20,7 @@ import type {
   ScriptClient,
   Stats,
 } from 'distributed-rate-limiter'
+import { memcachedCache, type MemcachedClient } from 'distributed-rate-limiter/memcached'
 
 /** A table that compiles only when it names every member of `T` and no other, so a member cannot come or go unseen. */
 type Every<T> = Record<keyof T, true>
@@ -44,6 +45,9 @@ const cacheClient: CacheClient = {
   incrementAndGet: async () => 1,
   decrementAndGet: async () => 0,
 }
+declare const memcachedClient: MemcachedClient
+const memcached: CacheClient = memcachedCache(memcachedClient)
+void memcached
 const scriptClient: ScriptClient = { evalsha: async () => [], eval: async () => [] }
 const commonOptions: Required<CommonOptions> = {
   redisUrl: 'redis://localhost:6379',

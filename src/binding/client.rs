@@ -45,6 +45,11 @@ impl Waiting {
         (Waiter { waiting: self.clone(), job, receiver }, job)
     }
 
+    /// Whether somebody still waits for the job.
+    pub(super) fn has(&self, job: u64) -> bool {
+        self.jobs().contains_key(&job)
+    }
+
     /// Tells whoever waits for the job; a reply that comes twice, or too late, is dropped.
     fn settle(&self, job: u64, reply: Result<Reply, String>) {
         let waiter = self.jobs().remove(&job);

@@ -21,6 +21,13 @@ pub enum Job {
     Decrement(String),
 }
 
+impl Job {
+    /// Whether it is to be done although nobody waits for it any more.
+    pub fn is_owed(&self) -> bool {
+        matches!(self, Self::Decrement(_))
+    }
+}
+
 /// A job under way: its reply, or what the client said when it failed. Dropping it leaves the client with it.
 pub type Performing = Pin<Box<dyn Future<Output = Result<Reply, String>> + Send>>;
 
