@@ -46,12 +46,12 @@ for (const [algorithm, file] of [
   })
 }
 
-/** The steps before the clock of a vector is first moved; "up to" is no call of this version. */
+/** The steps before the clock of a vector is first moved; "up to" and changes are no calls of this version. */
 function firstMoment(steps) {
   const moved = steps.findIndex(({ at }) => at !== steps[0].at)
   const still = moved === -1 ? steps : steps.slice(0, moved)
-  const upTo = still.findIndex(({ cost, least = cost }) => cost !== 0 && least !== cost)
-  return upTo === -1 ? still : still.slice(0, upTo)
+  const other = still.findIndex(({ cost, least = cost }) => cost === undefined || (cost !== 0 && least !== cost))
+  return other === -1 ? still : still.slice(0, other)
 }
 
 async function replay(limiter, steps, msPerUnit) {
