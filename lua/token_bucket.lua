@@ -231,8 +231,7 @@ local function seldom(_, name)
   local function penalize(policy, state, now, units)
     local kept, tat, tat_rest, jumped = read(policy, state, now)
     local most, most_rest = plus(policy, now + policy.fill_whole, policy.fill_rest, policy.fill_whole, policy.fill_rest)
-    -- Twice the burst brings even a full bucket to the bound.
-    local owed, owed_rest = plus(policy, tat, tat_rest, span(policy, math.min(units, 2 * policy.burst)))
+    local owed, owed_rest = plus(policy, tat, tat_rest, span(policy, units))
     if less(most, most_rest, owed, owed_rest) then
       owed, owed_rest = most, most_rest
     end

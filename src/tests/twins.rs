@@ -100,12 +100,15 @@ fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), Te
         // nobody can tell apart while the clock runs forward; so the Rust side keeps the older state too.
         prop_assert!(rust.granted == 0 || written.is_some(), "granted, but not written");
         let looked = matches!(op, Op::Ask(Ask { cost: 0, .. }));
+        let jumped = now < policy.seen(&state);
+        prop_assert!(looked || !jumped || written.is_some(), "a jump that is not written would be found again");
         if let Some(written) = written.filter(|_| !looked) {
             if written.is_empty() {
                 prop_assert!(matches!(op, Op::Change(_)), "only a change makes a key new");
                 kept = Micros::ZERO;
                 prop_assert_eq!(next.encode(kept), policy.fresh().encode(kept), "deleted after {:?} at {:?}", op, now);
             } else {
+                prop_assert!(!jumped || expires.is_some(), "kept for as long as the clock jumped back");
                 kept = expires.unwrap_or(kept);
                 prop_assert!(kept >= rust.reset_at, "forgotten at {:?}, before {:?}", kept, rust.reset_at);
                 prop_assert_eq!(&next.encode(kept), &written, "the state after {:?} at {:?}", op, now);

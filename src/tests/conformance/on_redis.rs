@@ -87,6 +87,18 @@ fn a_state_of_another_algorithm_is_an_error_of_its_key() {
     }
 }
 
+/// What is counted from a moment beyond 2^53 would be rounded, so no bucket is full as late as that.
+#[test]
+fn a_bucket_that_is_full_later_than_a_number_can_say_is_an_error_of_its_key() {
+    let redis = OnRedis::on_manual_time();
+    let [_, _, bucket, ..] = policies();
+    redis.take(&bucket, "key", 1);
+    let mut value: Vec<u8> = redis.say(&[b"GET", &stored("key")]);
+    value[15..22].copy_from_slice(&(1u64 << 53).to_be_bytes()[1..]);
+    redis.say::<()>(&[b"SET", &stored("key"), &value]);
+    assert!(matches!(redis.outcome(&bucket, take("key")), Err(Error::State(_))));
+}
+
 /// Whatever stands there, an answer comes, and the other keys of the batch have theirs.
 #[test]
 fn no_value_fails_more_than_its_own_key() {
