@@ -9,8 +9,10 @@
 local bucket = twin_of(2)
 
 local function step(policy, state, now, cost, least)
-  local allowed, granted, remaining, retry_after, reset_at, changed, expires = bucket.step(policy, state, now, cost, least)
-  return allowed, granted, remaining, retry_after, reset_at, changed, expires, allowed and bucket.full_at(policy, state, now) - now
+  local allowed, granted, remaining, retry_after, reset_at, changed, expires =
+    bucket.step(policy, state, now, cost, least)
+  local delay = allowed and bucket.full_at(policy, state, now) - now or nil
+  return allowed, granted, remaining, retry_after, reset_at, changed, expires, delay
 end
 
 local function prepare(limit, window, burst)

@@ -34,7 +34,8 @@ while offset <= #ARGV[2] do
     allowed, granted, remaining, retry_after, reset_at, _, _, delay = twin.step(policy, state, now, 0, 1)
   end
   outcomes[#outcomes + 1] = {
-    allowed and 1 or 0, granted, remaining, retry_after, reset_at, delay or 0, changed or false, expires or 0, twin.seen(state),
+    allowed and 1 or 0, granted, remaining, retry_after, reset_at, delay or 0,
+    changed or false, expires or 0, twin.seen(state),
   }
 end
 return outcomes
