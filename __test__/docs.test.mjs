@@ -34,7 +34,9 @@ describe('links', () => {
       const file = join(root, name)
       const all = links(read(file))
       assert.ok(all.length > 0, 'no link was found')
-      const wrong = all.map(({ target, line }) => ({ target, line, why: broken(file, target) })).filter(({ why }) => why)
+      const wrong = all
+        .map(({ target, line }) => ({ target, line, why: broken(file, target) }))
+        .filter(({ why }) => why)
       assert.deepEqual(wrong, [])
     })
   }
