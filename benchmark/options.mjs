@@ -10,6 +10,7 @@ export const USAGE = `npm run bench -- [options]
                    --only redis-256, --only ours, --only '^redis-1/.*ioredis'
   --memory         measures memory instead of speed (takes --quick, and --only on its measurements)
   --resolution     measures what the slots of the sliding window cost and buy
+  --algorithms     measures what each algorithm costs Redis and memory, for docs/algorithms.md
   --help           this text
 `
 
