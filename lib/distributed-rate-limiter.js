@@ -13,10 +13,14 @@ const NAMES = {
   fallbackTimeWindowMs: 'fallback.window',
 }
 
+/** What stands for a fallback as a whole, where it is said that there can be none. */
+const FALLBACK = ['fallbackMaxRequests', 'fallbackTimeWindowMs']
+
 class DistributedRateLimiter extends RateLimiter {
   constructor(options = {}) {
+    const own = translate(options)
     try {
-      super(translate(options))
+      super(own)
     } catch (error) {
       throw inWordsOf(options, error)
     }
@@ -34,8 +38,9 @@ class DistributedRateLimiter extends RateLimiter {
   }
 
   configureRateLimit(clientId, rateLimit) {
-    if (typeof rateLimit !== 'object' || rateLimit === null) {
-      return this.configure(clientId, rateLimit)
+    if (rateLimit === null) return this.configure(clientId, null)
+    if (typeof rateLimit !== 'object' || Array.isArray(rateLimit)) {
+      throw badOption(TypeError, 'rateLimit', 'an object such as { limit: 10, windowMs: 60000 }, or null', rateLimit)
     }
     const { windowMs, ...own } = rateLimit
     try {
@@ -66,8 +71,9 @@ function translate(options) {
   if (timeWindowMs !== undefined) own.window = timeWindowMs
   const isOpen = own.limit === undefined && own.window === undefined && own.limits === undefined
   if (isOpen) own.limit = 'configured'
+  const twice = typeof maxRequests === 'number' ? Math.min(maxRequests * 2, 2 ** 32) : undefined
   const fallback = {
-    limit: fallbackMaxRequests ?? (typeof maxRequests === 'number' ? Math.min(maxRequests * 2, 2 ** 32) : undefined),
+    limit: fallbackMaxRequests === undefined ? twice : fallbackMaxRequests,
     window: fallbackTimeWindowMs,
   }
   const hasFallback = Object.values(fallback).some((value) => value !== undefined)
@@ -80,7 +86,8 @@ function inWordsOf(options, error) {
   for (const [theirs, ours] of Object.entries(NAMES)) {
     if (Object.hasOwn(Object(options), theirs)) error = renamed(error, ours, theirs)
   }
-  return error
+  const given = FALLBACK.find((name) => Object.hasOwn(Object(options), name))
+  return given === undefined ? error : renamed(error, 'fallback', given)
 }
 
 function renamed(error, from, to) {

@@ -101,6 +101,7 @@ class WaitingRoom {
         return this.#waitForPlace(id, waiter, decision)
       }
       if (decision.retryAfterMs > waiter.remaining()) return decision
+      if (this.#isClosed) return this.#refuse(waiter)
       await waiter.until(waiter.woken(), decision.retryAfterMs)
     }
   }
