@@ -298,6 +298,14 @@ for (const [store, make] of Object.entries(makers(() => redis))) {
       limiter.configure('never configured', null)
     })
 
+    test('a limit that comes later keeps the burst, and what was counted with it', async (t) => {
+      const limiter = make(t, { limit: 10, window: '1d', burst: { extra: 5, window: '1d' } })
+      assertDecision(await limiter.check('a', { cost: 12 }), { allowed: true, limit: 15, remaining: 3 })
+      assertDecision(await limiter.peek('a', { limit: 20, window: '1d' }), { limit: 25, remaining: 13 })
+      limiter.configure('a', { limit: 10, window: '1d' })
+      assertDecision(await limiter.peek('a'), { limit: 15, remaining: 3 })
+    })
+
     test("limit: 'configured' knows no limit until somebody gives one", async (t) => {
       const limiter = make(t, { limit: 'configured', algorithm: 'token-bucket' })
       for (const method of ['isAllowed', 'check', 'peek', 'refund', 'penalty', 'acquire']) {

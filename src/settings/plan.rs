@@ -34,6 +34,8 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct Template {
     algorithm: Given,
+    /// A windowed limit's extra, which is part of what its keys' states are; a bucket's size is its own limit's.
+    burst: Given,
     resolution: Given,
     align: Given,
 }
@@ -45,7 +47,7 @@ impl Template {
             limit,
             window,
             algorithm: &self.algorithm,
-            burst: &Given::Missing,
+            burst: &self.burst,
             resolution: &self.resolution,
             align: &self.align,
         })
@@ -60,7 +62,12 @@ impl Plan {
             input::text("prefix", given, 128, expected, |_| true)
         })?;
         let own = |name| field(options, name).clone();
-        let template = Template { algorithm: own("algorithm"), resolution: own("resolution"), align: own("align") };
+        let template = Template {
+            algorithm: own("algorithm"),
+            burst: Some(own("burst")).filter(|burst| matches!(burst, Given::Record(_))).unwrap_or(Given::Missing),
+            resolution: own("resolution"),
+            align: own("align"),
+        };
         let is_open = matches!(field(options, "limit"), Given::Text(word) if word == "configured");
         let limits = match field(options, "limits") {
             Given::Missing if is_open => open(prefix, options, &template)?,
