@@ -192,8 +192,8 @@ for (const [store, make] of Object.entries(makers(() => redis))) {
         await aMoment()
         giveUp.abort()
         await assert.rejects(settles(waiting.promise, 'acquire'))
-        // The first unit is back within that; behind somebody else's place it would be twice as long.
-        const later = limiter.acquire('a', { maxWait: 400 })
+        // The first unit is back in 400 ms; behind somebody else's place it would be 800.
+        const later = limiter.acquire('a', { maxWait: 600 })
         assertDecision(await settles(later, 'a later caller'), { allowed: true })
       })
 

@@ -160,14 +160,23 @@ impl Limiter {
     /// The request that a call comes to.
     pub fn request(&self, who: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Request, Error> {
         let limits = self.limits_of(who, options)?;
+        if self.plan.is_open && options.own.is_none() && !self.has_own(who, options, &limits)? {
+            return Err(Error::NoLimit(
+                "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
+            ));
+        }
         let keys = self.keys_of(&limits, who)?;
         let name = if options.up_to { "upTo" } else { "cost" };
         let cost = policy::cost(name, limits.capacity(), options.cost.as_ref())?;
         let verb = match deed {
             Deed::Take if options.up_to => Verb::Decide(Ask { cost, least: 1 }),
             Deed::Take => Verb::Decide(Ask::all(cost)),
+            // Any unit would be granted.
+            Deed::Look if options.up_to => Verb::Decide(Ask::look(1)),
             Deed::Look => Verb::Decide(Ask::look(cost)),
-            Deed::Reserve(patience) => Verb::Reserve { cost, patience },
+            Deed::Reserve(patience) if limits.only().is_some() => Verb::Reserve { cost, patience },
+            // Several limits have no common time that could be booked: all or nothing, now.
+            Deed::Reserve(_) => Verb::Decide(Ask::all(cost)),
             Deed::Refund => Verb::Refund(cost),
             Deed::Penalize => Verb::Penalize(cost),
         };
@@ -228,12 +237,13 @@ impl Limiter {
         {
             return Ok(Arc::new(Limits::new([only.with(*policy, *policy)])));
         }
-        if self.plan.is_open {
-            return Err(Error::NoLimit(
-                "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
-            ));
-        }
         Ok(limits)
+    }
+
+    /// Whether somebody has said what the limit of this key is.
+    fn has_own(&self, who: &Who<'_>, options: &CallOptions, limits: &Limits) -> Result<bool, Error> {
+        let of_action = options.action.as_ref().is_some_and(|action| self.plan.actions.contains_key(action));
+        Ok(of_action || self.configured.borrow().contains_key(&self.keys_of(limits, who)?[0]))
     }
 
     fn derive(&self, action: &str) -> Arc<Limits> {
