@@ -205,6 +205,26 @@ for (const [store, make] of Object.entries(makers(() => redis))) {
       assertRefusal(await rejectionOf(() => plain.check(WHO), 'fields'), { ...badKey, says: ['string'] }, 'fields')
     })
 
+    test('who waits takes from all of them or from none', async (t) => {
+      const limits = [
+        { name: 'wide', limit: 9, window: '1d' },
+        { name: 'narrow', limit: 1, window: '1d' },
+      ]
+      const limiter = make(t, { limits })
+      assertDecision(await limiter.acquire('a'), { allowed: true })
+      for (let again = 0; again < 3; again += 1) {
+        assertDecision(await limiter.acquire('a', { maxWait: 0 }), { allowed: false, name: 'narrow' })
+      }
+      const left = (await limiter.peek('a')).limits.map(({ remaining }) => remaining)
+      assert.deepEqual(left, [8, 0])
+    })
+
+    test('a look up to some units finds any of them', async (t) => {
+      const limiter = make(t, { limit: 5, window: '1d' })
+      await limiter.check('a', { cost: 3 })
+      assertDecision(await limiter.peek('a', { upTo: 5 }), { allowed: true, remaining: 2 })
+    })
+
     test('one call is one decision', async (t) => {
       const limiter = make(t, { limits: THREE })
       for (let calls = 0; calls < 5; calls += 1) await limiter.check(WHO)
@@ -304,6 +324,17 @@ for (const [store, make] of Object.entries(makers(() => redis))) {
       assertDecision(await limiter.peek('a', { limit: 20, window: '1d' }), { limit: 25, remaining: 13 })
       limiter.configure('a', { limit: 10, window: '1d' })
       assertDecision(await limiter.peek('a'), { limit: 15, remaining: 3 })
+    })
+
+    test("limit: 'configured' blocks and resets whoever has no limit yet", async (t) => {
+      const limiter = make(t, { limit: 'configured' })
+      const own = { limit: 3, window: '1d' }
+      await limiter.block('a', '1h')
+      assert.equal(await limiter.isAllowed('a', own), false)
+      await limiter.unblock('a')
+      assert.equal(await limiter.isAllowed('a', own), true)
+      await limiter.reset('a')
+      assertDecision(await limiter.peek('a', own), { remaining: 3 })
     })
 
     test("limit: 'configured' knows no limit until somebody gives one", async (t) => {
