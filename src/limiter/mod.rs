@@ -1,0 +1,220 @@
+//! What happens on a call: decided here where that is possible, otherwise asked of the store.
+
+mod request;
+
+pub use request::{Deed, Who};
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::algorithm::{Ask, Policy};
+use crate::clock::{Clock, Micros};
+use crate::decision::{Decision, Source};
+use crate::dispatcher::{Call, Handle, Settle, Ticket, Worker};
+use crate::error::Error;
+use crate::fallback::Fallback;
+use crate::key::Key;
+use crate::limits::{By, Limits};
+use crate::metrics::{Metrics, Snapshot};
+use crate::settings::{Plan, Settings};
+use crate::store::{Gate, Memory, Reach, Request, Verb, When};
+
+/// One limit on many keys, or several limits together.
+pub struct Limiter {
+    plan: Plan,
+    /// The limits of actions that have none of their own, made when the action is first seen.
+    derived: RefCell<HashMap<String, Arc<Limits>>>,
+    /// The limits that `configure` has given to single keys.
+    configured: RefCell<HashMap<Key, Policy>>,
+    /// Whether a call that is a key and nothing else is decided by one limit without a name.
+    is_simple: bool,
+    replays: bool,
+    memory: Arc<Memory>,
+    remote: Option<Asked>,
+    metrics: Arc<Metrics>,
+    closed: AtomicBool,
+}
+
+/// A store that must be asked, and what decides in its place.
+struct Asked {
+    handle: Handle,
+    gate: Gate,
+    fallback: Arc<Fallback>,
+    timeout: Micros,
+    max_pending: usize,
+}
+
+impl Limiter {
+    /// A limiter that decides in memory, whatever store the settings name.
+    pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        let plan = settings.plan.clone();
+        let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
+        Self {
+            is_simple: unnamed && !plan.is_open && !settings.replays,
+            plan,
+            derived: RefCell::default(),
+            configured: RefCell::default(),
+            replays: settings.replays,
+            memory: Arc::new(Memory::new(settings.max_keys, clock)),
+            remote: None,
+            metrics: Arc::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// A limiter that asks a store, and the worker that must be run for it.
+    pub fn on_store<R: Reach, S: Settle>(
+        settings: &Settings,
+        reach: R,
+        clock: Arc<dyn Clock>,
+        settle: S,
+    ) -> (Self, Worker<R, S>) {
+        let mut limiter = Self::in_memory(settings, clock.clone());
+        let fallback = Arc::new(Fallback { mode: settings.on_store_error, memory: limiter.memory.clone(), clock });
+        let gate = reach.gate();
+        let (worker, handle) = Worker::new(
+            reach,
+            fallback.clone(),
+            settings.timeout,
+            settings.max_pending,
+            limiter.metrics.clone(),
+            settle,
+        );
+        limiter.remote =
+            Some(Asked { handle, gate, fallback, timeout: settings.timeout, max_pending: settings.max_pending });
+        (limiter, worker)
+    }
+
+    /// What the limiter decides by.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether every call is decided in this process.
+    pub fn is_local(&self) -> bool {
+        self.remote.is_none()
+    }
+
+    /// Whether [`decide_here`](Self::decide_here) may be used for a call without options.
+    #[inline]
+    pub fn is_simple(&self) -> bool {
+        self.is_simple && self.configured.borrow().is_empty()
+    }
+
+    /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
+    /// store is known to be away or too many calls wait for it. `None` means: [`ask`](Self::ask).
+    ///
+    /// `key` must be [normalised](crate::key::normalize).
+    #[inline]
+    pub fn decide_here(&self, key: &[u8], ask: Ask) -> Result<Option<Decision>, Error> {
+        match (&self.remote, self.plan.limits.only()) {
+            (None, Some(limit)) => {
+                self.must_be_open()?;
+                let outcome = self.memory.decide(&limit.policy, key, ask);
+                let decision = Decision::of_one(&limit.policy, &outcome, Source::Memory);
+                if ask.cost > 0 {
+                    self.metrics.decided(&decision);
+                }
+                Ok(Some(decision))
+            }
+            (Some(remote), _) if remote.can_be_asked() => self.must_be_open().map(|()| None),
+            _ => self.answer_here(&self.simple(key, Verb::Decide(ask))),
+        }
+    }
+
+    /// A request about one key under the limiter's own limits.
+    pub fn simple(&self, key: &[u8], verb: Verb) -> Request {
+        let keys = self.plan.limits.iter().map(|_| Key::from_normal(key)).collect();
+        Request { limits: self.plan.limits.clone(), keys, verb, when: When::Now }
+    }
+
+    /// Answers at once where nobody must be asked, as [`decide_here`](Self::decide_here) does.
+    ///
+    /// A reset, a block and its end are done in this process too, whoever is asked: the fallback must know of them.
+    pub fn answer_here(&self, request: &Request) -> Result<Option<Decision>, Error> {
+        self.must_be_open()?;
+        let Some(remote) = &self.remote else {
+            let outcomes = self.memory.answer(request, |limit| &limit.policy);
+            let decision = Decision::new(&request.limits, |limit| &limit.policy, &outcomes, Source::Memory);
+            self.count(request, &decision);
+            return Ok(Some(decision));
+        };
+        (remote.gate)(request)?;
+        if remote.can_be_asked() {
+            if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
+                self.memory.answer(request, |limit| &limit.fallback);
+            }
+            return Ok(None);
+        }
+        self.metrics.store_failed();
+        let decision = remote.fallback.answer(request, || remote.refusal())?;
+        self.count(request, &decision);
+        Ok(Some(decision))
+    }
+
+    /// Asks the store; `ticket` is settled in every case. For limiters that are not [local](Self::is_local).
+    pub fn ask(&self, ticket: Ticket, request: Request) {
+        if let Some(remote) = &self.remote {
+            self.metrics.call_pends();
+            remote.handle.send(Call { ticket, request, deadline: Instant::now() + remote.timeout.as_duration() });
+        }
+    }
+
+    /// Settles `ticket` when the store first answers, or with an error after `timeout`. For limiters that are not
+    /// [local](Self::is_local); those are ready.
+    pub fn ready(&self, ticket: Ticket, timeout: Micros) {
+        if let Some(remote) = &self.remote {
+            remote.handle.ready(ticket, Instant::now() + timeout.as_duration());
+        }
+    }
+
+    /// Takes no more calls from here on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Settles `ticket` when everything called before is settled, and lets the worker end. Once, after [`close`](Self::close).
+    pub fn finish(&self, ticket: Ticket) {
+        if let Some(remote) = &self.remote {
+            remote.handle.close(ticket);
+        }
+    }
+
+    /// An error once the limiter has been closed.
+    #[inline]
+    pub fn must_be_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Relaxed) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Counts a decision that was made here; the worker counts its own.
+    fn count(&self, request: &Request, decision: &Decision) {
+        if request.verb.is_counted() {
+            self.metrics.decided(decision);
+        }
+    }
+
+    /// The counters now.
+    pub fn stats(&self) -> Snapshot {
+        self.metrics.snapshot()
+    }
+
+    /// Keys held in memory now.
+    pub fn keys(&self) -> usize {
+        self.memory.len()
+    }
+}
+
+impl Asked {
+    fn can_be_asked(&self) -> bool {
+        !self.handle.is_down() && self.handle.has_room()
+    }
+
+    /// Why it cannot.
+    fn refusal(&self) -> Error {
+        let overloaded = Error::Overloaded { max_pending: self.max_pending };
+        if self.handle.is_down() { self.handle.cause().unwrap_or(overloaded) } else { overloaded }
+    }
+}
