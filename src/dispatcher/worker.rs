@@ -202,6 +202,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.flights.swap_remove(index);
         match landed {
             Ok(true) => {
+                // What everybody has given up may never land, and must not keep a place now that the store works.
+                self.flights.retain(|flight| flight.deadline().is_some());
                 self.circuit.succeeded();
                 self.tell_up();
             }
