@@ -112,11 +112,8 @@ impl Decision {
                 .max_by_key(|index| each[*index].1.retry_after_ms)
         };
         let decisive = decisive.unwrap_or(0);
-        Self { allowed, delay_ms, named: None, ..each[decisive].1.clone() }.with_names(decisive, each)
-    }
-
-    fn with_names(self, decisive: usize, each: Vec<(Arc<str>, Self)>) -> Self {
-        Self { named: Some(Box::new(Named { decisive, each })), ..self }
+        let decided = each[decisive].1.clone();
+        Self { allowed, delay_ms, named: Some(Box::new(Named { decisive, each })), ..decided }
     }
 
     /// Yes or no without counting, for `onStoreError: 'allow' | 'deny'`. A refusal asks to come back in a second: nobody

@@ -204,7 +204,7 @@ unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> 
 /// `reserve(key, options, patience)`: what `acquire` is made of.
 unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, third }| {
-        let patience = read_patience(&third.map_or(Ok(Given::Missing), |value| given::read(js, value))?)?;
+        let patience = read_patience(&given::read_optional(js, third)?)?;
         let options = bound.options(js, "acquire", second, &["cost", "action", "limit", "window"])?;
         let request = bound.limiter.request(&text::who(js, first)?, Deed::Reserve(patience), &options)?;
         bound.answer(js, request, Wants::Decision)
@@ -215,7 +215,7 @@ unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) 
 fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Value, Error> {
     let Arguments { first, second, third } = given;
     let mut options = bound.options(js, name, third, &["action", "limit", "window", "timestamp"])?;
-    let cost = second.map_or(Ok(Given::Missing), |cost| given::read(js, cost))?;
+    let cost = given::read_optional(js, second)?;
     options.cost = (cost != Given::Missing).then_some(cost);
     let request = bound.limiter.request(&text::who(js, first)?, deed, &options)?;
     bound.answer(js, request, Wants::Decision)
@@ -232,7 +232,7 @@ unsafe extern "C" fn penalty(env: sys::napi_env, info: sys::napi_callback_info) 
 /// `block(key, duration, options)`.
 unsafe extern "C" fn block(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, third }| {
-        let duration = read_duration(&second.map_or(Ok(Given::Missing), |value| given::read(js, value))?)?;
+        let duration = read_duration(&given::read_optional(js, second)?)?;
         let options = bound.options(js, "block", third, &["action", "timestamp"])?;
         let request = bound.limiter.request_for(&text::who(js, first)?, Verb::Block(duration), &options)?;
         bound.answer(js, request, Wants::Nothing)
@@ -257,7 +257,7 @@ unsafe extern "C" fn reset(env: sys::napi_env, info: sys::napi_callback_info) ->
 /// `configure(key, { limit, window } | null)`.
 unsafe extern "C" fn configure(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, .. }| {
-        let own = second.map_or(Ok(Given::Missing), |value| given::read(js, value))?;
+        let own = given::read_optional(js, second)?;
         bound.limiter.configure(&text::who(js, first)?, &own)?;
         Ok(js.undefined())
     })

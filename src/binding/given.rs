@@ -19,6 +19,11 @@ pub(super) fn read(js: Js, value: Value) -> Result<Given, Error> {
     }
 }
 
+/// Reads an argument that may be left out.
+pub(super) fn read_optional(js: Js, value: Option<Value>) -> Result<Given, Error> {
+    value.map_or(Ok(Given::Missing), |value| read(js, value))
+}
+
 fn record(js: Js, object: Value, depth: u8, enters: impl Fn(&str) -> bool) -> Result<Vec<(String, Given)>, Error> {
     let unreadable = || Error::Internal("an option could not be read".into());
     let mut fields = Vec::new();

@@ -20,7 +20,7 @@ use smallvec::{SmallVec, smallvec};
 use super::{Answering, Request, Store, Verb, When};
 use crate::algorithm::{Ask, Change, Outcome, Policy, State};
 use crate::clock::{Clock, Micros};
-use crate::limits::Limit;
+use crate::decision::Which;
 
 /// Many shards keep the pause short when one of the tables grows, and threads out of each other's way.
 const MAX_SHARDS: usize = 64;
@@ -108,7 +108,7 @@ impl Memory {
     }
 
     /// Does what `request` asks under the policies that `which` tells, and answers for each of its keys.
-    pub fn answer(&self, request: &Request, which: fn(&Limit) -> &Policy) -> SmallVec<[Outcome; 1]> {
+    pub fn answer(&self, request: &Request, which: Which) -> SmallVec<[Outcome; 1]> {
         match (request.verb, request.when, request.limits.only(), request.keys.first()) {
             (Verb::Decide(ask), When::Now, Some(limit), Some(key)) => {
                 smallvec![self.decide(which(limit), &limit.in_memory(key.as_bytes()), ask)]
@@ -158,7 +158,7 @@ impl Memory {
     }
 
     /// Takes from all keys of a request or from none.
-    fn decide_together(&self, request: &Request, ask: Ask, which: fn(&Limit) -> &Policy) -> SmallVec<[Outcome; 1]> {
+    fn decide_together(&self, request: &Request, ask: Ask, which: Which) -> SmallVec<[Outcome; 1]> {
         struct Part<'a> {
             policy: &'a Policy,
             key: Cow<'a, [u8]>,
