@@ -7,7 +7,7 @@ mod together;
 mod verbs;
 
 use super::schedule::START;
-use crate::algorithm::{Ask, FixedWindow, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst};
+use crate::algorithm::{Ask, FixedWindow, LeakyBucket, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst};
 use crate::clock::Micros;
 use crate::store::Verb;
 use subject::{Deed, InMemory, OnRedis, Subject, ThroughClient, request};
@@ -18,7 +18,7 @@ const WINDOW: Micros = Micros::from_millis(1_000);
 const CAPACITY: u64 = 10;
 
 /// Each algorithm in each way that it works.
-fn policies() -> [Policy; 11] {
+fn policies() -> [Policy; 12] {
     [
         // To the microsecond, and in four slots.
         Policy::SlidingWindow(SlidingWindow::new(CAPACITY, WINDOW, 32)),
@@ -31,6 +31,8 @@ fn policies() -> [Policy; 11] {
         Policy::FixedWindow(FixedWindow::new(CAPACITY, WINDOW, false)),
         Policy::FixedWindow(FixedWindow::new(CAPACITY, WINDOW, true)),
         Policy::SlidingCounter(SlidingCounter::new(CAPACITY, WINDOW)),
+        // One that leaves at once, and those that wait for their turn.
+        Policy::LeakyBucket(LeakyBucket::new(CAPACITY, WINDOW, CAPACITY - 1)),
         // Three of the units are the burst's.
         Policy::SlidingWindowBurst(WithBurst::new(SlidingWindow::new(CAPACITY - 3, WINDOW, 4), 3, WINDOW)),
         Policy::FixedWindowBurst(WithBurst::new(FixedWindow::new(CAPACITY - 3, WINDOW, false), 3, WINDOW)),
@@ -113,7 +115,10 @@ fn the_limit_is_admitted_and_no_more(store: &impl Subject, policy: &Policy) {
     for taken in 1..=CAPACITY {
         let outcome = store.take(policy, "key", 1);
         assert_eq!((outcome.allowed, outcome.granted, outcome.remaining), (true, 1, CAPACITY - taken));
-        assert_eq!((outcome.retry_after, outcome.delay), (Micros::ZERO, Micros::ZERO));
+        // Only a queue has its callers wait, each for those before it.
+        let is_queue = matches!(policy, Policy::LeakyBucket(_));
+        let delay = Micros(if is_queue { WINDOW.0 / CAPACITY * (taken - 1) } else { 0 });
+        assert_eq!((outcome.retry_after, outcome.delay), (Micros::ZERO, delay));
     }
     let outcome = store.take(policy, "key", 1);
     assert_eq!((outcome.allowed, outcome.granted, outcome.remaining), (false, 0, 0));
