@@ -164,12 +164,13 @@ local function verbs(now, answer, fail)
         break
       end
       local at = dated(policy, state, time)
-      local allowed, _, remaining, retry_after, reset_at, _, _, delay = step(policy, state, till, at, 0, least)
+      local allowed, _, remaining, retry_after, reset_at, repaired, expires, delay =
+        step(policy, state, till, at, 0, least)
       if allowed == nil then
         failure = { first + j - 1, UNREADABLE }
         break
       end
-      opened[j] = { key = key, state = state, at = at, till = till }
+      opened[j] = { key = key, state = state, at = at, till = till, repaired = repaired, expires = expires }
       answers[first + j - 1] = answer(allowed, 0, remaining, retry_after, reset_at, delay)
       refused = refused or not allowed
       free = remaining < free and remaining or free
@@ -193,6 +194,12 @@ local function verbs(now, answer, fail)
           break
         end
         answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+      end
+    elseif not failure and cost > 0 then
+      -- A refusal takes nothing, but keeps what a clock that jumped back has mended: waits go on from there.
+      for j, part in ipairs(opened) do
+        local failed = part.repaired and save(part.key, part.repaired, part.till, part.expires)
+        failure = failure or (failed and { first + j - 1, failed })
       end
     end
     if failure then

@@ -165,6 +165,7 @@ impl Memory {
             hash: u64,
             state: State,
             now: Micros,
+            jumped: bool,
         }
         let keys = request.parts().map(|(limit, key)| {
             let key = limit.in_memory(key.as_bytes());
@@ -177,7 +178,8 @@ impl Memory {
         for (policy, hash, key) in keys {
             let state = shards.of(self.shard_index(hash)).state(policy, hash, &key, present);
             let now = moment(policy, &state, request.when, present);
-            parts.push(Part { policy, key, hash, state, now });
+            let jumped = now < policy.seen(&state);
+            parts.push(Part { policy, key, hash, state, now, jumped });
         }
         let look = Ask::look(ask.least);
         let looks: SmallVec<[Outcome; 1]> =
@@ -185,9 +187,14 @@ impl Memory {
         let free = looks.iter().map(|outcome| outcome.remaining).min().unwrap_or(0);
         let granted = ask.cost.min(free);
         if granted == 0 || looks.iter().any(|outcome| !outcome.allowed) {
+            // As one key's refusal does, it keeps what a clock that jumped back has mended: waits go on from there.
+            for (part, outcome) in parts.into_iter().zip(&looks).filter(|(part, _)| part.jumped && ask.cost > 0) {
+                let Part { key, hash, state, .. } = part;
+                self.put(shards.of(self.shard_index(hash)), hash, &key, present, outcome.reset_at, state);
+            }
             return looks;
         }
-        let take = |Part { policy, key, hash, mut state, now }: Part<'_>| {
+        let take = |Part { policy, key, hash, mut state, now, .. }: Part<'_>| {
             let outcome = policy.step(&mut state, now, Ask::all(granted));
             self.put(shards.of(self.shard_index(hash)), hash, &key, present, outcome.reset_at, state);
             outcome

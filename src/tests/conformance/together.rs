@@ -74,6 +74,26 @@ fn the_longest_wait_is_enough() {
     });
 }
 
+/// As for one key, a refusal mends what a clock that jumped back left behind. Otherwise the key that is full would look as full at
+/// each call, and so would the whole until the clock has caught up.
+#[test]
+fn a_clock_that_jumped_back_blocks_them_only_until_they_would_be_free_anyway() {
+    on_each_store(|store, policy| {
+        let limits = [*policy, *policy];
+        let keys = ["full", "free"];
+        let longest = store.take(policy, "full", CAPACITY).reset_at - START;
+        let back = START - Micros(longest.0 * 10);
+        store.set_clock(back);
+        let allowed = |store: &dyn Subject| store.together(&limits, &keys, Ask::all(1)).iter().all(|one| one.allowed);
+        let wait = store.together(&limits, &keys, Ask::all(1))[0].retry_after;
+        assert!(wait <= longest);
+        store.set_clock(back + wait - Micros(1));
+        assert!(!allowed(store));
+        store.set_clock(back + wait);
+        assert!(allowed(store), "{wait:?} was the wait");
+    });
+}
+
 /// A value that cannot be read fails the call, and nobody is charged for it.
 #[test]
 fn a_failure_takes_nothing_from_the_others() {
