@@ -78,17 +78,21 @@ pub fn escape_segment(word: &str) -> String {
     escaped
 }
 
+/// A digest as it stands in a name: `%sha256:` and its hex digits, which no escaped key can be.
+pub fn digest_name(digest: &[u8]) -> String {
+    digest.iter().fold("%sha256:".to_owned(), |mut name, byte| {
+        write!(name, "{byte:02x}").expect("writing to a String does not fail");
+        name
+    })
+}
+
 /// Appends a normalised key as it stands in Redis.
 ///
 /// `{` would let the caller choose the key's cluster slot, so it is written `%7B`, and `%` as `%25` to keep keys apart. A
-/// digest is `%sha256:` and its hex digits, which no escaped key can be.
+/// digest stands there by its [`digest_name`].
 pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
     if let Some((&DIGEST, digest)) = key.split_first() {
-        let mut hex = String::from("%sha256:");
-        for byte in digest {
-            write!(hex, "{byte:02x}").expect("writing to a String does not fail");
-        }
-        out.extend_from_slice(hex.as_bytes());
+        out.extend_from_slice(digest_name(digest).as_bytes());
         return;
     }
     if !key.iter().any(|byte| matches!(byte, b'{' | b'%')) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::algorithm::Policy;
-use crate::key;
+use crate::key::{self, Key};
 
 /// One limit, and where its keys stand.
 #[derive(Clone, Debug)]
@@ -81,9 +81,10 @@ impl Limit {
         Self { policy, fallback, ..self.clone() }
     }
 
-    /// What its keys begin with in Redis.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
+    /// Appends what a key is called in Redis.
+    pub fn append_name(&self, out: &mut Vec<u8>, key: &Key) {
+        out.extend_from_slice(self.namespace.as_bytes());
+        key::append_escaped(out, key.as_bytes());
     }
 
     /// A key as the store in memory knows it.

@@ -142,8 +142,8 @@ impl Question {
             return Err(beyond("`timestamp`"));
         }
         let counter = *accepts(limit)?;
-        let mut name = limit.namespace().as_bytes().to_vec();
-        key::append_escaped(&mut name, key.as_bytes());
+        let mut name = Vec::new();
+        limit.append_name(&mut name, key);
         Ok(Self { counter, name: name_of(&name), ask })
     }
 
@@ -185,7 +185,7 @@ fn name_of(bytes: &[u8]) -> String {
     if name.len() <= LONGEST_NAME {
         return name;
     }
-    Sha256::digest(&name).iter().fold("%sha256:".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+    key::digest_name(&Sha256::digest(&name))
 }
 
 /// A count as the client gave it: a number, or its digits. There may be none yet.

@@ -153,7 +153,7 @@ impl Cluster {
     fn slots_of(&self, request: &Request) -> impl Iterator<Item = u16> {
         request.parts().map(|(limit, key)| {
             let mut name = self.prefix.clone();
-            script::append_name(&mut name, limit, key);
+            limit.append_name(&mut name, key);
             slot::of(&name)
         })
     }

@@ -9,8 +9,6 @@ use smallvec::SmallVec;
 use crate::algorithm::{Outcome, Policy, TWINS};
 use crate::clock::Micros;
 use crate::error::Error;
-use crate::key::{self, Key};
-use crate::limits::Limit;
 use crate::store::{Answers, Request, Verb, When};
 use crate::wire;
 
@@ -67,12 +65,6 @@ pub(crate) fn algorithms() -> String {
     text
 }
 
-/// Appends what a key is called in Redis.
-pub(crate) fn append_name(out: &mut Vec<u8>, limit: &Limit, key: &Key) {
-    out.extend_from_slice(limit.namespace().as_bytes());
-    key::append_escaped(out, key.as_bytes());
-}
-
 /// The arguments of one call of the script.
 #[derive(Default)]
 pub struct Call {
@@ -112,7 +104,7 @@ impl Call {
             }
         }
         for (limit, key) in request.parts() {
-            append_name(&mut self.keys, limit, key);
+            limit.append_name(&mut self.keys, key);
             self.ends.push(self.keys.len());
         }
     }
