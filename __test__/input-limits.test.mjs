@@ -140,6 +140,7 @@ describe('arguments of calls', { timeout: 30_000 }, () => {
     [{ maxWait: '25h' }, range, ['maxWait', '25h']],
     [{ maxWait: true }, kind, ['maxWait', 'boolean']],
     [{ maxWait: null }, kind, ['maxWait', 'null']],
+    [{ maxwait: 5 }, unknown, ['maxwait', '`maxWait`']],
     [{ signal: {} }, kind, ['signal', 'AbortSignal', 'object']],
     [{ signal: null }, kind, ['signal', 'null']],
     [{ cost: 0 }, costRange, ['cost', alone(0)]],

@@ -109,6 +109,7 @@ class RateLimiter extends EventEmitter {
 
   acquire(key, options) {
     this.#waiting ??= new WaitingRoom({
+      patience: this.#calls.patience,
       reserve: (key, options, patience) => this.#decide(() => this.#calls.reserve(key, options, patience)),
       peek: (key, options) => this.peek(key, options),
       refund: (key, cost, options) => this.refund(key, cost, options),

@@ -22,15 +22,16 @@ class WaitingRoom {
   #last = new Map()
   #isClosed = false
 
-  /** `store` reserves, peeks and refunds. */
+  /** `store` reserves, peeks and refunds, and reads how long somebody would wait. */
   constructor(store) {
     this.#store = store
   }
 
   async acquire(key, options = {}) {
-    const { maxWait, signal, ...call } = readOptions(options)
+    const { maxWait, signal, call } = readOptions(options)
+    const patience = maxWait === undefined ? Infinity : this.#store.patience(maxWait)
     signal?.throwIfAborted()
-    const waiter = new Waiter(key, call, maxWait, signal)
+    const waiter = new Waiter(key, call, patience, signal)
     const id = lineOf(key, call)
     const line = this.#lines.get(id) ?? []
     if (line.length === 0) this.#lines.set(id, line)
@@ -166,11 +167,11 @@ class Waiter {
   #gaveUp
   #wake
 
-  constructor(key, call, maxWait, signal) {
+  constructor(key, call, patience, signal) {
     this.key = key
     this.call = call
     this.signal = signal
-    this.deadline = maxWait === undefined ? Infinity : performance.now() + maxWait
+    this.deadline = performance.now() + patience
     this.becomeFirst = undefined
     if (signal !== undefined) {
       this.#gaveUp = new Promise((_, reject) => (this.#abort = () => reject(signal.reason)))
@@ -245,8 +246,6 @@ function denied(decision) {
   return { ...decision, ...wait, allowed: false, granted: 0, delayMs: 0 }
 }
 
-const UNITS_MS = { ms: 1, s: 1e3, m: 60e3, h: 3_600e3, d: 86_400e3 }
-
 /** The options of `acquire`. Those that every call has are checked where it is decided. */
 function readOptions(options) {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
@@ -256,20 +255,7 @@ function readOptions(options) {
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw badOption(TypeError, 'signal', 'an AbortSignal', signal)
   }
-  return { ...call, signal, maxWait: maxWait === undefined ? undefined : readWait(maxWait) }
-}
-
-function readWait(maxWait) {
-  const [, number, unit] = typeof maxWait === 'string' ? (/^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(maxWait) ?? []) : []
-  const ms = typeof maxWait === 'number' ? maxWait : Number(number) * UNITS_MS[unit]
-  if (ms >= 0 && ms <= LONGEST_WAIT_MS) return ms
-  const Kind = typeof maxWait === 'number' || typeof maxWait === 'string' ? RangeError : TypeError
-  throw badOption(
-    Kind,
-    'maxWait',
-    "a duration from 0 to a day, in milliseconds or with a unit as in '500ms', '10s', '1m'",
-    maxWait,
-  )
+  return { maxWait, signal, call }
 }
 
 module.exports = { WaitingRoom }

@@ -33,11 +33,12 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 13] = [
+const CALLS: [(&str, Callback); 14] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
     ("peek", peek),
+    ("patience", patience),
     ("reserve", reserve),
     ("refund", refund),
     ("penalty", penalty),
@@ -201,11 +202,23 @@ unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> 
     run(env, info, |js, bound, given| bound.decide(js, "peek", given, Deed::Look, Wants::Decision))
 }
 
+/// `patience(maxWait)`: how many milliseconds that is.
+unsafe extern "C" fn patience(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, _, Arguments { first: max_wait, .. }| {
+        let patience = read_patience(&given::read(js, max_wait)?)?;
+        #[expect(clippy::cast_precision_loss, reason = "a day at most")]
+        let micros = patience.0 as f64;
+        Ok(js.double(micros / 1_000.0))
+    })
+}
+
 /// `reserve(key, options, patience)`: what `acquire` is made of.
 unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, third }| {
         let patience = read_patience(&given::read_optional(js, third)?)?;
-        let options = bound.options(js, "acquire", second, &["cost", "action", "limit", "window"])?;
+        // `maxWait` and `signal` have been taken out, but whoever misspells one of them is to be told of it.
+        let known = ["cost", "action", "limit", "window", "maxWait", "signal"];
+        let options = bound.options(js, "acquire", second, &known)?;
         let request = bound.limiter.request(&text::who(js, first)?, Deed::Reserve(patience), &options)?;
         bound.answer(js, request, Wants::Decision)
     })
