@@ -12,14 +12,14 @@ use tokio::runtime::Builder;
 use crate::algorithm::Ask;
 use crate::clock::{Micros, SystemClock};
 use crate::decision::{Decision, Source};
-use crate::dispatcher::{Answer, News, Settle, Ticket, Worker};
+use crate::dispatcher::{Answer, News, Settle, Ticket};
 use crate::error::Error;
 use crate::input::Given;
 use crate::limiter::Limiter;
 use crate::settings::Settings;
-use crate::store::Verb;
 use crate::store::redis::script::ENGINE;
 use crate::store::redis::{Remote, Tcp};
+use crate::store::{Reach, Verb};
 
 /// Longer than anything here should take: when it has passed, what was awaited never comes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,7 +61,8 @@ impl Settle for Post {
 
 pub(super) struct Caller {
     limiter: Option<Limiter>,
-    worker: Option<Worker<Remote<Tcp>, Post>>,
+    /// The worker's work, whatever its store is.
+    work: Option<Box<dyn FnOnce() + Send>>,
     thread: Option<JoinHandle<()>>,
     news: Receiver<News>,
     wakes: Arc<AtomicUsize>,
@@ -89,15 +90,20 @@ impl Caller {
         all.extend_from_slice(options);
         let given = Given::Record(all.into_iter().map(|(name, given)| (name.into(), given)).collect());
         let settings = Settings::read(&given).unwrap();
+        let address = settings.redis.clone().unwrap();
+        Self::reaching(Remote { connect: Tcp, address, script: &ENGINE }, &settings)
+    }
+
+    /// A limiter on whatever `reach` leads to.
+    pub(super) fn reaching(reach: impl Reach, settings: &Settings) -> Self {
         let (to, news) = channel();
         let (wakes, gate) = (Arc::default(), Arc::default());
         let settle = Post { to, wakes: Arc::clone(&wakes), gate: Arc::clone(&gate) };
-        let address = settings.redis.clone().unwrap();
-        let remote = Remote { connect: Tcp, address, script: &ENGINE };
-        let (limiter, worker) = Limiter::on_store(&settings, remote, Arc::new(SystemClock::new()), settle);
+        let (limiter, worker) = Limiter::on_store(settings, reach, Arc::new(SystemClock::new()), settle);
+        let work = || Builder::new_current_thread().enable_all().build().unwrap().block_on(worker.run());
         Self {
             limiter: Some(limiter),
-            worker: Some(worker),
+            work: Some(Box::new(work)),
             thread: None,
             news,
             wakes,
@@ -113,10 +119,7 @@ impl Caller {
 
     /// Lets the worker work, on a thread of its own.
     pub(super) fn run(&mut self) {
-        let worker = self.worker.take().expect("run once");
-        self.thread = Some(std::thread::spawn(|| {
-            Builder::new_current_thread().enable_all().build().unwrap().block_on(worker.run());
-        }));
+        self.thread = Some(std::thread::spawn(self.work.take().expect("run once")));
     }
 
     /// As [`new`](Self::new), working, and the store has answered.

@@ -2,6 +2,7 @@
 
 mod caller;
 mod faults;
+mod lost;
 
 use super::server::Server;
 use crate::algorithm::Ask;
