@@ -6,16 +6,13 @@
  * Arguments: the limiter's options as JSON, the key, the number of callers.
  */
 
-import { once } from 'node:events'
-
 import { RateLimiter } from 'distributed-rate-limiter'
+
+import { race } from '../support/racer.mjs'
 
 const [options, key, callers] = process.argv.slice(2)
 
 const limiter = new RateLimiter(JSON.parse(options))
-await limiter.ready({ timeout: '30s' })
-process.send('ready')
-await once(process, 'message')
 
 let passed = 0
 async function caller() {
@@ -24,5 +21,4 @@ async function caller() {
   passed += 1
   return { place: passed, allowed, granted, source, at: Date.now(), resetAt, waited: performance.now() - from }
 }
-process.send(await Promise.all(Array.from({ length: Number(callers) }, caller)))
-process.disconnect()
+await race(limiter, () => Promise.all(Array.from({ length: Number(callers) }, caller)))

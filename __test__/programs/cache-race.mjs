@@ -5,11 +5,11 @@
  * window, by its number, how many calls were admitted that were made and answered within it, and who decided.
  */
 
-import { once } from 'node:events'
-
 import { RateLimiter } from 'distributed-rate-limiter'
 import { memcachedCache } from 'distributed-rate-limiter/memcached'
 import memjs from 'memjs'
+
+import { race } from '../support/racer.mjs'
 
 const [address, given, key, duration] = process.argv.slice(2)
 const options = JSON.parse(given)
@@ -21,22 +21,20 @@ const limiter = new RateLimiter({
   timeout: '30s',
   onStoreError: 'throw',
 })
-await limiter.ready({ timeout: '30s' })
-process.send('ready')
-await once(process, 'message')
 
-const admitted = {}
-const sources = new Set()
-const end = Date.now() + Number(duration)
-async function caller() {
-  while (Date.now() < end) {
-    const began = Math.floor(Date.now() / options.window)
-    const { allowed, source } = await limiter.check(key)
-    sources.add(source)
-    if (allowed && Math.floor(Date.now() / options.window) === began) admitted[began] = (admitted[began] ?? 0) + 1
+await race(limiter, async () => {
+  const admitted = {}
+  const sources = new Set()
+  const end = Date.now() + Number(duration)
+  async function caller() {
+    while (Date.now() < end) {
+      const began = Math.floor(Date.now() / options.window)
+      const { allowed, source } = await limiter.check(key)
+      sources.add(source)
+      if (allowed && Math.floor(Date.now() / options.window) === began) admitted[began] = (admitted[began] ?? 0) + 1
+    }
   }
-}
-await Promise.all(Array.from({ length: 8 }, caller))
-process.send({ admitted, sources: [...sources] })
-process.disconnect()
+  await Promise.all(Array.from({ length: 8 }, caller))
+  return { admitted, sources: [...sources] }
+})
 client.close()

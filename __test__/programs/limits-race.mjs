@@ -5,9 +5,9 @@
  * Arguments: the limiter's options as JSON, the seed of its choices, the number of calls.
  */
 
-import { once } from 'node:events'
-
 import { RateLimiter } from 'distributed-rate-limiter'
+
+import { race } from '../support/racer.mjs'
 
 const [options, seed, calls] = process.argv.slice(2)
 
@@ -18,29 +18,26 @@ function choice(end) {
   return Math.floor((state / 2_147_483_647) ** 2 * end)
 }
 
-const limiter = new RateLimiter(JSON.parse(options))
-await limiter.ready({ timeout: '30s' })
-process.send('ready')
-await once(process, 'message')
-
 const asked = Array.from({ length: Number(calls) }, () => ({
   key: { user: `u${choice(12)}`, ip: `i${choice(6)}` },
   cost: 1 + choice(3),
 }))
-const decisions = await Promise.all(asked.map(({ key, cost }) => limiter.check(key, { cost })))
+const limiter = new RateLimiter(JSON.parse(options))
+await race(limiter, async () => {
+  const decisions = await Promise.all(asked.map(({ key, cost }) => limiter.check(key, { cost })))
 
-const units = { user: {}, ip: {}, all: { global: 0 } }
-const refusedBy = { user: 0, ip: 0, all: 0 }
-for (const [index, { key, cost }] of asked.entries()) {
-  const { allowed, name, source } = decisions[index]
-  if (source !== 'redis') throw new Error(`decided by ${source}`)
-  if (allowed) {
-    units.user[key.user] = (units.user[key.user] ?? 0) + cost
-    units.ip[key.ip] = (units.ip[key.ip] ?? 0) + cost
-    units.all.global += cost
-  } else {
-    refusedBy[name] += 1
+  const units = { user: {}, ip: {}, all: { global: 0 } }
+  const refusedBy = { user: 0, ip: 0, all: 0 }
+  for (const [index, { key, cost }] of asked.entries()) {
+    const { allowed, name, source } = decisions[index]
+    if (source !== 'redis') throw new Error(`decided by ${source}`)
+    if (allowed) {
+      units.user[key.user] = (units.user[key.user] ?? 0) + cost
+      units.ip[key.ip] = (units.ip[key.ip] ?? 0) + cost
+      units.all.global += cost
+    } else {
+      refusedBy[name] += 1
+    }
   }
-}
-process.send({ units, refusedBy })
-process.disconnect()
+  return { units, refusedBy }
+})

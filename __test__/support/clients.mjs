@@ -1,6 +1,7 @@
 /** Every client that a limiter can be given, each opened as its own documentation says. */
 
 import { GlideClient, GlideClusterClient } from '@valkey/valkey-glide'
+import { RateLimiter } from 'distributed-rate-limiter'
 import * as ioredis from 'ioredis'
 import * as iovalkey from 'iovalkey'
 import * as nodeRedis from 'redis'
@@ -97,4 +98,11 @@ export const CLUSTER = {
   'node-redis cluster': viaNodeRedis.cluster,
   'node-redis 4 cluster': viaNodeRedis4.cluster,
   'valkey-glide cluster': glide.cluster,
+}
+
+let made = 0
+/** A limiter that shares its counts with no other, that asks whatever it takes, and tells of every failure. */
+export function limiterOf(options) {
+  made += 1
+  return new RateLimiter({ prefix: `clients-${made}`, timeout: '10s', onStoreError: 'throw', ...options })
 }
