@@ -55,6 +55,7 @@ impl Algorithm for FixedWindow {
 
     const NAME: &'static str = "fixed-window";
 
+    #[inline(never)]
     fn step(&self, counter: &mut Counter, now: Micros, ask: Ask) -> Outcome {
         let mut present = self.present(*counter, now);
         let free = self.limit.saturating_sub(present.count);

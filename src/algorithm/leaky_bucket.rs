@@ -30,6 +30,7 @@ impl Algorithm for LeakyBucket {
 
     const NAME: &'static str = "leaky-bucket";
 
+    #[inline(never)]
     fn step(&self, queue: &mut Bucket, now: Micros, ask: Ask) -> Outcome {
         let turn = self.places.full_at(queue, now);
         let outcome = self.places.step(queue, now, ask);

@@ -174,6 +174,9 @@ macro_rules! algorithms {
             }
 
             /// Decides `ask` at `now`. A state of another algorithm counts as never seen.
+            ///
+            /// It only jumps to the algorithm's own step. That is never inlined here: the stack frame of the largest would be
+            /// set up for each of them.
             pub fn step(&self, state: &mut State, now: Micros, ask: Ask) -> Outcome {
                 match (self, &mut *state) {
                     $((Self::$Name(algorithm), State::$Name(own)) => algorithm.step(own, now, ask),)+

@@ -126,6 +126,7 @@ impl Algorithm for SlidingCounter {
 
     const NAME: &'static str = "sliding-counter";
 
+    #[inline(never)]
     fn step(&self, counters: &mut Counters, now: Micros, ask: Ask) -> Outcome {
         let mut present = self.present(*counters, now);
         let free = self.limit.saturating_sub(self.used(present, now));

@@ -211,6 +211,7 @@ impl Algorithm for SlidingWindow {
 
     const NAME: &'static str = "sliding-window";
 
+    #[inline(never)]
     fn step(&self, log: &mut Log, now: Micros, ask: Ask) -> Outcome {
         self.forget(log, now);
         self.clamp(log, now);

@@ -132,6 +132,7 @@ impl Algorithm for TokenBucket {
 
     const NAME: &'static str = "token-bucket";
 
+    #[inline(never)]
     fn step(&self, bucket: &mut Bucket, now: Micros, ask: Ask) -> Outcome {
         let (mut tat, jumped) = self.tat(bucket, now);
         let empty = Span::at(now).plus(self.fill, self.limit);

@@ -83,6 +83,7 @@ impl<A: Windowed> Algorithm for WithBurst<A> {
 
     const NAME: &'static str = A::NAME;
 
+    #[inline(never)]
     fn step(&self, both: &mut Self::State, now: Micros, ask: Ask) -> Outcome {
         let jumped = TokenBucket::seen(&both.extra) > now;
         // Mostly this is all there is to do; and where it is refused it takes nothing, but tells what is there.

@@ -132,8 +132,8 @@ impl Bound {
             return self.unusual(js, name, first, None, deed, wants);
         };
         let ask = if deed == Deed::Look { Ask::look(1) } else { Ask::all(1) };
-        match self.limiter.decide_here(&key, ask)? {
-            Some(decision) => Ok(self.show(js, &decision, wants)),
+        match self.limiter.decide_here(&key, ask, |decision| self.show(js, &decision, wants))? {
+            Some(answer) => Ok(answer),
             None => self.promise(js, wants, |ticket| {
                 self.limiter.ask(ticket, self.limiter.simple(&key, Verb::Decide(ask)));
             }),

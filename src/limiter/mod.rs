@@ -107,9 +107,10 @@ impl Limiter {
     /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
     /// store is known to be away or too many calls wait for it. `None` means: [`ask`](Self::ask).
     ///
-    /// `key` must be [normalised](crate::key::normalize).
+    /// `key` must be [normalised](crate::key::normalize). `read` takes of the decision what is wanted: what nobody reads is not
+    /// even computed then, and most calls want no more than a boolean.
     #[inline]
-    pub fn decide_here(&self, key: &[u8], ask: Ask) -> Result<Option<Decision>, Error> {
+    pub fn decide_here<T>(&self, key: &[u8], ask: Ask, read: impl FnOnce(Decision) -> T) -> Result<Option<T>, Error> {
         match (&self.remote, self.plan.limits.only()) {
             (None, Some(limit)) => {
                 self.must_be_open()?;
@@ -118,10 +119,10 @@ impl Limiter {
                 if ask.cost > 0 {
                     self.metrics.decided(&decision);
                 }
-                Ok(Some(decision))
+                Ok(Some(read(decision)))
             }
             (Some(remote), _) if remote.can_be_asked() => self.must_be_open().map(|()| None),
-            _ => self.answer_here(&self.simple(key, Verb::Decide(ask))),
+            _ => Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)))?.map(read)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A caller of a limiter on Redis: keeps its tickets, and asserts that each is settled once and each change is told once.
 
 use std::collections::HashMap;
+use std::convert::identity;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -198,7 +199,7 @@ impl Caller {
 
     /// Calls as an application does: the store is asked only where it must be.
     pub(super) fn call(&mut self, key: &str) -> Called {
-        match self.limiter().decide_here(key.as_bytes(), Ask::all(1)).unwrap() {
+        match self.limiter().decide_here(key.as_bytes(), Ask::all(1), identity).unwrap() {
             Some(decision) => {
                 self.decided_here += 1;
                 Called::Here(decision)

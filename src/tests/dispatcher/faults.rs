@@ -1,5 +1,6 @@
 //! The dispatcher while Redis is absent, hung, killed, restarted, or refuses to work.
 
+use std::convert::identity;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
@@ -187,7 +188,8 @@ fn a_reset_forgets_what_this_process_counted_in_place_of_redis() {
     let mut caller = Caller::new(&url(free_port()), &[("limit", Given::Number(1.0))]);
     caller.run();
     caller.wait_for(Change::Down);
-    let allowed = |caller: &Caller| caller.limiter().decide_here(b"key", Ask::all(1)).unwrap().unwrap().allowed;
+    let allowed =
+        |caller: &Caller| caller.limiter().decide_here(b"key", Ask::all(1), identity).unwrap().unwrap().allowed;
     assert!(allowed(&caller) && !allowed(&caller));
     let reset = caller.ask("key", Verb::Reset);
     caller.answer(reset).unwrap_err();

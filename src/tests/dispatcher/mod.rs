@@ -4,6 +4,8 @@ mod caller;
 mod faults;
 mod lost;
 
+use std::convert::identity;
+
 use super::server::Server;
 use crate::algorithm::Ask;
 use crate::clock::Micros;
@@ -116,7 +118,7 @@ fn one_call_more_than_may_wait_is_decided_at_once() {
             assert!(matches!(caller.call(mode), Called::Asked(_)));
         }
         for _ in 0..3 {
-            let decided = caller.limiter().decide_here(mode.as_bytes(), Ask::all(1));
+            let decided = caller.limiter().decide_here(mode.as_bytes(), Ask::all(1), identity);
             if local {
                 assert_eq!(decided.unwrap().unwrap().source, Source::Fallback);
             } else {
@@ -155,7 +157,7 @@ fn closing_settles_what_was_called_then_itself_and_ends_the_task() {
     assert_eq!(caller.answer(closed), Ok(None));
     assert_eq!(caller.order().last(), Some(&closed.0));
     assert_eq!(caller.decided_by(Source::Redis, 0..1_000), 1_000);
-    assert_eq!(caller.limiter().decide_here(b"key", Ask::all(1)), Err(Error::Closed));
+    assert_eq!(caller.limiter().decide_here(b"key", Ask::all(1), identity), Err(Error::Closed));
     assert_eq!(caller.reset_here("key"), Err(Error::Closed));
 }
 
