@@ -51,8 +51,8 @@ impl Flight {
 
     /// Answers all calls that are left with what the store said. `Err` is a failure of the store, `Ok` whether it was in time.
     pub(super) fn land(&mut self, answers: Answers, ledger: &mut Ledger) -> Result<bool, Error> {
-        let mut answers = match answers {
-            Ok(answers) => answers.into_iter(),
+        let answers = match answers {
+            Ok(answers) => answers,
             Err(error) => {
                 self.abandon(&error, ledger);
                 return Err(error);
@@ -60,11 +60,12 @@ impl Flight {
         };
         let keys = |call: &Call| call.request.keys.len();
         let already: usize = self.calls[..self.answered].iter().map(keys).sum();
-        answers.by_ref().take(already).for_each(drop);
+        let mut left = &answers[already..];
         let (mut decided, mut failure) = (0, None);
         while let Some(call) = self.calls.get(self.answered) {
-            let outcomes: SmallVec<[Result<Outcome, Error>; 1]> = answers.by_ref().take(keys(call)).collect();
-            match outcomes.into_iter().collect::<Result<SmallVec<[Outcome; 1]>, Error>>() {
+            let (own, others) = left.split_at(keys(call));
+            left = others;
+            match own.iter().map(|answer| answer.as_ref().copied()).collect::<Result<SmallVec<[Outcome; 1]>, _>>() {
                 Ok(outcomes) => {
                     decided += 1;
                     let limits = &call.request.limits;
@@ -73,13 +74,13 @@ impl Flight {
                     self.answered += 1;
                 }
                 Err(error) => {
-                    self.fall_back_next(&error, ledger);
-                    failure = Some(error).filter(Error::is_transient).or(failure);
+                    self.fall_back_next(error, ledger);
+                    failure = Some(error).filter(|error| error.is_transient()).or(failure);
                 }
             }
         }
         ledger.metrics.batch_answered(decided);
-        failure.map_or(Ok(!self.is_late), Err)
+        failure.map_or(Ok(!self.is_late), |error| Err(error.clone()))
     }
 
     /// Answers all calls that are left without the store.

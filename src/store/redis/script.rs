@@ -1,14 +1,15 @@
 //! The script's text, and the layout of its arguments and of its reply. `lua/engine.lua` is the other half of this file.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use once_cell::sync::Lazy;
 use redis::{Cmd, Value};
-use smallvec::SmallVec;
 
 use crate::algorithm::{Outcome, Policy, TWINS};
 use crate::clock::Micros;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::store::{Answers, Request, Verb, When};
 use crate::wire;
 
@@ -75,41 +76,66 @@ pub struct Call {
     policies: Vec<Policy>,
     /// The runs of equal requests that are complete.
     runs: Vec<u8>,
-    /// The run that goes on, and how long it is.
-    run: Option<(Asked, u16)>,
+    /// The run that goes on.
+    run: Option<Run>,
 }
 
-/// What is asked of a caller's keys.
-#[derive(PartialEq)]
-struct Asked {
-    verb: u8,
-    cost: u64,
-    least: u64,
-    /// The moment or the length of time that the verb needs.
-    time: Micros,
-    /// The policy of each key.
-    policies: SmallVec<[u16; 4]>,
+/// Requests one after the other that ask the same of their keys.
+struct Run {
+    limits: Arc<Limits>,
+    verb: Verb,
+    when: When,
+    length: u16,
+}
+
+impl Run {
+    fn of(request: &Request) -> Self {
+        Self { limits: request.limits.clone(), verb: request.verb, when: request.when, length: 0 }
+    }
+
+    /// Whether a request may be added.
+    fn takes(&self, request: &Request) -> bool {
+        fn policies(limits: &Limits) -> impl Iterator<Item = &Policy> {
+            limits.iter().map(|limit| &limit.policy)
+        }
+        // Nearly all requests of a batch are made under the limiter's own limits.
+        let is_alike =
+            Arc::ptr_eq(&self.limits, &request.limits) || policies(&self.limits).eq(policies(&request.limits));
+        self.length < u16::MAX && self.verb == request.verb && self.when == request.when && is_alike
+    }
+
+    /// The number of its verb, then two numbers and a moment or a length of time, as far as the verb needs them.
+    fn asked(&self) -> (u8, u64, u64, Micros) {
+        let dated = match self.when {
+            When::Now => Micros::ZERO,
+            When::Dated(moment) | When::Replayed(moment) => moment,
+        };
+        match self.verb {
+            Verb::Reset => (0, 0, 0, Micros::ZERO),
+            Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
+            Verb::Refund(units) => (2, units, 0, dated),
+            Verb::Penalize(units) => (3, units, 0, dated),
+            Verb::Reserve { cost, patience } => (4, cost, cost, patience),
+            Verb::Block(length) => (5, 0, 0, length),
+            Verb::Unblock => (6, 0, 0, Micros::ZERO),
+        }
+    }
 }
 
 impl Call {
     /// Adds a request.
     pub fn add(&mut self, request: &Request) {
-        let policies = request.limits.iter().map(|limit| self.number_of(&limit.policy)).collect();
-        let asked = Asked::new(request, policies);
-        match &mut self.run {
-            Some((same, length)) if *same == asked && *length < u16::MAX => *length += 1,
-            _ => {
-                self.end_run();
-                self.run = Some((asked, 1));
-            }
+        if !self.run.as_ref().is_some_and(|run| run.takes(request)) {
+            self.end_run();
         }
+        self.run.get_or_insert_with(|| Run::of(request)).length += 1;
         for (limit, key) in request.parts() {
             limit.append_name(&mut self.keys, key);
             self.ends.push(self.keys.len());
         }
     }
 
-    /// The number of a policy, from 1. Nearly all calls name the one that was named last.
+    /// The number of a policy, from 1.
     fn number_of(&mut self, policy: &Policy) -> u16 {
         let known = self.policies.iter().rposition(|known| known == policy);
         let index = known.unwrap_or_else(|| {
@@ -120,14 +146,16 @@ impl Call {
     }
 
     fn end_run(&mut self) {
-        if let Some((asked, length)) = self.run.take() {
-            wire::put::<2>(&mut self.runs, length.into());
-            wire::put::<1>(&mut self.runs, asked.verb.into());
-            wire::put::<1>(&mut self.runs, asked.policies.len() as u64);
-            wire::put::<5>(&mut self.runs, asked.cost);
-            wire::put::<5>(&mut self.runs, asked.least);
-            wire::put::<7>(&mut self.runs, asked.time.0);
-            for policy in asked.policies {
+        if let Some(run) = self.run.take() {
+            let (verb, cost, least, time) = run.asked();
+            wire::put::<2>(&mut self.runs, run.length.into());
+            wire::put::<1>(&mut self.runs, verb.into());
+            wire::put::<1>(&mut self.runs, run.limits.iter().len() as u64);
+            wire::put::<5>(&mut self.runs, cost);
+            wire::put::<5>(&mut self.runs, least);
+            wire::put::<7>(&mut self.runs, time.0);
+            for limit in run.limits.iter() {
+                let policy = self.number_of(&limit.policy);
                 wire::put::<2>(&mut self.runs, policy.into());
             }
         }
@@ -158,25 +186,6 @@ impl Call {
         }
         packed.extend_from_slice(&self.runs);
         Packed { keys: self.keys, ends: self.ends, packed }
-    }
-}
-
-impl Asked {
-    fn new(request: &Request, policies: SmallVec<[u16; 4]>) -> Self {
-        let dated = match request.when {
-            When::Now => Micros::ZERO,
-            When::Dated(moment) | When::Replayed(moment) => moment,
-        };
-        let (verb, cost, least, time) = match request.verb {
-            Verb::Reset => (0, 0, 0, Micros::ZERO),
-            Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
-            Verb::Refund(units) => (2, units, 0, dated),
-            Verb::Penalize(units) => (3, units, 0, dated),
-            Verb::Reserve { cost, patience } => (4, cost, cost, patience),
-            Verb::Block(length) => (5, 0, 0, length),
-            Verb::Unblock => (6, 0, 0, Micros::ZERO),
-        };
-        Self { verb, cost, least, time, policies }
     }
 }
 
