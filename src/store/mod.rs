@@ -5,6 +5,8 @@ pub mod client;
 mod memory;
 mod reach;
 pub mod redis;
+mod slot;
+mod spread;
 
 pub use memory::Memory;
 pub use reach::{Gate, Link, Reach};

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use smallvec::smallvec;
 use tokio::runtime::Builder;
 
 use crate::algorithm::{Ask, Policy, SlidingWindow};
@@ -137,19 +136,4 @@ fn on_a_cluster_each_slot_is_a_call_of_its_own() {
     let mut sizes: Vec<_> = told.asked().into_iter().map(|(_, keys)| keys).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 2, 3]);
-}
-
-#[test]
-fn a_request_over_several_slots_is_refused() {
-    let told = Told::new(|_, keys| now(allowed(keys.len(), 1)));
-    let gate =
-        |prefix: &str| Client::new(told.clone(), &ENGINE, Some(Cluster { prefix: prefix.as_bytes().to_vec() })).gate();
-    let apart = gate("")(&request(&["a", "b"]));
-    assert!(matches!(apart, Err(Error::Unsupported(_))), "{apart:?}");
-    assert_eq!(gate("{app}:")(&request(&["a", "b"])), Ok(()));
-    assert_eq!(gate("")(&request(&["a"])), Ok(()));
-    assert_eq!(Client::new(told.clone(), &ENGINE, None).gate()(&request(&["a", "b"])), Ok(()));
-    let mut one_key_of_two = request(&["a", "a"]);
-    one_key_of_two.keys = smallvec![Key::from_normal(b"a"), Key::from_normal(b"a")];
-    assert_eq!(gate("")(&one_key_of_two), Ok(()));
 }

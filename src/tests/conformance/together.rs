@@ -1,7 +1,7 @@
 //! Several limits decided together: from all of them, or from none.
 
-use super::on_each_store;
-use super::subject::{OnRedis, Subject};
+use super::on_every_store;
+use super::subject::{OnRedis, Subject, ThroughClient};
 use super::{CAPACITY, WINDOW, policies};
 use crate::algorithm::{Ask, Policy, TokenBucket};
 use crate::clock::Micros;
@@ -9,7 +9,7 @@ use crate::tests::schedule::START;
 
 #[test]
 fn a_refusal_takes_nothing_from_any() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let limits = [*policy, *policy, *policy];
         let keys = ["user", "address", "everybody"];
         // Each of them is the one that refuses, in turn.
@@ -37,7 +37,7 @@ fn a_refusal_takes_nothing_from_any() {
 
 #[test]
 fn as_much_is_granted_as_each_of_them_has() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let limits = [*policy, *policy];
         store.take(policy, "b", 7);
         let outcomes = store.together(&limits, &["a", "b"], Ask { cost: 5, least: 1 });
@@ -48,7 +48,7 @@ fn as_much_is_granted_as_each_of_them_has() {
 
 #[test]
 fn a_look_at_several_changes_none() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         for _ in 0..2 {
             let outcomes = store.together(&[*policy, *policy], &["a", "b"], Ask::look(CAPACITY));
             assert!(outcomes.iter().all(|outcome| outcome.allowed && outcome.remaining == CAPACITY));
@@ -59,7 +59,7 @@ fn a_look_at_several_changes_none() {
 /// The longest of the waits that are told is the one that is enough.
 #[test]
 fn the_longest_wait_is_enough() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let slow = Policy::TokenBucket(TokenBucket::new(1, Micros(WINDOW.0 * 2), CAPACITY));
         let limits = [*policy, slow];
         assert!(store.together(&limits, &["a", "b"], Ask::all(CAPACITY)).iter().all(|outcome| outcome.allowed));
@@ -78,7 +78,7 @@ fn the_longest_wait_is_enough() {
 /// each call, and so would the whole until the clock has caught up.
 #[test]
 fn a_clock_that_jumped_back_blocks_them_only_until_they_would_be_free_anyway() {
-    on_each_store(|store, policy| {
+    on_every_store(|store, policy| {
         let limits = [*policy, *policy];
         let keys = ["full", "free"];
         let longest = store.take(policy, "full", CAPACITY).reset_at - START;
@@ -97,15 +97,20 @@ fn a_clock_that_jumped_back_blocks_them_only_until_they_would_be_free_anyway() {
 /// A value that cannot be read fails the call, and nobody is charged for it.
 #[test]
 fn a_failure_takes_nothing_from_the_others() {
-    let redis = OnRedis::on_manual_time();
+    let (redis, client) = (OnRedis::on_manual_time(), ThroughClient::on_manual_time());
     for policy in policies() {
-        redis.flush();
-        redis.say::<()>(&[b"SET", format!("{}bad", super::subject::NAMESPACE).as_bytes(), b"42"]);
-        let limits = [policy, policy, policy];
-        let answers = redis.try_together(&limits, &["a", "bad", "b"], Ask::all(1)).unwrap();
-        assert!(answers.iter().all(Result::is_err));
-        for key in ["a", "b"] {
-            assert_eq!(redis.decide(&policy, key, Ask::look(1)).remaining, CAPACITY);
-        }
+        fails_together(&redis, &redis, &policy);
+        fails_together(&client, &client.redis, &policy);
+    }
+}
+
+fn fails_together(store: &dyn Subject, redis: &OnRedis, policy: &Policy) {
+    redis.flush();
+    redis.say::<()>(&[b"SET", format!("{}bad", super::subject::NAMESPACE).as_bytes(), b"42"]);
+    let limits = [*policy; 4];
+    let answers = store.try_together(&limits, &["a", "bad", "b", "c"], Ask::all(1)).unwrap();
+    assert!(answers.iter().all(Result::is_err));
+    for key in ["a", "b", "c"] {
+        assert_eq!(store.decide(policy, key, Ask::look(1)).remaining, CAPACITY);
     }
 }

@@ -1,0 +1,158 @@
+//! Batches over a store that is spread over slots: one call of the script for each slot, all at the same time.
+//!
+//! A request under several limits whose keys lie in different slots cannot be decided in one call. It takes from one slot after
+//! the other, in the order of the slots, and what was taken is given back when one of them refuses. So it never takes too much;
+//! a call beside it may be refused for the moment until it is given back; and where it breaks off between the two, what was
+//! taken is missing until it comes back by itself.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::{join, join_all, try_join_all};
+
+use super::redis::script::Call;
+use super::{Answering, Answers, Request, Verb, When, slot};
+use crate::algorithm::{Ask, Outcome};
+use crate::error::Error;
+use crate::limits::{Limit, Limits};
+
+/// Runs calls of the script, each on the store that has its slot.
+pub(super) trait Run: Clone + Send + Sync + 'static {
+    /// Runs one whose keys all lie in `slot`.
+    fn run(&self, slot: u16, call: Call) -> impl Future<Output = Answers> + Send + use<Self>;
+}
+
+/// The slot of each key of a request. `prefix` is what somebody puts before all of them.
+pub(super) fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
+    request.parts().map(|(limit, key)| {
+        let mut name = prefix.to_vec();
+        limit.append_name(&mut name, key);
+        slot::of(&name)
+    })
+}
+
+/// Decides a batch. Where one of the slots fails, it is those keys that do.
+pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+    let mut calls: BTreeMap<u16, (Call, Vec<usize>)> = BTreeMap::new();
+    let mut scattered = Vec::new();
+    let mut keys = 0;
+    for request in batch {
+        let slots: Vec<u16> = slots_of(prefix, request).collect();
+        let places = keys..keys + slots.len();
+        keys = places.end;
+        if slots.iter().all(|slot| *slot == slots[0]) {
+            let (call, in_call) = calls.entry(slots[0]).or_default();
+            call.add(request);
+            in_call.extend(places);
+        } else if let Verb::Decide(ask @ Ask { cost: 1.., .. }) = request.verb {
+            scattered.push((places, take_in_turn(runner.clone(), request.clone(), slots, ask)));
+        } else {
+            // Nothing that one key is told depends on another.
+            for ((index, slot), place) in slots.into_iter().enumerate().zip(places) {
+                let (call, in_call) = calls.entry(slot).or_default();
+                call.add(&part(request, &[index]));
+                in_call.push(place);
+            }
+        }
+    }
+    let parts = calls.into_iter().map(|(slot, (call, places))| {
+        let running = runner.run(slot, call);
+        async move { (places, running.await) }
+    });
+    let (parts, scattered): (Vec<_>, Vec<_>) = (
+        parts.collect(),
+        scattered.into_iter().map(|(places, taking)| async move { (places.collect(), taking.await) }).collect(),
+    );
+    Box::pin(async move {
+        let unanswered = || Err(Error::Internal("a key was in no call".into()));
+        let mut all: Vec<Result<_, _>> = (0..keys).map(|_| unanswered()).collect();
+        let (parts, scattered) = join(join_all(parts), join_all(scattered)).await;
+        for (places, answers) in parts.into_iter().chain(scattered) {
+            match answers {
+                Ok(answers) => places.into_iter().zip(answers).for_each(|(place, answer)| all[place] = answer),
+                Err(error) => places.into_iter().for_each(|place: usize| all[place] = Err(error.clone())),
+            }
+        }
+        Ok(all)
+    })
+}
+
+/// The request as far as it is about some of its keys.
+fn part(request: &Request, indexes: &[usize]) -> Request {
+    let all: Vec<&Limit> = request.limits.iter().collect();
+    Request {
+        limits: Arc::new(Limits::new(indexes.iter().map(|index| all[*index].clone()))),
+        keys: indexes.iter().map(|index| request.keys[*index].clone()).collect(),
+        ..request.clone()
+    }
+}
+
+/// Asks about a part of a request. Where one of its keys fails, all of it does.
+async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
+    let mut call = Call::default();
+    call.add(&request);
+    runner.run(slot, call).await?.into_iter().collect()
+}
+
+/// Takes from the slots of a request one after the other, always in the same order, or gives back what was taken.
+async fn take_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
+    let mut groups: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+    for (index, slot) in slots.iter().enumerate() {
+        groups.entry(*slot).or_default().push(index);
+    }
+    let mut outcomes = vec![Outcome::forgotten(crate::clock::Micros::ZERO); slots.len()];
+    let mut taken: Vec<(u16, u64)> = Vec::new();
+    let (mut units, mut refusal) = (wanted.cost, None);
+    for (slot, indexes) in &groups {
+        let verb = Verb::Decide(Ask { cost: units, least: wanted.least });
+        match ask(&runner, *slot, Request { verb, ..part(&request, indexes) }).await {
+            Ok(answers) => {
+                let granted = answers.iter().map(|outcome| outcome.granted).min().unwrap_or(0);
+                for (index, outcome) in indexes.iter().zip(answers) {
+                    outcomes[*index] = outcome;
+                }
+                if granted == 0 {
+                    refusal = Some(Ok(()));
+                    break;
+                }
+                units = granted;
+                taken.push((*slot, granted));
+            }
+            Err(error) => {
+                refusal = Some(Err(error));
+                break;
+            }
+        }
+    }
+    let kept = if refusal.is_some() { 0 } else { units };
+    let surplus: Vec<(u16, u64)> =
+        taken.iter().map(|(slot, granted)| (*slot, granted - kept)).filter(|(_, units)| *units > 0).collect();
+    let giving_back = surplus.iter().map(|(slot, units)| {
+        ask(&runner, *slot, Request { verb: Verb::Refund(*units), when: When::Now, ..part(&request, &groups[slot]) })
+    });
+    // What cannot be given back is missing until it comes back by itself: stricter, and nobody's error.
+    join_all(giving_back).await;
+    for (slot, units) in surplus {
+        for index in &groups[&slot] {
+            let outcome = &mut outcomes[*index];
+            outcome.granted -= units;
+            outcome.remaining += units;
+        }
+    }
+    if let Some(refusal) = refusal {
+        refusal?;
+        // Those that were not asked say what they have, for the caller's headers.
+        let unasked = groups.iter().skip(taken.len() + 1).map(|(slot, indexes)| {
+            let looking = Request { verb: Verb::Decide(Ask::look(wanted.least)), ..part(&request, indexes) };
+            let running = ask(&runner, *slot, looking);
+            async move { Ok::<_, Error>((indexes, running.await?)) }
+        });
+        for (indexes, answers) in try_join_all(unasked).await? {
+            for (index, outcome) in indexes.iter().zip(answers) {
+                outcomes[*index] = outcome;
+            }
+        }
+    }
+    Ok(outcomes.into_iter().map(Ok).collect())
+}
