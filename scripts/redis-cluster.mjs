@@ -1,22 +1,25 @@
-/** A Redis Cluster of our own for tests: three servers that share the slots, and no replicas. */
+/** A Redis Cluster of our own for tests: three masters that share the slots, each with as many replicas as are wanted. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startRedis } from './redis.mjs'
 import { redisCommand } from './resp.mjs'
 
 const SLOTS = 16_384
-const NODES = 3
+const MASTERS = 3
 const FORM_TIMEOUT_MS = 20_000
 const ATTEMPTS = 3
 
-/** Starts one and resolves once every node knows that all slots are served: `{ nodes, stop }`. */
-export async function startRedisCluster() {
+/**
+ * Starts one and resolves once every node knows that all slots are served: `{ nodes, stop }`. The masters come first, then
+ * their replicas in the same order.
+ */
+export async function startRedisCluster({ replicas = 0 } = {}) {
   for (let attempt = 1; ; attempt += 1) {
     const nodes = []
     const stop = () => Promise.all(nodes.map((node) => node.stop()))
     try {
-      for (let index = 0; index < NODES; index += 1) {
-        nodes.push(await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'] }))
+      for (let index = 0; index < MASTERS * (1 + replicas); index += 1) {
+        nodes.push(await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'] }))
       }
       await form(nodes)
       return { nodes, stop }
@@ -29,22 +32,36 @@ export async function startRedisCluster() {
 }
 
 async function form(nodes) {
-  const share = Math.ceil(SLOTS / nodes.length)
-  for (const [index, { port }] of nodes.entries()) {
+  const masters = nodes.slice(0, MASTERS)
+  const share = Math.ceil(SLOTS / MASTERS)
+  for (const [index, { port }] of masters.entries()) {
     const slots = Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => Math.floor(slot / share) === index)
     await redisCommand(port, 'CLUSTER', 'ADDSLOTS', ...slots)
     await redisCommand(port, 'CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
   }
   const [first, ...others] = nodes
   for (const { port } of others) await redisCommand(first.port, 'CLUSTER', 'MEET', '127.0.0.1', port)
+  await until(async () => (await Promise.all(nodes.map((node) => isWhole(node, nodes.length)))).every(Boolean))
+  const ids = await Promise.all(masters.map(({ port }) => redisCommand(port, 'CLUSTER', 'MYID')))
+  for (const [index, { port }] of nodes.slice(MASTERS).entries()) {
+    await redisCommand(port, 'CLUSTER', 'REPLICATE', ids[index % MASTERS])
+  }
+  await until(async () => (await Promise.all(nodes.slice(MASTERS).map(isInSync))).every(Boolean))
+}
+
+async function until(holds) {
   const deadline = Date.now() + FORM_TIMEOUT_MS
-  while (!(await Promise.all(nodes.map(isWhole))).every(Boolean)) {
+  while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`the cluster did not form in ${FORM_TIMEOUT_MS} ms`)
     await sleep(50)
   }
 }
 
-async function isWhole({ port }) {
+async function isWhole({ port }, size) {
   const info = await redisCommand(port, 'CLUSTER', 'INFO')
-  return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${NODES}`)
+  return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${size}`)
+}
+
+async function isInSync({ port }) {
+  return (await redisCommand(port, 'INFO', 'replication')).includes('master_link_status:up')
 }

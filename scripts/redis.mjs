@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -71,10 +71,11 @@ function canListen(port) {
 
 /**
  * Starts a redis-server on 127.0.0.1 that keeps nothing on disk, and resolves once it answers.
- * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`.
+ * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`; `sentinel` makes it a sentinel with these
+ * lines as its configuration, which it rewrites.
  */
-export async function startRedis({ port, args = [] } = {}) {
-  const server = new RedisServer(port ?? (await freePort()), args)
+export async function startRedis({ port, args = [], sentinel } = {}) {
+  const server = new RedisServer(port ?? (await freePort()), args, sentinel)
   try {
     await server.start()
   } catch (error) {
@@ -92,9 +93,15 @@ class RedisServer {
   #args
   #folder = mkdtempSync(join(tmpdir(), 'rate-limiter-redis-'))
 
-  constructor(port, args) {
+  constructor(port, args, sentinel) {
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
+    if (sentinel !== undefined) {
+      const file = join(this.#folder, 'sentinel.conf')
+      writeFileSync(file, [`port ${port}`, 'bind 127.0.0.1', `dir ${this.#folder}`, ...sentinel, ''].join('\n'))
+      this.#args = [file, '--sentinel', ...args]
+      return
+    }
     this.#args = ['--bind', '127.0.0.1', '--port', `${port}`, '--save', '', '--appendonly', 'no', '--dir', this.#folder]
     // Since version 7 DEBUG has to be allowed, and before it the option was unknown.
     if (majorVersion(this.#command) >= 7) this.#args.push('--enable-debug-command', 'local')

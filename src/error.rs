@@ -52,6 +52,8 @@ pub enum Error {
     },
     /// The store cannot be reached, or refuses to work.
     StoreUnavailable(String),
+    /// A part of the store cannot be reached, or refuses to work; the rest of it is well.
+    PartUnavailable(String),
     /// More calls wait for the store than `maxPending`.
     Overloaded {
         /// The bound that was met.
@@ -77,7 +79,7 @@ impl Error {
             Self::NotLocal => "ERR_RATE_LIMIT_NOT_LOCAL",
             Self::Closed => "ERR_RATE_LIMIT_CLOSED",
             Self::StoreTimeout { .. } => "ERR_RATE_LIMIT_STORE_TIMEOUT",
-            Self::StoreUnavailable(_) => "ERR_RATE_LIMIT_STORE_UNAVAILABLE",
+            Self::StoreUnavailable(_) | Self::PartUnavailable(_) => "ERR_RATE_LIMIT_STORE_UNAVAILABLE",
             Self::Overloaded { .. } => "ERR_RATE_LIMIT_OVERLOADED",
             Self::State(_) => "ERR_RATE_LIMIT_STATE",
             Self::Internal(_) => "ERR_RATE_LIMIT_INTERNAL",
@@ -100,6 +102,14 @@ impl Error {
 }
 
 impl Error {
+    /// The same of a part of the store, where another part is well: no reason to leave all of it alone.
+    pub(crate) fn of_a_part(self) -> Self {
+        match self {
+            Self::StoreUnavailable(reason) => Self::PartUnavailable(reason),
+            other => other,
+        }
+    }
+
     /// The same for calls that were not even tried: a timeout that somebody else met is no timeout of theirs.
     pub(crate) fn into_unavailable(self) -> Self {
         match self {
@@ -129,7 +139,7 @@ impl fmt::Display for Error {
                 "the store did not answer within {} ms: raise `timeout`, or choose what happens with `onStoreError`",
                 after.as_millis_up()
             ),
-            Self::StoreUnavailable(reason) => write!(
+            Self::StoreUnavailable(reason) | Self::PartUnavailable(reason) => write!(
                 f,
                 "the store is not available ({reason}): check the server and `redisUrl`, or the client that was given, or choose what happens with `onStoreError`"
             ),

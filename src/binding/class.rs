@@ -124,9 +124,9 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
     let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
     let clock = Arc::new(SystemClock::new());
     let id = environment.next_limiter();
-    let limiter = if let Some(address) = settings.redis.clone() {
+    let limiter = if let Some(servers) = settings.redis.clone() {
         environment.with_driver(js, |driver| {
-            let remote = Remote { connect: driver.connect(), address, script: &ENGINE };
+            let remote = Remote::new(driver.connect(), servers, &ENGINE);
             start(driver, id, &settings, remote, clock)
         })?
     } else if settings.has_client {

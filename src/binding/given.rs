@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::input::Given;
 
 /// The options in which there is something to read; what is inside of others (a client, a logger) is nobody's affair here.
-const NESTED: [&str; 4] = ["limits", "actions", "burst", "fallback"];
+const NESTED: [&str; 7] = ["limits", "actions", "burst", "fallback", "redisUrl", "sentinel", "tls"];
 
 /// Options are nowhere deeper than this: `actions`, an action, its burst, a number.
 const DEPTH: u8 = 4;
@@ -36,8 +36,11 @@ fn record(js: Js, object: Value, depth: u8, enters: impl Fn(&str) -> bool) -> Re
     Ok(fields)
 }
 
-/// Reads a value with everything that is in it.
+/// Reads a value with everything that is in it. Bytes are what a file holds: a certificate is a text.
 fn inside(js: Js, value: Value, depth: u8) -> Result<Given, Error> {
+    if let Some(bytes) = js.bytes(value) {
+        return Ok(Given::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    }
     match describe(js, value) {
         Given::Record(_) if depth > 0 => Ok(Given::Record(record(js, value, depth, |_| true)?)),
         Given::List(_) if depth > 0 => {

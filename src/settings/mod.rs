@@ -2,6 +2,7 @@
 
 mod call;
 mod plan;
+mod servers;
 
 pub use call::{CallOptions, read_duration, read_patience};
 pub use plan::{Plan, Template};
@@ -12,15 +13,19 @@ use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
 use crate::store::cache;
-use crate::store::redis::Address;
+use crate::store::redis::Servers;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 23] = [
     "limit",
     "window",
     "limits",
     "actions",
     "redisUrl",
+    "cluster",
+    "sentinel",
+    "tls",
+    "clientName",
     "redisClient",
     "cacheClient",
     "algorithm",
@@ -43,7 +48,7 @@ pub struct Settings {
     /// What is decided by.
     pub plan: Plan,
     /// The store; none decides in memory.
-    pub redis: Option<Address>,
+    pub redis: Option<Servers>,
     /// Whether the store is reached through a client of the application's.
     pub has_client: bool,
     /// Whether the store is a cache behind a client of the application's.
@@ -68,7 +73,7 @@ impl Settings {
         let has_cache = *field(options, "cacheClient") != Given::Missing;
         let settings = Self {
             plan: if has_cache { countable(options)? } else { Plan::read(options)? },
-            redis: input::or_default(field(options, "redisUrl"), None, |given| Address::parse(given).map(Some))?,
+            redis: servers::read(options)?,
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,
             timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
@@ -99,7 +104,7 @@ impl Settings {
 
     /// A limiter has one store at most, and only its own memory can be told what time it is.
     fn one_store(&self, options: &[(String, Given)]) -> Result<(), Error> {
-        let stores = ["redisUrl", "redisClient", "cacheClient"];
+        let stores = ["redisUrl", "sentinel", "redisClient", "cacheClient"];
         let mut given = stores.into_iter().filter(|name| *field(options, name) != Given::Missing);
         let Some(first) = given.next() else { return Ok(()) };
         if let Some(second) = given.next() {

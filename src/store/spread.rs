@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all, try_join_all};
@@ -17,14 +18,24 @@ use crate::algorithm::{Ask, Outcome};
 use crate::error::Error;
 use crate::limits::{Limit, Limits};
 
-/// Runs calls of the script, each on the store that has its slot.
+/// Runs calls of the script, each on the server that has its slot.
 pub(super) trait Run: Clone + Send + Sync + 'static {
     /// Runs one whose keys all lie in `slot`.
-    fn run(&self, slot: u16, call: Call) -> impl Future<Output = Answers> + Send + use<Self>;
+    fn run(&self, slot: u16, call: Call) -> impl Future<Output = Ran> + Send + use<Self>;
 }
 
+/// What came of a call.
+pub(super) enum Ran {
+    Answered(Answers),
+    /// Nothing was done: its slot is being moved to another server, and its keys are on both. One by one they are found.
+    Divided,
+}
+
+/// Where the answers of a request belong among those of its batch.
+type Places = Range<usize>;
+
 /// The slot of each key of a request. `prefix` is what somebody puts before all of them.
-pub(super) fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
+fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
     request.parts().map(|(limit, key)| {
         let mut name = prefix.to_vec();
         limit.append_name(&mut name, key);
@@ -34,7 +45,7 @@ pub(super) fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item =
 
 /// Decides a batch. Where one of the slots fails, it is those keys that do.
 pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-    let mut calls: BTreeMap<u16, (Call, Vec<usize>)> = BTreeMap::new();
+    let mut calls: BTreeMap<u16, Vec<(Places, Request)>> = BTreeMap::new();
     let mut scattered = Vec::new();
     let mut keys = 0;
     for request in batch {
@@ -42,40 +53,57 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
         let places = keys..keys + slots.len();
         keys = places.end;
         if slots.iter().all(|slot| *slot == slots[0]) {
-            let (call, in_call) = calls.entry(slots[0]).or_default();
-            call.add(request);
-            in_call.extend(places);
+            calls.entry(slots[0]).or_default().push((places, request.clone()));
         } else if let Verb::Decide(ask @ Ask { cost: 1.., .. }) = request.verb {
-            scattered.push((places, take_in_turn(runner.clone(), request.clone(), slots, ask)));
+            let taking = take_in_turn(runner.clone(), request.clone(), slots, ask);
+            scattered.push(async move { vec![(places, taking.await)] });
         } else {
             // Nothing that one key is told depends on another.
             for ((index, slot), place) in slots.into_iter().enumerate().zip(places) {
-                let (call, in_call) = calls.entry(slot).or_default();
-                call.add(&part(request, &[index]));
-                in_call.push(place);
+                calls.entry(slot).or_default().push((place..place + 1, part(request, &[index])));
             }
         }
     }
-    let parts = calls.into_iter().map(|(slot, (call, places))| {
-        let running = runner.run(slot, call);
-        async move { (places, running.await) }
-    });
-    let (parts, scattered): (Vec<_>, Vec<_>) = (
-        parts.collect(),
-        scattered.into_iter().map(|(places, taking)| async move { (places.collect(), taking.await) }).collect(),
-    );
+    let parts: Vec<_> = calls.into_iter().map(|(slot, requests)| run(runner.clone(), slot, requests)).collect();
     Box::pin(async move {
-        let unanswered = || Err(Error::Internal("a key was in no call".into()));
-        let mut all: Vec<Result<_, _>> = (0..keys).map(|_| unanswered()).collect();
         let (parts, scattered) = join(join_all(parts), join_all(scattered)).await;
-        for (places, answers) in parts.into_iter().chain(scattered) {
+        let all: Vec<(Places, Answers)> = parts.into_iter().chain(scattered).flatten().collect();
+        let is_well = all.iter().any(|(_, answers)| answers.is_ok());
+        let mut placed: Vec<Result<Outcome, Error>> = Vec::new();
+        placed.resize(keys, Err(Error::Internal("a key was in no call".into())));
+        for (places, answers) in all {
             match answers {
-                Ok(answers) => places.into_iter().zip(answers).for_each(|(place, answer)| all[place] = answer),
-                Err(error) => places.into_iter().for_each(|place: usize| all[place] = Err(error.clone())),
+                Ok(answers) => places.zip(answers).for_each(|(place, answer)| placed[place] = answer),
+                Err(error) if is_well || !error.is_transient() => placed[places].fill(Err(error.of_a_part())),
+                Err(error) => return Err(error),
             }
         }
-        Ok(all)
+        Ok(placed)
     })
+}
+
+/// Runs the requests of one slot, each with its place, in one call where that is possible.
+async fn run<R: Run>(runner: R, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
+    let mut call = Call::default();
+    requests.iter().for_each(|(_, request)| call.add(request));
+    match runner.run(slot, call).await {
+        Ran::Answered(Ok(answers)) => {
+            let mut answers = answers.into_iter();
+            let own = |(places, _): (Places, Request)| {
+                let own = answers.by_ref().take(places.len()).collect();
+                (places, Ok(own))
+            };
+            requests.into_iter().map(own).collect()
+        }
+        Ran::Answered(Err(error)) => requests.into_iter().map(|(places, _)| (places, Err(error.clone()))).collect(),
+        Ran::Divided => {
+            let alone = requests.into_iter().map(|(places, request)| {
+                let asking = ask(&runner, slot, request);
+                async move { (places, asking.await.map(|outcomes| outcomes.into_iter().map(Ok).collect())) }
+            });
+            join_all(alone).await
+        }
+    }
 }
 
 /// The request as far as it is about some of its keys.
@@ -92,7 +120,10 @@ fn part(request: &Request, indexes: &[usize]) -> Request {
 async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
     let mut call = Call::default();
     call.add(&request);
-    runner.run(slot, call).await?.into_iter().collect()
+    match runner.run(slot, call).await {
+        Ran::Answered(answers) => answers?.into_iter().collect(),
+        Ran::Divided => Err(Error::PartUnavailable("its keys are being moved to another server".into())),
+    }
 }
 
 /// Takes from the slots of a request one after the other, always in the same order, or gives back what was taken.

@@ -19,7 +19,7 @@ use crate::binding::environment::Environment;
 use crate::binding::js::Js;
 use crate::dispatcher::{News, Settle, Worker};
 use crate::store::Reach;
-use crate::store::redis::Tcp;
+use crate::store::redis::Sockets;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -81,7 +81,7 @@ impl Entrance for Letterbox {
 }
 
 impl Driver for ThreadDriver {
-    type Connect = Tcp;
+    type Connect = Sockets;
     type Entrance = Letterbox;
 
     fn start(js: Js) -> io::Result<Self> {
@@ -95,8 +95,8 @@ impl Driver for ThreadDriver {
         Ok(driver)
     }
 
-    fn connect(&self) -> Tcp {
-        Tcp
+    fn connect(&self) -> Sockets {
+        Sockets
     }
 
     fn entrance(&self, limiter: u64) -> Letterbox {

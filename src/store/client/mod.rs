@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::redis::script::{self, Packed, Script};
-use super::{Answering, Answers, Link, Reach, Request, Store, spread};
+use super::spread::{self, Ran, Run};
+use super::{Answering, Answers, Link, Reach, Request, Store};
 use crate::decision::Source;
 use crate::error::Error;
 
@@ -51,10 +52,18 @@ impl<W> Clone for Client<W> {
     }
 }
 
-impl<W: Work> spread::Run for Client<W> {
+impl<W: Work> Run for Client<W> {
     /// The client itself knows where a slot is.
-    fn run(&self, _slot: u16, call: script::Call) -> impl Future<Output = Answers> + Send + use<W> {
-        self.run_anywhere(call)
+    fn run(&self, _slot: u16, call: script::Call) -> impl Future<Output = Ran> + Send + use<W> {
+        let running = self.run_anywhere(call);
+        async move {
+            match running.await {
+                Err(Error::StoreUnavailable(reason)) if reason.trim_start_matches('-').starts_with("TRYAGAIN") => {
+                    Ran::Divided
+                }
+                answers => Ran::Answered(answers),
+            }
+        }
     }
 }
 

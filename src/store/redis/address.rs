@@ -1,75 +1,132 @@
 //! Where a Redis is and how one logs in. Never shows a password.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::error::Error;
 use crate::input::Given;
 
-/// The server of a `redis://` URL.
+/// A server, as a URL names it.
 #[derive(Clone)]
 pub struct Address {
-    host: String,
-    port: u16,
+    endpoint: Endpoint,
     login: RedisConnectionInfo,
+    is_secure: bool,
+}
+
+/// What a stream is opened to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A port of a host, which is a name or an address.
+    Tcp {
+        /// The host, an IPv6 address without its brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A socket in the file system.
+    Unix(PathBuf),
 }
 
 impl Address {
-    /// Reads `redis://[user:password@]host[:port][/database]`.
-    pub fn parse(given: &Given) -> Result<Self, Error> {
+    /// Reads `redis://[user:password@]host[:port][/database]`; `rediss://` for TLS, `unix:///path[?db=database]` for a socket.
+    pub fn parse(option: &str, given: &Given) -> Result<Self, Error> {
+        let refuse = |what: &str| {
+            Error::Url(format!("`{option}` must be a URL like 'redis://user:password@host:6379/0', but {what}"))
+        };
         let Given::Text(url) = given else {
             return Err(refuse(&format!("{given} was given")));
         };
-        match url.split_once("://") {
-            Some(("redis" | "valkey", _)) => {}
-            Some((scheme @ ("rediss" | "valkeys"), _)) => {
-                return Err(refuse(&format!("the scheme '{scheme}' was given, and this version does not speak TLS")));
-            }
-            Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {
-                return Err(refuse(&format!("the scheme '{scheme}' was given")));
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(refuse("the given string has no scheme"));
+        };
+        // TLS is this library's affair, so the parser need not know of it.
+        let (scheme, is_secure) = match scheme {
+            "redis" | "valkey" => ("redis", false),
+            "rediss" | "valkeys" => ("redis", true),
+            "unix" | "redis+unix" | "valkey+unix" => ("redis+unix", false),
+            other if other.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+') => {
+                return Err(refuse(&format!("the scheme '{other}' was given")));
             }
             _ => return Err(refuse("the given string has no scheme")),
-        }
-        // The parser's own message may quote the URL, and with it the password.
-        let info: ConnectionInfo =
-            url.as_str().into_connection_info().map_err(|_| refuse("the rest of the given URL cannot be read"))?;
-        let ConnectionAddr::Tcp(host, port) = info.addr() else {
-            return Err(refuse("the given URL names no host"));
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
+        // The parser's own message may quote the URL, and with it the password.
+        let info: ConnectionInfo = format!("{scheme}://{rest}")
+            .into_connection_info()
+            .map_err(|_| refuse("the rest of the given URL cannot be read"))?;
+        let endpoint = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                Endpoint::Tcp { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port: *port }
+            }
+            ConnectionAddr::Unix(path) => Endpoint::Unix(path.clone()),
+            _ => return Err(refuse("the given URL names no host")),
+        };
+        if endpoint.is_nowhere() {
             return Err(refuse("the given URL names no host"));
         }
         if info.redis_settings().db() < 0 {
             return Err(refuse("the given URL names a database below 0"));
         }
-        Ok(Self { host: host.to_owned(), port: *port, login: info.redis_settings().clone() })
+        Ok(Self { endpoint, login: info.redis_settings().clone(), is_secure })
     }
 
-    /// The host's name or address.
-    pub fn host(&self) -> &str {
-        &self.host
+    /// Another server, where one logs in in the same way.
+    pub fn elsewhere(&self, host: &str, port: u16) -> Self {
+        Self { endpoint: Endpoint::Tcp { host: host.to_owned(), port }, ..self.clone() }
     }
 
-    /// The port.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// What a stream is opened to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// User, password and database, for the connection's first words.
     pub fn login(&self) -> &RedisConnectionInfo {
         &self.login
     }
+
+    /// The same server, where one logs in as somebody else.
+    pub fn logging_in(self, login: RedisConnectionInfo) -> Self {
+        Self { login, ..self }
+    }
+
+    /// Whether TLS is spoken.
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
+    }
 }
 
-fn refuse(given: &str) -> Error {
-    Error::Url(format!("`redisUrl` must be a URL like 'redis://user:password@host:6379/0', but {given}"))
+impl Endpoint {
+    /// The host, where it has one.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tcp { host, .. } => Some(host),
+            Self::Unix(_) => None,
+        }
+    }
+
+    fn is_nowhere(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => host.is_empty(),
+            Self::Unix(path) => path == Path::new(""),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        self.endpoint.fmt(f)
     }
 }
 

@@ -1,20 +1,19 @@
-//! One connection: how it is made, and that its task ends with it. Keeping one up is the dispatcher's affair.
+//! One connection: how it is made, and that its task ends with it. Keeping one up is somebody else's affair.
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::address::{Address, Endpoint};
 use super::script::Script;
-use super::{Address, Redis, unavailable};
-use crate::decision::Source;
+use super::tls::Tls;
+use super::{Redis, send, unavailable};
 use crate::error::Error;
-use crate::store::{self, Reach};
 
 /// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
 const TIME_TO_CONNECT: Duration = Duration::from_secs(1);
@@ -25,89 +24,98 @@ pub trait Connect: Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// Opens one.
-    fn connect(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn connect(&self, endpoint: &Endpoint) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Sockets of the tokio runtime.
-pub struct Tcp;
-
-impl Connect for Tcp {
-    type Stream = TcpStream;
-
-    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect((host, port)).await?;
-        // A batch is one write: waiting for more to send would only add latency.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-}
-
-/// Where a Redis is and what is said to it.
-pub struct Remote<C> {
+/// Makes connections that are alike.
+pub struct Dialer<C> {
     /// How streams are opened.
     pub connect: C,
-    /// The server.
-    pub address: Address,
+    /// How TLS is spoken, where an address says so.
+    pub tls: Option<Tls>,
+    /// What the connections are called, for whoever looks at Redis.
+    pub client_name: Option<String>,
     /// The engine.
     pub script: &'static Script,
 }
 
-impl<C: Connect> Reach for Remote<C> {
-    type Link = Link;
+impl<C: Connect> Dialer<C> {
+    /// Connects, logs in, and makes sure that the script can be run, with its answer within `patience`.
+    pub async fn open(&self, address: &Address, patience: Duration) -> Result<Connection, Error> {
+        let connection = self.call(address).await?;
+        let late = |_| Err(Error::StoreUnavailable(format!("{address}: it answers too slowly")));
+        tokio::time::timeout(patience, connection.store(self.script).probe()).await.unwrap_or_else(late)?;
+        Ok(connection)
+    }
 
-    const SOURCE: Source = Source::Redis;
+    /// Connects and logs in, to whatever answers there.
+    pub async fn call(&self, address: &Address) -> Result<Connection, Error> {
+        let late = |_| Err(Error::StoreUnavailable(format!("{address}: it does not answer")));
+        tokio::time::timeout(TIME_TO_CONNECT, self.connect(address)).await.unwrap_or_else(late)
+    }
 
-    async fn open(&self, patience: Duration) -> Result<Link, Error> {
-        let opening = Link::open(&self.connect, &self.address, self.script, patience);
-        let late = || Error::StoreUnavailable(format!("{}: it does not answer", self.address));
-        tokio::time::timeout(TIME_TO_CONNECT, opening).await.unwrap_or_else(|_| Err(late()))
+    async fn connect(&self, address: &Address) -> Result<Connection, Error> {
+        let failed = |error: io::Error| Error::StoreUnavailable(format!("{address}: {error}"));
+        let stream = self.connect.connect(address.endpoint()).await.map_err(failed)?;
+        let mut connection = match (&self.tls, address.is_secure()) {
+            (Some(tls), true) => {
+                let stream = tls.over(address.endpoint().host(), stream).await.map_err(failed)?;
+                Connection::over(stream, address).await?
+            }
+            (_, false) => Connection::over(stream, address).await?,
+            (None, true) => return Err(Error::Internal("there is no TLS for an address that wants it".into())),
+        };
+        if let Some(name) = &self.client_name {
+            let mut command = redis::cmd("CLIENT");
+            command.arg("SETNAME").arg(name);
+            connection.send(&command).await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(connection)
     }
 }
 
 /// An open connection. Dropping it closes it, also while Redis owes replies.
-pub struct Link {
-    store: Redis,
+pub struct Connection {
+    multiplexed: MultiplexedConnection,
     task: JoinHandle<()>,
 }
 
-impl Link {
-    /// Connects, logs in, and makes sure that the script can be run, with its answer within `patience`.
-    pub async fn open<C: Connect>(
-        connect: &C,
-        address: &Address,
-        script: &'static Script,
-        patience: Duration,
-    ) -> Result<Self, Error> {
-        let stream = connect
-            .connect(address.host(), address.port())
-            .await
-            .map_err(|error| Error::StoreUnavailable(format!("{address}: {error}")))?;
+impl Connection {
+    async fn over<S>(stream: S, address: &Address) -> Result<Self, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         // No response timeout here: the dispatcher's deadline covers what this one does not, queueing and reconnecting.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let (connection, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)
+        let (multiplexed, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)
             .await
             .map_err(|error| unavailable(&error))?;
-        let link = Self { store: Redis::new(connection, script), task: tokio::spawn(driver) };
-        let late = |_| Err(Error::StoreUnavailable(format!("{address}: it answers too slowly")));
-        tokio::time::timeout(patience, link.store.probe()).await.unwrap_or_else(late)?;
-        Ok(link)
-    }
-}
-
-impl store::Link for Link {
-    type Store = Redis;
-
-    fn store(&self) -> &Redis {
-        &self.store
+        Ok(Self { multiplexed, task: tokio::spawn(driver) })
     }
 
-    async fn closed(&mut self) {
+    /// Another hand on it, which does not keep it open.
+    pub fn handle(&self) -> MultiplexedConnection {
+        self.multiplexed.clone()
+    }
+
+    /// The states behind it.
+    pub fn store(&self, script: &'static Script) -> Redis {
+        Redis::new(self.handle(), script)
+    }
+
+    /// Sends a command. An error that Redis replies is one of this side's too.
+    pub async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        send(&mut self.multiplexed, command).await
+    }
+
+    /// Resolves when it has ended from the other side.
+    pub async fn closed(&mut self) {
         // However the task ended, the connection is gone.
         let _ = (&mut self.task).await;
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,11 +1,21 @@
 //! The store that servers share: a batch is one call of one Lua script on Redis.
 
 mod address;
+mod cluster;
 mod connection;
+mod remote;
 pub mod script;
+mod sentinel;
+mod servers;
+mod sockets;
+mod tls;
 
-pub use address::Address;
-pub use connection::{Connect, Link, Remote, Tcp};
+pub use address::{Address, Endpoint};
+pub use connection::{Connect, Connection, Dialer};
+pub use remote::{Link, Remote};
+pub use servers::{Servers, Topology};
+pub use sockets::Sockets;
+pub use tls::{Certificates, Tls};
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value};
@@ -31,8 +41,8 @@ impl Redis {
     /// another than the script's is no Redis.
     pub async fn probe(&self) -> Result<(), Error> {
         let call = script::Call::default().pack();
-        let reply = run(self.connection.clone(), self.script, call).await?;
-        script::read_answers(reply, 0).map(drop)
+        let reply = evaluate(&mut self.connection.clone(), self.script, &call).await;
+        script::read_answers(reply.map_err(|error| unavailable(&error))?, 0).map(drop)
     }
 }
 
@@ -42,26 +52,28 @@ impl Store for Redis {
         for request in batch {
             call.add(request);
         }
-        let (connection, script, keys) = (self.connection.clone(), self.script, call.len());
+        let (mut connection, script, keys) = (self.connection.clone(), self.script, call.len());
         let call = call.pack();
         Box::pin(async move {
-            let reply = run(connection, script, call).await?;
+            let reply = evaluate(&mut connection, script, &call).await.map_err(|error| unavailable(&error))?;
             script::read_answers(reply, keys)
         })
     }
 }
 
 /// Runs the script by its digest, and by its text where Redis does not know it: after a restart, a flush, a failover. That is
-/// the only thing that is ever sent twice, since Redis has then said that it did nothing.
-async fn run(mut connection: MultiplexedConnection, script: &Script, call: script::Packed) -> Result<Value, Error> {
-    let by_digest = send(&mut connection, &call.command("EVALSHA", script.digest())).await;
-    let reply = match by_digest {
+/// sent twice, since Redis has then said that it did nothing.
+async fn evaluate(
+    connection: &mut MultiplexedConnection,
+    script: &Script,
+    call: &script::Packed,
+) -> RedisResult<Value> {
+    match send(connection, &call.command("EVALSHA", script.digest())).await {
         Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
-            send(&mut connection, &call.command("EVAL", script.text())).await
+            send(connection, &call.command("EVAL", script.text())).await
         }
         reply => reply,
-    };
-    reply.map_err(|error| unavailable(&error))
+    }
 }
 
 /// Sends a command. An error that Redis replies is one of this side's too.

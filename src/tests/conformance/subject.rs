@@ -19,8 +19,8 @@ use crate::key::{self, Key};
 use crate::limits::{Limit, Limits};
 use crate::store::client::{Client, Cluster, Job, Performing, Reply, Work};
 use crate::store::redis::script::Script;
-use crate::store::redis::{Address, Link, Tcp};
-use crate::store::{Answers, Link as _, Memory, Request, Store, Verb, When};
+use crate::store::redis::{Address, Remote, Servers, Sockets, Topology};
+use crate::store::{Answers, Link as _, Memory, Reach as _, Request, Store, Verb, When};
 use crate::tests::schedule::START;
 use crate::tests::server::Server;
 
@@ -138,7 +138,7 @@ impl Subject for InMemory {
 
 /// A Redis of its own.
 pub(super) struct OnRedis {
-    link: Link,
+    link: crate::store::redis::Link<Sockets>,
     runtime: Runtime,
     client: RefCell<redis::Connection>,
     server: Server,
@@ -148,8 +148,10 @@ impl OnRedis {
     pub(super) fn start(script: &'static Script) -> Self {
         let server = Server::start();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let address = Address::parse(&Given::Text(server.url())).unwrap();
-        let opening = Link::open(&Tcp, &address, script, Duration::from_secs(5));
+        let address = Address::parse("redisUrl", &Given::Text(server.url())).unwrap();
+        let servers = Servers { topology: Topology::One(address), tls: None, client_name: None };
+        let remote = Remote::new(Sockets, servers, script);
+        let opening = remote.open(Duration::from_secs(5));
         // The probe reads the clock, too.
         let client = RefCell::new(server.client());
         redis::cmd("SET").arg("now").arg(START.0).exec(&mut client.borrow_mut()).unwrap();

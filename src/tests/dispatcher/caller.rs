@@ -19,7 +19,7 @@ use crate::input::Given;
 use crate::limiter::Limiter;
 use crate::settings::Settings;
 use crate::store::redis::script::ENGINE;
-use crate::store::redis::{Remote, Tcp};
+use crate::store::redis::{Remote, Sockets};
 use crate::store::{Reach, Verb};
 
 /// Longer than anything here should take: when it has passed, what was awaited never comes.
@@ -91,8 +91,8 @@ impl Caller {
         all.extend_from_slice(options);
         let given = Given::Record(all.into_iter().map(|(name, given)| (name.into(), given)).collect());
         let settings = Settings::read(&given).unwrap();
-        let address = settings.redis.clone().unwrap();
-        Self::reaching(Remote { connect: Tcp, address, script: &ENGINE }, &settings)
+        let servers = settings.redis.clone().unwrap();
+        Self::reaching(Remote::new(Sockets, servers, &ENGINE), &settings)
     }
 
     /// A limiter on whatever `reach` leads to.

@@ -1,5 +1,7 @@
 //! Bad input: its class, its code, and a sentence that says which option, what was given and what is expected.
 
+mod servers;
+
 use crate::algorithm::{Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 use crate::error::{Class, Error};
@@ -7,10 +9,10 @@ use crate::fallback::OnStoreError;
 use crate::input::Given;
 use crate::policy::{self, MAX_UNITS, MAX_WINDOW};
 use crate::settings::{self, CallOptions, Settings};
+use crate::store::redis::Topology;
 
 const OPTION: &str = "ERR_RATE_LIMIT_OPTION";
 const UNKNOWN: &str = "ERR_RATE_LIMIT_UNKNOWN_OPTION";
-const URL: &str = "ERR_RATE_LIMIT_URL";
 const COST: &str = "ERR_RATE_LIMIT_COST";
 
 fn number(number: f64) -> Given {
@@ -93,8 +95,7 @@ fn what_is_given_is_taken() {
         Policy::TokenBucket(TokenBucket::new(10, minute, 10)),
         "a bucket as large as its limit"
     );
-    let redis = settings.redis.unwrap();
-    assert_eq!((redis.host(), redis.port(), redis.login().db()), ("cache.example", 7_000, 3));
+    assert!(matches!(settings.redis.unwrap().topology, Topology::One(_)));
     assert_eq!(settings.plan.prefix, "api");
     assert_eq!(settings.timeout, minute);
     assert_eq!((settings.max_pending, settings.max_keys), (1, 100_000_000));
@@ -236,7 +237,12 @@ fn a_misspelt_option_is_an_error_that_suggests_the_right_one() {
 #[test]
 fn a_name_that_is_like_no_other_is_answered_by_all_that_there_are() {
     let error = refusal(&[("colour", text("blue"))]);
-    assert_says(&error, Class::Type, UNKNOWN, &["`colour`", "limit, window, limits, actions, redisUrl", "logger"]);
+    assert_says(
+        &error,
+        Class::Type,
+        UNKNOWN,
+        &["`colour`", "limit, window, limits, actions, redisUrl, cluster", "logger"],
+    );
     assert!(!error.to_string().contains("did you mean"), "{error}");
 }
 
@@ -244,51 +250,6 @@ fn a_name_that_is_like_no_other_is_answered_by_all_that_there_are() {
 fn an_unknown_name_within_the_fallback_is_an_error_too() {
     let error = refusal(&[("fallback", record(&[("limti", number(1.0))]))]);
     assert_says(&error, Class::Type, UNKNOWN, &["`fallback` has no `limti`", "did you mean `limit`?"]);
-}
-
-#[test]
-fn a_malformed_url_is_refused_and_no_password_is_shown() {
-    for (url, says) in [
-        ("localhost:6379", "has no scheme"),
-        ("user:hunter2@host", "has no scheme"),
-        ("user:hunter2@host://", "has no scheme"),
-        ("http://user:hunter2@host", "the scheme 'http'"),
-        ("rediss://user:hunter2@host", "the scheme 'rediss'"),
-        ("redis://user:hunter2@", "cannot be read"),
-        ("redis://", "cannot be read"),
-        ("redis:///0", "cannot be read"),
-        ("redis://user:hunter2@host:port", "cannot be read"),
-        ("redis://user:hunter2@host:99999", "cannot be read"),
-        ("redis://user:hunter2@host/one", "cannot be read"),
-        ("redis://user:hunter2:@ho st", "cannot be read"),
-        ("", "has no scheme"),
-    ] {
-        let error = refusal(&[("redisUrl", text(url))]);
-        assert_says(&error, Class::Type, URL, &["`redisUrl`", "'redis://user:password@host:6379/0'", says]);
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
-    }
-    assert_says(&refusal(&[("redisUrl", number(6_379.0))]), Class::Type, URL, &["`redisUrl`", "6379 was given"]);
-}
-
-#[test]
-fn a_password_that_was_accepted_is_not_shown_either() {
-    let settings = Settings::read(&options(&[("redisUrl", text("redis://user:hunter2@host"))])).unwrap();
-    let address = settings.redis.clone().unwrap();
-    assert!(!format!("{settings:?} {address:?} {address}").contains("hunter2"));
-    assert_eq!(address.login().password(), Some("hunter2"));
-}
-
-#[test]
-fn urls_of_servers_are_read() {
-    for (url, host, port, database) in [
-        ("redis://localhost", "localhost", 6_379, 0),
-        ("valkey://10.0.0.1:7000", "10.0.0.1", 7_000, 0),
-        ("redis://[::1]:6380/15", "::1", 6_380, 15),
-        ("redis://:pass@host/2", "host", 6_379, 2),
-    ] {
-        let address = Settings::read(&options(&[("redisUrl", text(url))])).unwrap().redis.unwrap();
-        assert_eq!((address.host(), address.port(), address.login().db()), (host, port, database), "{url}");
-    }
 }
 
 /// The window that these options give, in microseconds.

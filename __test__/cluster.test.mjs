@@ -1,0 +1,210 @@
+/** `redisUrl` on a Redis Cluster, and `sentinel`: real servers that are moved, lost and replaced. */
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+
+import { RateLimiter } from 'distributed-rate-limiter'
+
+import { startRedisCluster } from '../scripts/redis-cluster.mjs'
+import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
+import { redisCommand } from '../scripts/resp.mjs'
+import { assertDecision } from './support/decision.mjs'
+import { allowedOf, describeFace } from './support/face.mjs'
+import { startLoad } from './support/load.mjs'
+import { race } from './support/race.mjs'
+import { until } from './support/wait.mjs'
+
+let made = 0
+/** A limiter that shares its counts with no other, that asks whatever it takes, and tells of every failure. */
+function limiterOf(options) {
+  made += 1
+  return new RateLimiter({ prefix: `cluster-${made}`, timeout: '10s', onStoreError: 'throw', ...options })
+}
+
+describe('a cluster', { timeout: 180_000 }, () => {
+  let cluster, urls
+  before(async () => {
+    cluster = await startRedisCluster({ replicas: 1 })
+    urls = cluster.nodes.map(({ url }) => url)
+  })
+  after(() => cluster?.stop())
+
+  describeFace('redis', (options) => limiterOf({ redisUrl: urls, ...options }))
+
+  test('one of its servers is enough to find the others', async (t) => {
+    const limiter = limiterOf({ limit: 3, window: '1d', redisUrl: urls[5], cluster: true })
+    t.after(() => limiter.close())
+    const keys = Array.from({ length: 300 }, (_, index) => `user:${index}`)
+    for (const expected of [true, true, true, false]) {
+      const answers = await Promise.all(keys.map((key) => limiter.isAllowed(key)))
+      assert.ok(
+        answers.every((answer) => answer === expected),
+        `each of them is ${expected}`,
+      )
+    }
+    const sizes = await Promise.all(cluster.nodes.slice(0, 3).map(({ port }) => redisCommand(port, 'DBSIZE')))
+    assert.ok(
+      sizes.every((size) => size > 0),
+      `keys lie on each master: ${sizes}`,
+    )
+  })
+
+  test('limits whose keys lie apart take from all of them or from none', async (t) => {
+    const limits = [
+      { name: 'short', limit: 2, window: '1h' },
+      { name: 'long', limit: 5, window: '1d' },
+    ]
+    const limiter = limiterOf({ limits, redisUrl: urls })
+    t.after(() => limiter.close())
+    for (const key of ['a', 'b', 'c', 'd']) {
+      assert.equal(await allowedOf(limiter, key, 10), 2, key)
+      const denial = await limiter.check(key)
+      assertDecision(denial, { allowed: false, name: 'short', source: 'redis' })
+      assert.equal(denial.limits.find(({ name }) => name === 'long').remaining, 3, `${key}: a refusal took nothing`)
+    }
+  })
+
+  test('processes share one limit exactly', async () => {
+    const options = { limit: 500, window: '1d', prefix: 'raced', redisUrl: urls }
+    const outcome = await race({ options, key: 'a', processes: 4, calls: 300 })
+    assert.deepEqual(outcome, { allowed: 500, denied: 700, sources: ['redis'] })
+  })
+
+  test('SCRIPT FLUSH is not noticed', async (t) => {
+    const limiter = limiterOf({ limit: 3, window: '1d', redisUrl: urls })
+    t.after(() => limiter.close())
+    for (const remaining of [2, 1, 0]) {
+      assertDecision(await limiter.check('a'), { allowed: true, remaining, source: 'redis' })
+      await Promise.all(cluster.nodes.map(({ port }) => redisCommand(port, 'SCRIPT', 'FLUSH')))
+    }
+    assert.equal(limiter.stats().storeErrors, 0)
+  })
+
+  test('a slot that is being moved, with its keys on both sides, and one that has been', async (t) => {
+    // The braces put all keys in one slot.
+    const limiter = limiterOf({ limit: 100, window: '1d', redisUrl: urls, prefix: '{moving}' })
+    t.after(() => limiter.close())
+    const slot = await redisCommand(cluster.nodes[0].port, 'CLUSTER', 'KEYSLOT', '{moving}')
+    const keys = Array.from({ length: 20 }, (_, index) => `key:${index}`)
+    const all = (expected) =>
+      Promise.all(keys.map((key) => limiter.check(key))).then((decisions) => {
+        for (const [index, decision] of decisions.entries()) {
+          assertDecision(decision, { allowed: true, remaining: expected, source: 'redis' }, keys[index])
+        }
+      })
+    await all(99)
+    const { from, to, ids } = await ownersOf(cluster.nodes.slice(0, 3), slot)
+    await redisCommand(to.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', ids.from)
+    await redisCommand(from.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', ids.to)
+    await all(98)
+    const stored = await redisCommand(from.port, 'CLUSTER', 'GETKEYSINSLOT', slot, 100)
+    assert.equal(stored.length, 20)
+    await redisCommand(from.port, 'MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...stored.slice(0, 10))
+    await all(97)
+    await redisCommand(from.port, 'MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...stored.slice(10))
+    await all(96)
+    for (const node of [to, from, ...cluster.nodes.slice(0, 3)]) {
+      await redisCommand(node.port, 'CLUSTER', 'SETSLOT', slot, 'NODE', ids.to)
+    }
+    await all(95)
+    await all(94)
+    assert.equal(limiter.stats().storeErrors, 0)
+  })
+
+  test('a master that is killed takes nobody else with it, and its replica takes over', async (t) => {
+    const limiter = limiterOf({ limit: 1_000_000, window: '1d', timeout: 400, onStoreError: 'local', redisUrl: urls })
+    t.after(() => limiter.close())
+    await limiter.ready()
+    const owners = await Promise.all(
+      Array.from({ length: 60 }, async (_, index) => {
+        const name = `cluster-${made}:default:sliding-window:user:${index}`
+        const slot = await redisCommand(cluster.nodes[0].port, 'CLUSTER', 'KEYSLOT', name)
+        return [`user:${index}`, (await ownersOf(cluster.nodes.slice(0, 3), slot)).from]
+      }),
+    )
+    const lost = cluster.nodes[1]
+    const theirs = owners.filter(([, owner]) => owner === lost).map(([key]) => key)
+    const others = owners.filter(([, owner]) => owner !== lost).map(([key]) => key)
+    const sources = async (keys) =>
+      (await Promise.all(keys.map((key) => limiter.check(key)))).map(({ source }) => source)
+    assert.ok([...(await sources(theirs)), ...(await sources(others))].every((source) => source === 'redis'))
+    await lost.kill()
+    await until(
+      async () => (await sources(theirs)).every((source) => source === 'fallback'),
+      'its keys are decided here',
+    )
+    assert.ok(
+      (await sources(others)).every((source) => source === 'redis'),
+      'the others go on',
+    )
+    assert.equal(limiter.stats().circuitOpened, 0)
+    await until(
+      async () => (await sources(theirs)).every((source) => source === 'redis'),
+      'the replica took over',
+      20_000,
+    )
+    assert.equal(limiter.stats().circuitOpened, 0)
+    await lost.restart()
+  })
+})
+
+/** Who has a slot, and somebody who has not, with their ids. */
+async function ownersOf(masters, slot) {
+  const ranges = await redisCommand(masters[0].port, 'CLUSTER', 'SLOTS')
+  const owner = ranges.find(([first, last]) => first <= slot && slot <= last)[2]
+  const from = masters.find(({ port }) => port === owner[1])
+  const to = masters.find((node) => node !== from)
+  const [fromId, toId] = await Promise.all(
+    [from ?? masters[0], to].map(({ port }) => redisCommand(port, 'CLUSTER', 'MYID')),
+  )
+  return { from, to, ids: { from: fromId, to: toId } }
+}
+
+describe('sentinels', { timeout: 120_000 }, () => {
+  let group
+  before(async () => {
+    group = await startRedisSentinel()
+  })
+  after(() => group?.stop())
+  const sentinel = (options) => ({ name: group.name, urls: group.urls, ...options })
+
+  test('the master is found, whoever of the sentinels answers', async (t) => {
+    const urls = ['redis://127.0.0.1:1', ...group.urls]
+    const limiter = limiterOf({ limit: 3, window: '1d', sentinel: sentinel({ urls }) })
+    t.after(() => limiter.close())
+    assert.equal(await allowedOf(limiter, 'a', 5), 3)
+    assertDecision(await limiter.check('a'), { allowed: false, source: 'redis' })
+    assert.equal(await redisCommand(await group.master(), 'DBSIZE'), 1)
+  })
+
+  test('a name that nobody knows', async (t) => {
+    const limiter = limiterOf({ limit: 3, window: '1d', timeout: 500, sentinel: sentinel({ name: 'nobody' }) })
+    t.after(() => limiter.close())
+    await assert.rejects(limiter.ready({ timeout: 1_000 }), { message: /no master that is called 'nobody'/ })
+  })
+
+  for (const [what, lose] of [
+    ['switched by hand', () => group.failover()],
+    ['killed', async () => group.servers.find(({ port }) => port === group.lost).kill()],
+  ]) {
+    test(`a master that is ${what} is followed under load`, async (t) => {
+      const limiter = limiterOf({ limit: 1e6, window: '1d', timeout: 200, onStoreError: 'local', sentinel: sentinel() })
+      t.after(() => limiter.close())
+      await limiter.ready()
+      const load = startLoad(limiter, { callers: 10 })
+      await until(() => load.now.sources.redis > 100, 'Redis decided under load')
+      group.lost = await group.master()
+      load.phase('during')
+      await lose()
+      await until(async () => (await group.master()) !== group.lost, 'the sentinels name another', 20_000)
+      load.phase('after')
+      const master = await group.master()
+      const hasDecided = async () => (await redisCommand(master, 'INFO', 'commandstats')).includes('cmdstat_evalsha')
+      await until(hasDecided, 'the new master decides under load', 20_000)
+      for (const [phase, report] of Object.entries(await load.stop())) {
+        assert.equal(report.settled, report.started, `${phase}: every call settled: ${report}`)
+        assert.deepEqual(report.rejected, {}, phase)
+      }
+    })
+  }
+})

@@ -1,0 +1,324 @@
+//! A Redis Cluster: one connection a server, and a map of who has which slot.
+//!
+//! A server that fails is its own keys' failure and nobody else's. It has half of a call's time to answer, so that the others'
+//! answers, which travel with it, are still in time.
+//!
+//! Where a slot is being moved, Redis says so and does nothing; then the call is sent once more, to where it was said. Nothing
+//! else is ever sent twice.
+
+mod map;
+mod node;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::address::Address;
+use super::connection::{Connect, Dialer};
+use super::script::{Call, Packed};
+use super::{evaluate, script, send, unavailable};
+use crate::error::Error;
+use crate::store::spread::{self, Ran, Run};
+use crate::store::{Answering, Request};
+use map::{Map, Place, read_place};
+use node::Node;
+
+/// How soon the map is read again: while all is well, while a server is away, and after a slot was found elsewhere.
+const WHILE_WELL: Duration = Duration::from_secs(10);
+const WHILE_AWAY: Duration = Duration::from_millis(250);
+const SOON: Duration = Duration::from_millis(20);
+
+/// States in the servers of a cluster.
+pub struct Cluster<C> {
+    shared: Arc<Shared<C>>,
+    /// Reads the map again when that is due.
+    _reader: Arc<Reader>,
+}
+
+impl<C> Clone for Cluster<C> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), _reader: self._reader.clone() }
+    }
+}
+
+struct Reader(JoinHandle<()>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Shared<C> {
+    dialer: Arc<Dialer<C>>,
+    seeds: Arc<Seeds>,
+    patience: Duration,
+    known: Mutex<Known>,
+    /// Told when a slot was found elsewhere than the map says.
+    moved: Notify,
+    /// Told when a server is lost, or back.
+    changed: Arc<Notify>,
+    /// Told when there is no server left.
+    lost: Notify,
+}
+
+/// Servers that can be asked who has which slot. What is met outlives a connection: those that were given may be gone.
+pub struct Seeds {
+    given: Vec<Address>,
+    met: Mutex<Vec<Place>>,
+}
+
+impl Seeds {
+    /// Those that were given, of which there is at least one.
+    pub fn new(given: Vec<Address>) -> Self {
+        Self { given, met: Mutex::default() }
+    }
+
+    fn all(&self) -> Vec<Address> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let met = met.into_iter().map(|(host, port)| self.given[0].elsewhere(&host, port));
+        self.given.iter().cloned().chain(met).collect()
+    }
+}
+
+/// What is known of the cluster.
+#[derive(Default)]
+struct Known {
+    map: Map,
+    nodes: HashMap<Place, Arc<Node>>,
+}
+
+impl<C: Connect> Cluster<C> {
+    /// Asks the seeds who has which slot, and connects to all of them. One server that answers is enough.
+    pub async fn open(dialer: &Arc<Dialer<C>>, seeds: &Arc<Seeds>, patience: Duration) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            dialer: dialer.clone(),
+            seeds: seeds.clone(),
+            patience,
+            known: Mutex::default(),
+            moved: Notify::new(),
+            changed: Arc::default(),
+            lost: Notify::new(),
+        });
+        let map = shared.ask_seeds().await?;
+        shared.learn(map);
+        let nodes = shared.nodes();
+        join_all(nodes.iter().map(|node| node.tried())).await;
+        match nodes.iter().find(|node| node.is_up()) {
+            Some(_) => {}
+            None => {
+                let first = nodes.first().ok_or_else(|| Error::StoreUnavailable("no server has a slot".into()))?;
+                first.connection().await?;
+            }
+        }
+        let reader = tokio::spawn(keep_map(shared.clone()));
+        Ok(Self { shared, _reader: Arc::new(Reader(reader)) })
+    }
+
+    /// Decides a batch, each slot's part on the server that has it.
+    pub fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+        spread::decide(self, &[], batch)
+    }
+
+    /// Resolves when no server can be reached.
+    pub async fn lost(&self) {
+        self.shared.lost.notified().await;
+    }
+}
+
+impl<C: Connect> Run for Cluster<C> {
+    fn run(&self, slot: u16, call: Call) -> impl Future<Output = Ran> + Send + use<C> {
+        let shared = self.shared.clone();
+        async move {
+            let keys = call.len();
+            match shared.run(slot, &call.pack()).await {
+                Ok(reply) => Ran::Answered(script::read_answers(reply, keys)),
+                Err(Failure::Divided) => Ran::Divided,
+                Err(Failure::Error(error)) => Ran::Answered(Err(error)),
+            }
+        }
+    }
+}
+
+/// Why a call has no reply.
+enum Failure {
+    /// Its slot is being moved, and its keys are on both sides.
+    Divided,
+    Error(Error),
+}
+
+impl<C: Connect> Shared<C> {
+    async fn run(&self, slot: u16, call: &Packed) -> Result<Value, Failure> {
+        let owner = self.owner(slot).ok_or_else(|| {
+            Failure::Error(Error::PartUnavailable(format!("no server of the cluster has the slot {slot}")))
+        })?;
+        match tokio::time::timeout(self.patience / 2, self.send(&owner, call)).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(failure)) => Err(self.judge(failure)),
+            Err(_) => {
+                owner.is_late();
+                let late = format!("{}: it answers too slowly", owner.address);
+                Err(self.judge(Failure::Error(Error::StoreUnavailable(late))))
+            }
+        }
+    }
+
+    /// What one server fails to do says nothing of the others, as long as there are others.
+    fn judge(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Error(Error::StoreUnavailable(reason)) if self.nodes().iter().any(|node| node.is_up()) => {
+                Failure::Error(Error::PartUnavailable(reason))
+            }
+            failure => failure,
+        }
+    }
+
+    /// Sends a call to a server, and where that says that another has the slot, to that one.
+    async fn send(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
+        let mut connection = owner.connection().await.map_err(Failure::Error)?;
+        let error = match evaluate(&mut connection, self.dialer.script, call).await {
+            Ok(reply) => {
+                owner.answered();
+                return Ok(reply);
+            }
+            Err(error) => error,
+        };
+        let host = owner.address.endpoint().host().unwrap_or_default();
+        let elsewhere = || error.redirect_node().and_then(|(place, _)| read_place(place, host));
+        match (kind_of(&error), elsewhere()) {
+            (Some(ServerErrorKind::Moved), Some(place)) => {
+                self.moved.notify_one();
+                let mut connection = self.node(&place).connection().await.map_err(Failure::Error)?;
+                evaluate(&mut connection, self.dialer.script, call).await.map_err(|error| failed(&error))
+            }
+            (Some(ServerErrorKind::Ask), Some(place)) => {
+                let mut connection = self.node(&place).connection().await.map_err(Failure::Error)?;
+                ask(&mut connection, self.dialer.script, call).await.map_err(|error| failed(&error))
+            }
+            _ => Err(failed(&error)),
+        }
+    }
+
+    fn owner(&self, slot: u16) -> Option<Arc<Node>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.nodes.get(known.map.owner(slot)?).cloned()
+    }
+
+    fn nodes(&self) -> Vec<Arc<Node>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).nodes.values().cloned().collect()
+    }
+
+    /// The server at a place, which is new where the map does not have it yet.
+    fn node(&self, place: &Place) -> Arc<Node> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.nodes.entry(place.clone()).or_insert_with(|| self.dial(place)).clone()
+    }
+
+    fn dial(&self, (host, port): &Place) -> Arc<Node> {
+        let address = self.seeds.given[0].elsewhere(host, *port);
+        Arc::new(Node::new(self.dialer.clone(), address, self.patience, self.changed.clone()))
+    }
+
+    /// Takes over a map: servers without a slot are left, new ones are reached for.
+    fn learn(&self, map: Map) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { nodes, .. } = &mut *known;
+        nodes.retain(|place, _| map.places().any(|other| other == place));
+        for place in map.places() {
+            nodes.entry(place.clone()).or_insert_with(|| self.dial(place));
+        }
+        *self.seeds.met.lock().unwrap_or_else(PoisonError::into_inner) = nodes.keys().cloned().collect();
+        known.map = map;
+    }
+
+    /// The first map that one of the seeds gives.
+    async fn ask_seeds(&self) -> Result<Map, Error> {
+        let mut last = Error::StoreUnavailable("the cluster has no address".into());
+        for address in self.seeds.all() {
+            let asked = async {
+                let connection = self.dialer.call(&address).await?;
+                read_map(&mut connection.handle(), &address, self.patience).await
+            };
+            match asked.await {
+                Ok(map) => return Ok(map),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// The map as some server has it that is connected, or as the seeds do.
+    async fn ask_somebody(&self) -> Result<Map, Error> {
+        for node in self.nodes().iter().filter(|node| node.is_up()) {
+            if let Ok(mut connection) = node.connection().await
+                && let Ok(map) = read_map(&mut connection, &node.address, self.patience).await
+            {
+                return Ok(map);
+            }
+        }
+        self.ask_seeds().await
+    }
+}
+
+/// Reads the map whenever that is due, and says when there is nobody left to ask.
+async fn keep_map<C: Connect>(shared: Arc<Shared<C>>) {
+    loop {
+        let nodes = shared.nodes();
+        let is_whole = nodes.iter().all(|node| node.is_up());
+        tokio::select! {
+            () = shared.moved.notified() => tokio::time::sleep(SOON).await,
+            () = shared.changed.notified() => {}
+            () = tokio::time::sleep(if is_whole { WHILE_WELL } else { WHILE_AWAY }) => {}
+        }
+        if let Ok(map) = shared.ask_somebody().await {
+            shared.learn(map);
+        }
+        if shared.nodes().iter().all(|node| node.is_down()) {
+            shared.lost.notify_one();
+        }
+    }
+}
+
+async fn read_map(connection: &mut MultiplexedConnection, address: &Address, patience: Duration) -> Result<Map, Error> {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg("SLOTS");
+    let late = |_| Error::StoreUnavailable(format!("{address}: it answers too slowly"));
+    let reply = tokio::time::timeout(patience, send(connection, &command)).await.map_err(late)?;
+    let reply = reply.map_err(|error| unavailable(&error))?;
+    Map::read(&reply, address.endpoint().host().unwrap_or_default())
+        .ok_or_else(|| Error::StoreUnavailable(format!("{address}: what it says of its slots cannot be read")))
+}
+
+/// Sends a call to the server that a slot is being moved to, which takes it only so.
+async fn ask(connection: &mut MultiplexedConnection, script: &script::Script, call: &Packed) -> RedisResult<Value> {
+    // Both in one write: `ASKING` is for the command that follows it.
+    let mut both = redis::Pipeline::with_capacity(2);
+    both.add_command(redis::cmd("ASKING"));
+    both.add_command(call.command("EVAL", script.text()));
+    let replies = connection.send_packed_commands(&both, 1, 1).await?;
+    match replies.into_iter().next() {
+        Some(Value::ServerError(error)) => Err(error.into()),
+        Some(value) => Ok(value),
+        None => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "no reply to a call that was asked for"))),
+    }
+}
+
+fn kind_of(error: &RedisError) -> Option<ServerErrorKind> {
+    match error.kind() {
+        ErrorKind::Server(kind) => Some(kind),
+        _ => None,
+    }
+}
+
+fn failed(error: &RedisError) -> Failure {
+    match kind_of(error) {
+        Some(ServerErrorKind::TryAgain) => Failure::Divided,
+        _ => Failure::Error(unavailable(error)),
+    }
+}

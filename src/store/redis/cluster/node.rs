@@ -1,0 +1,128 @@
+//! One server of a cluster, with a connection that is made again whenever it is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::super::address::Address;
+use super::super::connection::{Connect, Dialer};
+use crate::error::Error;
+
+/// Calls in a row that a server may be late with before its connection is made again.
+const LATE_TO_BREAK: u32 = 2;
+
+/// The wait before a server is tried again, doubled each time up to the longest.
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// How a server is doing.
+#[derive(Clone)]
+enum State {
+    /// It has not answered yet.
+    New,
+    Up(MultiplexedConnection),
+    Down(Error),
+}
+
+/// See the module. Dropping it closes its connection.
+pub(super) struct Node {
+    pub(super) address: Address,
+    state: watch::Receiver<State>,
+    late: AtomicU32,
+    broken: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Node {
+    /// A server whose connection is being made. `changed` is told whenever it is lost or back.
+    pub(super) fn new<C: Connect>(
+        dialer: Arc<Dialer<C>>,
+        address: Address,
+        patience: Duration,
+        changed: Arc<Notify>,
+    ) -> Self {
+        let (tell, state) = watch::channel(State::New);
+        let broken = Arc::new(Notify::new());
+        let task = tokio::spawn(keep(dialer, address.clone(), patience, tell, broken.clone(), changed));
+        Self { address, state, late: AtomicU32::new(0), broken, task }
+    }
+
+    /// Its connection, waited for where there has never been one.
+    pub(super) async fn connection(&self) -> Result<MultiplexedConnection, Error> {
+        let mut state = self.state.clone();
+        let known = state.wait_for(|state| !matches!(state, State::New)).await;
+        match known.as_deref() {
+            Ok(State::Up(connection)) => Ok(connection.clone()),
+            Ok(State::Down(error)) => Err(error.clone()),
+            Ok(State::New) | Err(_) => Err(Error::StoreUnavailable("the limiter is being closed".into())),
+        }
+    }
+
+    /// Resolves when it has answered, or could not be reached, for the first time.
+    pub(super) async fn tried(&self) {
+        let _ = self.state.clone().wait_for(|state| !matches!(state, State::New)).await;
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.state.borrow(), State::Up(_))
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        matches!(*self.state.borrow(), State::Down(_))
+    }
+
+    /// It has answered.
+    pub(super) fn answered(&self) {
+        self.late.store(0, Relaxed);
+    }
+
+    /// It has not answered in time. A connection may hang for as long as the system keeps trying, so it is not waited for.
+    pub(super) fn is_late(&self) {
+        if self.late.fetch_add(1, Relaxed) + 1 >= LATE_TO_BREAK {
+            self.late.store(0, Relaxed);
+            self.broken.notify_one();
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Connects, and connects again whenever the connection is lost, for ever.
+async fn keep<C: Connect>(
+    dialer: Arc<Dialer<C>>,
+    address: Address,
+    patience: Duration,
+    tell: watch::Sender<State>,
+    broken: Arc<Notify>,
+    changed: Arc<Notify>,
+) {
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        match dialer.open(&address, patience).await {
+            Ok(mut connection) => {
+                backoff = FIRST_BACKOFF;
+                tell.send_replace(State::Up(connection.handle()));
+                changed.notify_one();
+                let cause = tokio::select! {
+                    () = connection.closed() => "the connection was lost",
+                    () = broken.notified() => "it answers too slowly",
+                };
+                tell.send_replace(State::Down(Error::StoreUnavailable(format!("{address}: {cause}"))));
+            }
+            Err(error) => {
+                tell.send_replace(State::Down(error));
+            }
+        }
+        changed.notify_one();
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
