@@ -97,13 +97,47 @@ export interface NamedLimitOptions extends LimitOptions {
   by?: string
 }
 
+/** Where the master of a Redis with sentinels is asked for, and how one logs in there. */
+export interface SentinelOptions {
+  /** What the sentinels call the master. */
+  name: string
+  /** The sentinels, 1 to 100, as in {@link CommonOptions.redisUrl}, each with its own user and password where it has them. */
+  urls: string[]
+  /** The user, password and database of Redis itself. */
+  username?: string
+  password?: string
+  /** Default 0. */
+  database?: number
+}
+
+/** Certificates, each as PEM in a string or a Buffer. */
+export interface TlsOptions {
+  /** The authorities that are believed, instead of the system's. */
+  ca?: string | Uint8Array
+  /** This side's own certificate, for a server that asks for one; together with `key`. */
+  cert?: string | Uint8Array
+  /** Its private key, without a passphrase. */
+  key?: string | Uint8Array
+  /** The name that the server's certificate must have, where that is not the host of the URL. */
+  serverName?: string
+}
+
 /** What every limiter can be told beside its limit. */
 export interface CommonOptions {
   /**
-   * `redis://[user:password@]host[:port][/database]` (or `valkey://`). Without it the limiter decides in this process's memory.
-   * The constructor never fails because Redis is away.
+   * `redis://[user:password@]host[:port][/database]` (or `valkey://`), `rediss://` (or `valkeys://`) for TLS, or
+   * `unix:///path[?db=database]`. An array of URLs names servers of a Redis Cluster, of which one that answers is enough to find the others.
+   * Without any store the limiter decides in this process's memory. The constructor never fails because Redis is away.
    */
-  redisUrl?: string
+  redisUrl?: string | string[]
+  /** Whether {@link redisUrl} is a Redis Cluster. Default `true` for an array, `false` for a string. A cluster has no database but 0. */
+  cluster?: boolean
+  /** Sentinels that know where Redis is, instead of {@link redisUrl}. A failover is followed within a second of the switch. */
+  sentinel?: SentinelOptions
+  /** How TLS is spoken where a URL begins with `rediss://`. Without it the system's authorities are believed, and the host's name is checked. */
+  tls?: TlsOptions
+  /** What the connections are called in Redis's `CLIENT LIST`: 1 to 64 visible ASCII characters. Default: nothing. */
+  clientName?: string
   /**
    * The application's own client, instead of {@link redisUrl}: ioredis, iovalkey, node-redis (`redis`), `@valkey/valkey-glide`, each alone or of
    * a cluster, or any object that runs a script. It is used as it is: connecting and closing it is the application's affair.

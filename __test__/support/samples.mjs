@@ -5,6 +5,7 @@
  * - It is a whole program: it declares or imports whatever it uses. There is no way to leave one out.
  * - It is an ES module, or a CommonJS module where it is fenced as ```cjs or calls `require(` and imports nothing.
  * - It finds this package by its name, and whatever is installed here beside it.
+ * - The certificates ca.crt, client.crt and client.key are in its folder.
  * - Its Redis is `redis://localhost:6379` or `process.env.REDIS_URL`; both become a Redis of the test, empty for each sample.
  * - A sample that serves does so on port 3000 or on `process.env.PORT`; both become a free port of this machine. Once it
  *   listens it is asked for `/`, or for the first path that it names in `.get('/…'`; it must answer, with no 5xx, and is
@@ -19,6 +20,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { makeCertificates } from '../../scripts/certificates.mjs'
 import { freePort, startRedis } from '../../scripts/redis.mjs'
 import { redisCommand } from '../../scripts/resp.mjs'
 import { assertEnded, assertQuiet, describe, start } from './child.mjs'
@@ -79,6 +81,7 @@ export function describeSamples(path) {
     before(async () => {
       redis = await startRedis()
       folder = dependentProject()
+      makeCertificates(folder)
     })
     after(async () => {
       rmSync(folder, { recursive: true, force: true })

@@ -50,7 +50,11 @@ const memcached: CacheClient = memcachedCache(memcachedClient)
 void memcached
 const scriptClient: ScriptClient = { evalsha: async () => [], eval: async () => [] }
 const commonOptions: Required<CommonOptions> = {
-  redisUrl: 'redis://localhost:6379',
+  redisUrl: ['redis://redis-1:6379', 'redis://redis-2:6379'],
+  cluster: true,
+  sentinel: { name: 'mymaster', urls: ['redis://sentinel-1:26379'], username: 'u', password: 'p', database: 1 },
+  tls: { ca: new Uint8Array(), cert: '', key: Buffer.from(''), serverName: 'redis.internal' },
+  clientName: 'api',
   redisClient: scriptClient,
   cacheClient,
   actions: { download: { limit: 5, window: '1h', by: 'user' } },
