@@ -28,7 +28,11 @@ export const EXPECTED = {
   maxKeys: /100,?000,?000/,
   onStoreError: /'local'.*'allow'.*'deny'.*'throw'/,
   algorithm: /'sliding-window'.*'token-bucket'/,
-  redisUrl: /string|redis:\/\//,
+  redisUrl: /string|redis:\/\/|array/,
+  cluster: /leave it out/,
+  tls: /leave it out/,
+  clientName: /leave it out/,
+  sentinel: /object|name|array/,
   fallback: /object/,
   logger: /warn/,
 }
@@ -139,6 +143,18 @@ export const OPTION_ROWS = [
   row('redisUrl', null, url, 'null'),
   row('redisUrl', {}, url, 'object'),
   row('redisUrl', new URL('redis://localhost:6379'), url, 'object'),
+  row('redisUrl', [], kind, /1 to 100/),
+  row('redisUrl', ['redis://a', 5], url, 'redisUrl[1]'),
+  row('redisUrl', ['redis://a', ['redis://b']], url, 'array'),
+
+  // Without servers there is nothing for these to be about.
+  row('cluster', true, kind, 'redisUrl'),
+  row('tls', {}, kind, 'redisUrl'),
+  row('clientName', 'api', kind, 'redisUrl'),
+
+  row('sentinel', 'redis://sentinel:26379', kind, 'redis://sentinel'),
+  row('sentinel', {}, kind, 'sentinel.name'),
+  row('sentinel', { name: 'mymaster' }, kind, 'sentinel.urls'),
 ]
 
 export const MALFORMED_URLS = [

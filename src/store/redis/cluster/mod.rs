@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_ok};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
@@ -237,20 +237,15 @@ impl<C: Connect> Shared<C> {
         known.map = map;
     }
 
-    /// The first map that one of the seeds gives.
+    /// The first map that one of the seeds gives. All are asked at once: those that are gone may take long to say so.
     async fn ask_seeds(&self) -> Result<Map, Error> {
-        let mut last = Error::StoreUnavailable("the cluster has no address".into());
-        for address in self.seeds.all() {
-            let asked = async {
+        let asked = self.seeds.all().into_iter().map(|address| {
+            Box::pin(async move {
                 let connection = self.dialer.call(&address).await?;
                 read_map(&mut connection.handle(), &address, self.patience).await
-            };
-            match asked.await {
-                Ok(map) => return Ok(map),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+            })
+        });
+        select_ok(asked).await.map(|(map, _)| map)
     }
 
     /// The map as some server has it that is connected, or as the seeds do.
