@@ -1,8 +1,7 @@
 //! One server of a cluster, with a connection that is made again whenever it is lost.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, watch};
@@ -11,9 +10,6 @@ use tokio::task::JoinHandle;
 use super::super::address::Address;
 use super::super::connection::{Connect, Dialer};
 use crate::error::Error;
-
-/// Calls in a row that a server may be late with before its connection is made again.
-const LATE_TO_BREAK: u32 = 2;
 
 /// The wait before a server is tried again, doubled each time up to the longest.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
@@ -32,7 +28,9 @@ enum State {
 pub(super) struct Node {
     pub(super) address: Address,
     state: watch::Receiver<State>,
-    late: AtomicU32,
+    /// Since when it has been late with every answer.
+    late_since: Mutex<Option<Instant>>,
+    patience: Duration,
     broken: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -48,7 +46,7 @@ impl Node {
         let (tell, state) = watch::channel(State::New);
         let broken = Arc::new(Notify::new());
         let task = tokio::spawn(keep(dialer, address.clone(), patience, tell, broken.clone(), changed));
-        Self { address, state, late: AtomicU32::new(0), broken, task }
+        Self { address, state, late_since: Mutex::default(), patience, broken, task }
     }
 
     /// Its connection, waited for where there has never been one.
@@ -77,13 +75,15 @@ impl Node {
 
     /// It has answered.
     pub(super) fn answered(&self) {
-        self.late.store(0, Relaxed);
+        *self.late_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// It has not answered in time. A connection may hang for as long as the system keeps trying, so it is not waited for.
+    /// It has not answered in time. When it has not for as long as a call may take, its connection is made again: one that is
+    /// broken on the way may hang for as long as the system keeps trying.
     pub(super) fn is_late(&self) {
-        if self.late.fetch_add(1, Relaxed) + 1 >= LATE_TO_BREAK {
-            self.late.store(0, Relaxed);
+        let mut since = self.late_since.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.get_or_insert_with(Instant::now).elapsed() >= self.patience {
+            *since = None;
             self.broken.notify_one();
         }
     }
