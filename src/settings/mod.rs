@@ -11,11 +11,12 @@ use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
+use crate::pseudonym::Pseudonyms;
 use crate::store::cache;
 use crate::store::redis::Address;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "limit",
     "window",
     "limits",
@@ -29,6 +30,7 @@ const KNOWN: [&str; 19] = [
     "align",
     "clock",
     "prefix",
+    "hashKeys",
     "timeout",
     "maxPending",
     "maxKeys",
@@ -58,6 +60,8 @@ pub struct Settings {
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
     pub replays: bool,
+    /// What stands in the place of keys, where nobody is to read them.
+    pub pseudonyms: Option<Pseudonyms>,
 }
 
 impl Settings {
@@ -92,6 +96,10 @@ impl Settings {
             replays: input::or_default(field(options, "clock"), false, |given| {
                 input::word("clock", given, &[("store", false), ("timestamps", true)])
             })?,
+            pseudonyms: match options.iter().find(|(name, _)| name == "hashKeys") {
+                Some((_, given)) => Pseudonyms::read(given)?,
+                None => None,
+            },
         };
         settings.one_store(options)?;
         Ok(settings)
