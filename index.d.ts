@@ -161,6 +161,12 @@ export interface CommonOptions {
   clock?: 'store' | 'timestamps'
   /** What every key in Redis begins with, 1 to 128 characters. Default `'rl'`. Limiters with one prefix and algorithm share their counts. */
   prefix?: string
+  /**
+   * A secret of 16 to 1,024 characters that all servers share: every key becomes its HMAC-SHA-256 (128 bits of it) before any store
+   * sees it, so that mail addresses stay out of Redis, of caches and of this process's table. `false`, the default, stores keys as they
+   * are. `undefined` is refused: a variable that nobody set would mean the same as `false`. Names of limits and actions stay readable.
+   */
+  hashKeys?: string | false
   /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms. */
   timeout?: Duration
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */
@@ -298,7 +304,8 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   /**
    * Takes `cost` units from `key`'s limit if they are there. A denial is an answer, never a rejection, and takes nothing.
    *
-   * Keys are non-empty strings of any characters. A key longer than 1 KiB of UTF-8 is stored as its SHA-256 digest.
+   * Keys are non-empty strings of any characters. A key longer than 1 KiB of UTF-8 is stored as its SHA-256 digest;
+   * with {@link CommonOptions.hashKeys} every key as a keyed one.
    *
    * Rejects with `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_COST`, `ERR_RATE_LIMIT_OPTION` or `ERR_RATE_LIMIT_UNKNOWN_OPTION` for bad arguments,
    * `ERR_RATE_LIMIT_CLOSED` after {@link close}, and only under `onStoreError: 'throw'` with a store's error:

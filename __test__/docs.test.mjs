@@ -63,4 +63,4 @@ describe('plots', () => {
   })
 })
 
-for (const name of ['docs/algorithms.md', 'docs/design.md']) describeSamples(name)
+for (const name of ['docs/algorithms.md', 'docs/design.md', 'docs/security.md']) describeSamples(name)

@@ -261,56 +261,6 @@ describe('arguments', { timeout: 30_000 }, () => {
   })
 })
 
-describe('a polluted Object.prototype', { timeout: 30_000 }, () => {
-  /** Runs `action` while every object inherits `name: value`. Synchronous, so that nobody else sees it. */
-  function polluted(name, value, action) {
-    Object.defineProperty(Object.prototype, name, { value, configurable: true, enumerable: true, writable: true })
-    try {
-      return action()
-    } finally {
-      delete Object.prototype[name]
-    }
-  }
-
-  for (const [name, value] of [
-    ['limit', 5],
-    ['window', '1d'],
-  ]) {
-    test(`does not supply a missing ${name}`, () => {
-      const { [name]: left, ...rest } = GOOD
-      const refusal = polluted(name, value, () => thrownBy(() => new RateLimiter(rest), `inherited ${name}`))
-      assertRefusal(refusal, { ...kind, says: [name] }, `inherited ${name} instead of ${left}`)
-    })
-  }
-
-  for (const [name, value] of [
-    ['algorithm', 'nope'],
-    ['burst', 5],
-    ['resolution', 0],
-    ['prefix', ''],
-    ['redisUrl', 'nope'],
-    ['timeout', 0],
-    ['maxKeys', 0],
-    ['onStoreError', 'nope'],
-    ['fallback', 5],
-    ['logger', 5],
-    ['xylophone', 1],
-  ]) {
-    test(`${name} is not read from it`, async () => {
-      const limiter = polluted(name, value, () => new RateLimiter({ ...GOOD }))
-      assert.equal(await limiter.isAllowed('somebody'), true)
-      await limiter.close()
-    })
-  }
-
-  test('a cost is not read from it', async () => {
-    const limiter = new RateLimiter(GOOD)
-    const decision = await polluted('cost', 5, () => limiter.check('somebody', {}))
-    assert.equal(decision.remaining, 9, 'it cost 1')
-    await limiter.close()
-  })
-})
-
 describe('a password', { timeout: 30_000 }, () => {
   const PASSWORD = 'p1anted-pa55word'
 

@@ -3,6 +3,7 @@
 'use strict'
 
 const { badOption, refusal } = require('./errors.js')
+const { own: ownOf } = require('./own.js')
 const { RateLimiter } = require('./rate-limiter.js')
 
 /** What its own options are called by a RateLimiter. */
@@ -42,7 +43,7 @@ class DistributedRateLimiter extends RateLimiter {
     if (typeof rateLimit !== 'object' || Array.isArray(rateLimit)) {
       throw badOption(TypeError, 'rateLimit', 'an object such as { limit: 10, windowMs: 60000 }, or null', rateLimit)
     }
-    const { windowMs, ...own } = rateLimit
+    const { windowMs, ...own } = ownOf(rateLimit)
     try {
       this.configure(clientId, { ...own, window: windowMs })
     } catch (error) {
@@ -55,14 +56,16 @@ class DistributedRateLimiter extends RateLimiter {
 function translate(options) {
   // Anything but an object is refused where all options are.
   if (typeof options !== 'object' || options === null || Array.isArray(options)) return options
-  const { maxRequests, timeWindowMs, fallbackMaxRequests, fallbackTimeWindowMs, ...own } = options
+  const given = ownOf(options)
+  const { maxRequests, timeWindowMs, fallbackMaxRequests, fallbackTimeWindowMs, ...others } = given
+  const own = ownOf(others)
   for (const [name, other] of [
     ['maxRequests', 'limit'],
     ['timeWindowMs', 'window'],
     ['fallbackMaxRequests', 'fallback'],
     ['fallbackTimeWindowMs', 'fallback'],
   ]) {
-    if (options[name] !== undefined && own[other] !== undefined) {
+    if (given[name] !== undefined && own[other] !== undefined) {
       const message = `\`${name}\` and \`${other}\` were both given: they say the same, so leave one of them out`
       throw refusal(TypeError, 'ERR_RATE_LIMIT_OPTION', message)
     }

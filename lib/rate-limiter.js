@@ -2,7 +2,7 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
-const native = require('../binding.js')
+const native = require('./native.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')

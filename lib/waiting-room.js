@@ -7,6 +7,7 @@
 
 const { setTimeout: sleep } = require('node:timers/promises')
 const { badOption } = require('./errors.js')
+const { own } = require('./own.js')
 
 // What a timer of Node's can count, and the longest wait that the store lets anybody book.
 const LONGEST_SLEEP_MS = 2 ** 31 - 1
@@ -251,11 +252,11 @@ function readOptions(options) {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw badOption(TypeError, 'options', "an object such as { maxWait: '5s' }", options)
   }
-  const { signal, maxWait, ...call } = options
+  const { signal, maxWait, ...call } = own(options)
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw badOption(TypeError, 'signal', 'an AbortSignal', signal)
   }
-  return { maxWait, signal, call }
+  return { maxWait, signal, call: own(call) }
 }
 
 module.exports = { WaitingRoom }

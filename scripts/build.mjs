@@ -25,7 +25,7 @@ export function runCargo(args, { env, ...options } = {}) {
 }
 
 /** A PATH on which cargo is found: rustup puts it into a folder that terminals opened before do not know. */
-function cargoEnvironment() {
+export function cargoEnvironment() {
   if (findOnPath('cargo')) return {}
   const folder = join(homedir(), '.cargo', 'bin')
   const file = process.platform === 'win32' ? 'cargo.exe' : 'cargo'

@@ -19,7 +19,7 @@ const DENY_WARNINGS = ['--', '-D', 'warnings']
 const steps = [
   ['install node_modules', ensureInstalled],
   ['find or install redis-server', provideRedis],
-  ['rustfmt', () => runCargo(['fmt', '--check'])],
+  ['rustfmt', checkRustFormat],
   ['clippy', () => runCargo([...CLIPPY, ...DENY_WARNINGS])],
   ['clippy, core alone', () => runCargo([...CLIPPY, WITHOUT_NODE, ...DENY_WARNINGS])],
   ['cargo test', () => runCargo(['test'], { minutes })],
@@ -35,6 +35,12 @@ const steps = [
 async function provideRedis() {
   process.env.REDIS_SERVER = findRedisServer()
   console.log(process.env.REDIS_SERVER)
+}
+
+/** The fuzzing targets are a crate of their own, which is formatted all the same. */
+async function checkRustFormat() {
+  await runCargo(['fmt', '--check'])
+  await runCargo(['fmt', '--check', '--manifest-path', join('fuzz', 'Cargo.toml')])
 }
 
 function checkTypes(config) {

@@ -14,6 +14,9 @@ pub const MAX_LEN: usize = 1_024;
 /// Opens a digest. No text is encoded with this byte, so a digest never equals a key that was given.
 const DIGEST: u8 = 0xFF;
 
+/// Opens a [pseudonym](crate::pseudonym), which no key and no digest equals either.
+pub(crate) const PSEUDONYM: u8 = 0xFD;
+
 /// A caller's key, normalised and owned. Short ones need no allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(SmallVec<[u8; 40]>);
@@ -80,7 +83,11 @@ pub fn escape_segment(word: &str) -> String {
 
 /// A digest as it stands in a name: `%sha256:` and its hex digits, which no escaped key can be.
 pub fn digest_name(digest: &[u8]) -> String {
-    digest.iter().fold("%sha256:".to_owned(), |mut name, byte| {
+    marked("%sha256:", digest)
+}
+
+fn marked(mark: &str, digest: &[u8]) -> String {
+    digest.iter().fold(mark.to_owned(), |mut name, byte| {
         write!(name, "{byte:02x}").expect("writing to a String does not fail");
         name
     })
@@ -89,11 +96,12 @@ pub fn digest_name(digest: &[u8]) -> String {
 /// Appends a normalised key as it stands in Redis.
 ///
 /// `{` would let the caller choose the key's cluster slot, so it is written `%7B`, and `%` as `%25` to keep keys apart. A
-/// digest stands there by its [`digest_name`].
+/// digest stands there by its [`digest_name`], a pseudonym likewise as `%hmac:` and its hex digits.
 pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
-    if let Some((&DIGEST, digest)) = key.split_first() {
-        out.extend_from_slice(digest_name(digest).as_bytes());
-        return;
+    match key.split_first() {
+        Some((&DIGEST, digest)) => return out.extend_from_slice(digest_name(digest).as_bytes()),
+        Some((&PSEUDONYM, digest)) => return out.extend_from_slice(marked("%hmac:", digest).as_bytes()),
+        _ => {}
     }
     if !key.iter().any(|byte| matches!(byte, b'{' | b'%')) {
         out.extend_from_slice(key);

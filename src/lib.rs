@@ -23,6 +23,7 @@ pub mod limiter;
 pub mod limits;
 pub mod metrics;
 pub mod policy;
+pub mod pseudonym;
 pub mod settings;
 pub mod store;
 

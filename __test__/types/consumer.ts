@@ -60,6 +60,7 @@ const commonOptions: Required<CommonOptions> = {
   actions: { download: { limit: 5, window: '1h', by: 'user' } },
   clock: 'store',
   prefix: 'app',
+  hashKeys: 'a secret of all servers',
   timeout: '50ms',
   maxPending: 1024,
   maxKeys: 10_000,
@@ -263,6 +264,8 @@ export async function mistakes(limiter: RateLimiter, decision: Decision): Promis
   new RateLimiter({ limit: 1 })
   // @ts-expect-error: a limit is needed
   new RateLimiter({ window: 1 })
+  // @ts-expect-error: it is a secret
+  new RateLimiter({ limit: 1, window: 1, hashKeys: true })
   // @ts-expect-error: misspelt
   new RateLimiter({ limit: 1, windwo: '1m' })
   // @ts-expect-error: misspelt, beside everything that is needed

@@ -1,7 +1,7 @@
 // Jobs that Rust has for the application's clients: each is done once, and what came of it is said once.
 'use strict'
 
-const { settleJob } = require('../../binding.js')
+const { settleJob } = require('../native.js')
 
 // Strong: a limiter that was dropped may have calls under way. Rust says when it asks nothing more.
 const adapters = new Map()

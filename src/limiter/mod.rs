@@ -19,6 +19,7 @@ use crate::fallback::Fallback;
 use crate::key::Key;
 use crate::limits::{By, Limits};
 use crate::metrics::{Metrics, Snapshot};
+use crate::pseudonym::Pseudonyms;
 use crate::settings::{Plan, Settings};
 use crate::store::{Gate, Memory, Reach, Request, Verb, When};
 
@@ -29,9 +30,10 @@ pub struct Limiter {
     derived: RefCell<HashMap<String, Arc<Limits>>>,
     /// The limits that `configure` has given to single keys.
     configured: RefCell<HashMap<Key, Policy>>,
-    /// Whether a call that is a key and nothing else is decided by one limit without a name.
+    /// Whether a call that is a key and nothing else is decided by one limit without a name, by the key as it is.
     is_simple: bool,
     replays: bool,
+    pseudonyms: Option<Pseudonyms>,
     memory: Arc<Memory>,
     remote: Option<Asked>,
     metrics: Arc<Metrics>,
@@ -53,11 +55,12 @@ impl Limiter {
         let plan = settings.plan.clone();
         let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
         Self {
-            is_simple: unnamed && !plan.is_open && !settings.replays,
+            is_simple: unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none(),
             plan,
             derived: RefCell::default(),
             configured: RefCell::default(),
             replays: settings.replays,
+            pseudonyms: settings.pseudonyms.clone(),
             memory: Arc::new(Memory::new(settings.max_keys, clock)),
             remote: None,
             metrics: Arc::default(),

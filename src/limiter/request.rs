@@ -152,9 +152,9 @@ impl Limiter {
     fn keys_of(&self, limits: &Limits, who: &Who<'_>) -> Result<SmallVec<[Key; 1]>, Error> {
         let key_of = |limit: &Limit| match (&limit.by, who) {
             (By::Global, _) => Ok(Key::from_normal(b"global")),
-            (By::Key, Who::Key(key)) => Ok(Key::from_normal(key)),
+            (By::Key, Who::Key(key)) => Ok(self.stored(key)),
             (By::Field(name), Who::Fields(fields)) => match fields.iter().find(|(field, _)| **field == **name) {
-                Some((_, key)) => Ok(Key::from_normal(key)),
+                Some((_, key)) => Ok(self.stored(key)),
                 None => Err(Error::Key(format!("the key has no `{name}`: {}", self.expected_fields()))),
             },
             (By::Key, Who::Fields(_)) => {
@@ -171,6 +171,11 @@ impl Limiter {
             return Err(Error::Key(format!("no limit counts by `{field}`: {}", self.expected_fields())));
         }
         limits.iter().map(key_of).collect()
+    }
+
+    /// A caller's key as every store has it.
+    fn stored(&self, key: &[u8]) -> Key {
+        self.pseudonyms.as_ref().map_or_else(|| Key::from_normal(key), |pseudonyms| pseudonyms.of(key))
     }
 
     fn fields(&self) -> impl Iterator<Item = &str> {

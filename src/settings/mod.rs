@@ -12,11 +12,12 @@ use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
+use crate::pseudonym::Pseudonyms;
 use crate::store::cache;
 use crate::store::redis::Servers;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "limit",
     "window",
     "limits",
@@ -34,6 +35,7 @@ const KNOWN: [&str; 23] = [
     "align",
     "clock",
     "prefix",
+    "hashKeys",
     "timeout",
     "maxPending",
     "maxKeys",
@@ -63,6 +65,8 @@ pub struct Settings {
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
     pub replays: bool,
+    /// What stands in the place of keys, where nobody is to read them.
+    pub pseudonyms: Option<Pseudonyms>,
 }
 
 impl Settings {
@@ -97,6 +101,10 @@ impl Settings {
             replays: input::or_default(field(options, "clock"), false, |given| {
                 input::word("clock", given, &[("store", false), ("timestamps", true)])
             })?,
+            pseudonyms: match options.iter().find(|(name, _)| name == "hashKeys") {
+                Some((_, given)) => Pseudonyms::read(given)?,
+                None => None,
+            },
         };
         settings.one_store(options)?;
         Ok(settings)

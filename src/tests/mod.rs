@@ -9,6 +9,7 @@ mod input;
 mod key;
 mod memory;
 mod promise;
+mod pseudonym;
 mod schedule;
 mod server;
 mod twins;

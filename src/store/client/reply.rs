@@ -98,6 +98,14 @@ mod tests {
         assert!(error.to_string().contains("must return Buffers"), "{error}");
     }
 
+    /// Were it taken for what was forgotten, a call would be admitted that nobody has decided.
+    #[test]
+    fn a_key_that_failed_without_a_word_has_failed() {
+        let nothing_said = Reply::List(vec![Reply::Bytes(vec![3, 4])]);
+        let answers = read_answers(nothing_said, 2).unwrap();
+        assert!(matches!(&answers[..], [Ok(_), Err(Error::StoreUnavailable(_))]), "{answers:?}");
+    }
+
     #[test]
     fn nonsense_is_an_error() {
         let nonsense = [
@@ -110,6 +118,12 @@ mod tests {
             Reply::List(vec![]),
             Reply::List(vec![Reply::Bytes(vec![1, 2, 3])]),
             Reply::List(vec![Reply::Bytes(vec![4]), Reply::Number(9.0), Reply::Bytes(b"out of range".to_vec())]),
+            // One less than the smallest number there is.
+            Reply::List(vec![
+                Reply::Bytes(vec![4]),
+                Reply::Text(i64::MIN.to_string()),
+                Reply::Bytes(b"before all".to_vec()),
+            ]),
         ];
         for reply in nonsense {
             let read = read_answers(reply.clone(), 1);

@@ -234,10 +234,11 @@ pub fn read_answers(reply: Value, keys: usize) -> Answers {
     let mut packed = packed.as_slice();
     let mut answers = Vec::with_capacity(keys);
     for _ in 0..keys {
-        answers.push(Ok(read_outcome(&mut packed).ok_or_else(unexpected)?));
+        answers.push(read_outcome(&mut packed).ok_or_else(unexpected)?);
     }
     while let (Some(Value::Int(request)), Some(Value::BulkString(message))) = (parts.next(), parts.next()) {
-        let failed = usize::try_from(request - 1).ok().and_then(|index| answers.get_mut(index));
+        let index = request.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let failed = index.and_then(|index| answers.get_mut(index));
         *failed.ok_or_else(unexpected)? = Err(read_failure(&String::from_utf8_lossy(&message)));
     }
     if packed.is_empty() { Ok(answers) } else { Err(unexpected()) }
@@ -247,8 +248,8 @@ fn unexpected() -> Error {
     Error::StoreUnavailable("the script's reply has an unknown form".into())
 }
 
-/// Reads one answer off the front. A failed one counts as forgotten until its message is read.
-fn read_outcome(packed: &mut &[u8]) -> Option<Outcome> {
+/// Reads one answer off the front. The message of a failed one follows; without it nobody may take it for an admission.
+fn read_outcome(packed: &mut &[u8]) -> Option<Result<Outcome, Error>> {
     let status = wire::take::<1>(packed)?;
     let mut outcome = Outcome::forgotten(Micros::ZERO);
     match status {
@@ -263,7 +264,8 @@ fn read_outcome(packed: &mut &[u8]) -> Option<Outcome> {
             outcome.retry_after = Micros(wire::take::<7>(packed)?);
             outcome.reset_at = Micros(wire::take::<7>(packed)?);
         }
-        3 | 4 => {}
+        3 => {}
+        4 => return Some(Err(unexpected())),
         5 => {
             outcome.granted = wire::take::<5>(packed)?;
             outcome.remaining = wire::take::<5>(packed)?;
@@ -272,7 +274,7 @@ fn read_outcome(packed: &mut &[u8]) -> Option<Outcome> {
         }
         _ => return None,
     }
-    Some(outcome)
+    Some(Ok(outcome))
 }
 
 /// One key's failure: its own value where that is at fault, otherwise Redis as a whole (OOM, READONLY, NOPERM, MISCONF).

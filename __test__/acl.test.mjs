@@ -1,0 +1,97 @@
+/** The line of docs/security.md that makes a Redis user: all of the limiter works with it, and without any of its rights it does not. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+
+import { RateLimiter } from 'distributed-rate-limiter'
+
+import { startRedis } from '../scripts/redis.mjs'
+import { redisCommand } from '../scripts/resp.mjs'
+import { ALGORITHMS } from './support/algorithms.mjs'
+
+const security = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
+const line = /```acl\n(.+)\n```/.exec(security)[1].split(' ')
+const RIGHTS = line.filter((word) => word.startsWith('+') || word.startsWith('~'))
+const USER = line[2]
+const PASSWORD = line.find((word) => word.startsWith('>')).slice(1)
+
+let redis
+before(async () => {
+  redis = await startRedis()
+})
+after(() => redis.stop())
+
+const say = (words) => redisCommand(redis.port, ...words)
+
+/** Every verb, each of which must be answered by Redis. */
+async function everything(t, algorithm, database = '') {
+  const redisUrl = `redis://${USER}:${PASSWORD}@127.0.0.1:${redis.port}${database}`
+  const limiter = new RateLimiter({
+    ...{ limit: 5, window: '1h', algorithm, redisUrl, timeout: '10s', onStoreError: 'throw' },
+    actions: { upload: { limit: 3, window: '1d' } },
+  })
+  t.after(() => limiter.close())
+  assert.equal((await limiter.check('a')).source, 'redis')
+  await limiter.peek('a')
+  await limiter.penalty('a')
+  await limiter.refund('a', 2)
+  await limiter.isAllowed('a', { upTo: 2, action: 'upload' })
+  await limiter.isAllowed('a', { timestamp: Date.now() })
+  await limiter.acquire('a', { maxWait: 0 })
+  await limiter.block('a', '1m')
+  assert.equal(await limiter.isAllowed('a'), false)
+  await limiter.unblock('a')
+  await limiter.reset('a')
+  const several = new RateLimiter({
+    ...{ redisUrl, timeout: '10s', onStoreError: 'throw' },
+    limits: [
+      { name: 'short', limit: 2, window: '1s' },
+      { name: 'long', limit: 9, window: '1h' },
+    ],
+  })
+  t.after(() => several.close())
+  await several.check('a')
+  // Redis has forgotten the script, as it does when it restarts.
+  await say(['SCRIPT', 'FLUSH'])
+  await limiter.check('b')
+}
+
+describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {
+  test('has rights, and not all of them', () => {
+    assert.deepEqual(line.slice(0, 2), ['ACL', 'SETUSER'])
+    assert.ok(line.includes('reset'), 'it begins with no right')
+    assert.ok(RIGHTS.length >= 7 && !RIGHTS.some((right) => /@|^~\*$/.test(right)), RIGHTS.join(' '))
+  })
+
+  for (const algorithm of ALGORITHMS) {
+    test(`is enough for ${algorithm}`, async (t) => {
+      await say(line)
+      await everything(t, algorithm)
+    })
+  }
+
+  for (const right of RIGHTS) {
+    test(`is not enough without ${right}`, async (t) => {
+      await say(['SCRIPT', 'FLUSH'])
+      await say(line.filter((word) => word !== right))
+      await assert.rejects(everything(t, 'sliding-window'), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
+    })
+  }
+
+  test('needs +select for another database, and no more', async (t) => {
+    await say(line)
+    await assert.rejects(everything(t, 'sliding-window', '/1'), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
+    await say([...line, '+select'])
+    await everything(t, 'sliding-window', '/1')
+  })
+
+  test('cannot be used for keys of another prefix', async (t) => {
+    await say(line)
+    const redisUrl = `redis://${USER}:${PASSWORD}@127.0.0.1:${redis.port}`
+    const options = { limit: 5, window: '1h', prefix: 'other', redisUrl, timeout: '10s', onStoreError: 'throw' }
+    const limiter = new RateLimiter(options)
+    t.after(() => limiter.close())
+    await assert.rejects(limiter.isAllowed('a'), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
+  })
+})
