@@ -1,20 +1,14 @@
 /** The line of docs/security.md that makes a Redis user: all of the limiter works with it, and without any of its rights it does not. */
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 
 import { RateLimiter } from 'distributed-rate-limiter'
 
 import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
+import { line, RIGHTS, urlFor } from './support/acl.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
-
-const security = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
-const line = /```acl\n(.+)\n```/.exec(security)[1].split(' ')
-const RIGHTS = line.filter((word) => word.startsWith('+') || word.startsWith('~'))
-const USER = line[2]
-const PASSWORD = line.find((word) => word.startsWith('>')).slice(1)
 
 let redis
 before(async () => {
@@ -26,7 +20,7 @@ const say = (words) => redisCommand(redis.port, ...words)
 
 /** Every verb, each of which must be answered by Redis. */
 async function everything(t, algorithm, database = '') {
-  const redisUrl = `redis://${USER}:${PASSWORD}@127.0.0.1:${redis.port}${database}`
+  const redisUrl = `${urlFor(redis)}${database}`
   const limiter = new RateLimiter({
     ...{ limit: 5, window: '1h', algorithm, redisUrl, timeout: '10s', onStoreError: 'throw' },
     actions: { upload: { limit: 3, window: '1d' } },
@@ -88,7 +82,7 @@ describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {
 
   test('cannot be used for keys of another prefix', async (t) => {
     await say(line)
-    const redisUrl = `redis://${USER}:${PASSWORD}@127.0.0.1:${redis.port}`
+    const redisUrl = urlFor(redis)
     const options = { limit: 5, window: '1h', prefix: 'other', redisUrl, timeout: '10s', onStoreError: 'throw' }
     const limiter = new RateLimiter(options)
     t.after(() => limiter.close())

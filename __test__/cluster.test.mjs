@@ -8,6 +8,7 @@ import { RateLimiter } from 'distributed-rate-limiter'
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
 import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
+import { makeUser, PASSWORD, urlFor, USER } from './support/acl.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf, describeFace } from './support/face.mjs'
 import { startLoad } from './support/load.mjs'
@@ -80,9 +81,17 @@ describe('a cluster', { timeout: 180_000 }, () => {
     assert.equal(limiter.stats().storeErrors, 0)
   })
 
+  test('a user who may not ask for the slots finds nobody', async (t) => {
+    await makeUser(cluster.nodes)
+    const limiter = limiterOf({ limit: 1, window: '1d', timeout: 500, redisUrl: cluster.nodes.map(urlFor) })
+    t.after(() => limiter.close())
+    await assert.rejects(limiter.ready({ timeout: 1_000 }), { message: /NOPERM.*cluster/i })
+  })
+
   test('a slot that is being moved, with its keys on both sides, and one that has been', async (t) => {
-    // The braces put all keys in one slot.
-    const limiter = limiterOf({ limit: 100, window: '1d', redisUrl: urls, prefix: '{moving}' })
+    // The braces put all keys in one slot. The user may do no more than docs/security.md says that it must.
+    await makeUser(cluster.nodes, '~{moving}:*', '+cluster|slots', '+asking')
+    const limiter = limiterOf({ limit: 100, window: '1d', redisUrl: cluster.nodes.map(urlFor), prefix: '{moving}' })
     t.after(() => limiter.close())
     const slot = await redisCommand(cluster.nodes[0].port, 'CLUSTER', 'KEYSLOT', '{moving}')
     const keys = Array.from({ length: 20 }, (_, index) => `key:${index}`)
@@ -178,6 +187,19 @@ describe('sentinels', { timeout: 120_000 }, () => {
     assert.equal(await allowedOf(limiter, 'a', 5), 3)
     assertDecision(await limiter.check('a'), { allowed: false, source: 'redis' })
     assert.equal(await redisCommand(await group.master(), 'DBSIZE'), 1)
+  })
+
+  test('a user with the right to ask for the role, and one without it', async (t) => {
+    await makeUser(group.servers)
+    const login = { username: USER, password: PASSWORD }
+    const one = { limit: 1, window: '1d', prefix: 'rl', timeout: 500, sentinel: sentinel(login) }
+    const without = limiterOf(one)
+    t.after(() => without.close())
+    await assert.rejects(without.ready({ timeout: 1_000 }), { message: /NOPERM.*role/i })
+    await makeUser(group.servers, '+role')
+    const limiter = limiterOf(one)
+    t.after(() => limiter.close())
+    assertDecision(await limiter.check('a'), { allowed: true, source: 'redis' })
   })
 
   test('a name that nobody knows', async (t) => {
