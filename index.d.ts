@@ -167,6 +167,11 @@ export interface CommonOptions {
    * are. `undefined` is refused: a variable that nobody set would mean the same as `false`. Names of limits and actions stay readable.
    */
   hashKeys?: string | false
+  /**
+   * Whether the caller's key alone decides in which slot of a Redis Cluster its keys lie: its `limits` and `actions` then lie together, and a
+   * check of several limits is one step. Default `false`. It makes other names of keys, which start anew.
+   */
+  hashTag?: boolean
   /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms. */
   timeout?: Duration
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */

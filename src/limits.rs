@@ -81,10 +81,23 @@ impl Limit {
         Self { policy, fallback, ..self.clone() }
     }
 
+    /// The same limit with its callers' keys in braces, which alone decide then in which slot of a cluster they lie.
+    pub fn tagged(self) -> Self {
+        Self { namespace: format!("{}{{", self.namespace).into(), ..self }
+    }
+
+    /// Whether the callers' keys stand in braces. No other namespace ends with one: it ends with the algorithm and a colon.
+    pub fn is_tagged(&self) -> bool {
+        self.namespace.ends_with('{')
+    }
+
     /// Appends what a key is called in Redis.
     pub fn append_name(&self, out: &mut Vec<u8>, key: &Key) {
         out.extend_from_slice(self.namespace.as_bytes());
         key::append_escaped(out, key.as_bytes());
+        if self.is_tagged() {
+            out.push(b'}');
+        }
     }
 
     /// A key as the store in memory knows it.
@@ -108,6 +121,11 @@ impl Limits {
     #[inline]
     pub fn only(&self) -> Option<&Limit> {
         if let [limit] = self.0.as_slice() { Some(limit) } else { None }
+    }
+
+    /// The same limits, [tagged](Limit::tagged).
+    pub fn tagged(&self) -> Self {
+        Self::new(self.iter().cloned().map(Limit::tagged))
     }
 
     /// All of them.

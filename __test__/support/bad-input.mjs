@@ -30,6 +30,7 @@ export const EXPECTED = {
   algorithm: /'sliding-window'.*'token-bucket'/,
   redisUrl: /string|redis:\/\/|array/,
   cluster: /leave it out/,
+  hashTag: /true or false|boolean/,
   tls: /leave it out/,
   clientName: /leave it out/,
   sentinel: /object|name|array/,
@@ -146,6 +147,9 @@ export const OPTION_ROWS = [
   row('redisUrl', [], kind, /1 to 100/),
   row('redisUrl', ['redis://a', 5], url, 'redisUrl[1]'),
   row('redisUrl', ['redis://a', ['redis://b']], url, 'array'),
+
+  row('hashTag', 'user', kind, 'user'),
+  row('hashTag', 1, kind, alone(1)),
 
   // Without servers there is nothing for these to be about.
   row('cluster', true, kind, 'redisUrl'),

@@ -17,7 +17,7 @@ use crate::store::cache;
 use crate::store::redis::Servers;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "limit",
     "window",
     "limits",
@@ -35,6 +35,7 @@ const KNOWN: [&str; 24] = [
     "align",
     "clock",
     "prefix",
+    "hashTag",
     "hashKeys",
     "timeout",
     "maxPending",

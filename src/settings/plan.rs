@@ -90,7 +90,14 @@ impl Plan {
                 input::record("actions", given, "an object such as { download: { limit: 5, window: '1h' } }")?;
             actions.iter().map(|(action, given)| read_action(prefix, action, given, options)).collect()
         })?;
-        Ok(Self { limits: Arc::new(limits), actions, is_open, prefix: prefix.to_owned(), template })
+        let plan = Self { limits: Arc::new(limits), actions, is_open, prefix: prefix.to_owned(), template };
+        let is_tagged = input::or_default(field(options, "hashTag"), false, |given| input::flag("hashTag", given))?;
+        Ok(if is_tagged { plan.tagged() } else { plan })
+    }
+
+    fn tagged(self) -> Self {
+        let actions = self.actions.into_iter().map(|(action, limits)| (action, Arc::new(limits.tagged()))).collect();
+        Self { limits: Arc::new(self.limits.tagged()), actions, ..self }
     }
 }
 
