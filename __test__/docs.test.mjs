@@ -42,6 +42,12 @@ describe('links', () => {
   }
 })
 
+test('docs/security.md says where things are tested', () => {
+  const named = read(join(root, 'docs', 'security.md')).match(/`(__test__|src|fuzz)\/[^`]+\.(mjs|rs)`/g)
+  assert.ok(named.length > 10, named.join(' '))
+  for (const path of named) assert.ok(existsSync(join(root, path.slice(1, -1))), `${path} is not there`)
+})
+
 describe('plots', () => {
   const folder = join(root, 'docs', 'plots')
 

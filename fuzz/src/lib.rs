@@ -7,7 +7,7 @@ use distributed_rate_limiter::input::Given;
 use distributed_rate_limiter::policy::{self, MAX_UNITS};
 
 /// Every name that means something in some options: a name that nobody knows is refused before its value is read.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 40] = [
     "limit",
     "window",
     "limits",
@@ -40,8 +40,15 @@ const NAMES: [&str; 34] = [
     "__proto__",
     "constructor",
     "windwo",
-    "",
-    "sliding-window",
+    ",
+    ",
+    "cluster",
+    "sentinel",
+    "clientName",
+    "hashTag",
+    "urls",
+    "username",
+    "database",
 ];
 
 /// Texts that some option accepts.
