@@ -71,10 +71,10 @@ function canListen(port) {
 
 /**
  * Starts a redis-server on 127.0.0.1 that keeps nothing on disk, and resolves once it answers.
- * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`.
+ * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`; `env` further variables of its environment.
  */
-export async function startRedis({ port, args = [] } = {}) {
-  const server = new RedisServer(port ?? (await freePort()), args)
+export async function startRedis({ port, args = [], env } = {}) {
+  const server = new RedisServer(port ?? (await freePort()), args, env)
   try {
     await server.start()
   } catch (error) {
@@ -90,9 +90,11 @@ class RedisServer {
 
   #command = findRedisServer()
   #args
+  #env
   #folder = mkdtempSync(join(tmpdir(), 'rate-limiter-redis-'))
 
-  constructor(port, args) {
+  constructor(port, args, env) {
+    this.#env = env
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
     this.#args = ['--bind', '127.0.0.1', '--port', `${port}`, '--save', '', '--appendonly', 'no', '--dir', this.#folder]
@@ -107,7 +109,10 @@ class RedisServer {
 
   async start() {
     const log = openSync(this.#logFile, 'a')
-    this.process = spawn(this.#command, this.#args, { stdio: ['ignore', log, log] })
+    this.process = spawn(this.#command, this.#args, {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.#env },
+    })
     closeSync(log)
     reapOnExit(this)
     await this.#answers()

@@ -89,23 +89,29 @@ export class Model {
 
   /**
    * What Redis itself has counted, by `counted(key)`, beside what callers were told: every admission is in it, and beyond
-   * them at most one unit for each call whose answer was not Redis's. Looks at the newest `most` keys that were not
-   * touched while anything was forgotten; answers the units that were lost with replies.
+   * them at most one unit for each call whose answer was not Redis's. Looks at up to `most` keys of each kind that saw no
+   * loss of data: those that Redis decided in part, those that it did not decide (the first of them, which may have been
+   * sent), and the newest. Answers the units that were lost with replies.
    */
   async reconcile(counted, most = 300) {
-    let lost = 0
     const settled = [...this.accounts].filter(([, { life, lastLife }]) => life === lastLife && life === this.#life)
-    for (const [key, { redis, made, decidedByRedis }] of settled.slice(-most)) {
-      const units = await counted(key)
-      const unheard = made - decidedByRedis
-      if (units < redis) throw new Error(`${key}: Redis admitted ${redis} and has counted only ${units}`)
-      if (units > redis + unheard) {
-        throw new Error(
-          `${key}: ${redis} admitted and ${unheard} unheard calls cost ${units} units: one was charged twice`,
-        )
-      }
-      lost += units - redis
+    const kinds = { inPart: [], unheard: [], heard: [] }
+    for (const entry of settled) {
+      const [, { made, decidedByRedis }] = entry
+      kinds[decidedByRedis === made ? 'heard' : decidedByRedis > 0 ? 'inPart' : 'unheard'].push(entry)
     }
-    return { keys: Math.min(settled.length, most), lost }
+    const sample = [...kinds.inPart.slice(0, most), ...kinds.unheard.slice(0, most), ...kinds.heard.slice(-most)]
+    const lost = await Promise.all(sample.map(([key, account]) => lostOf(key, account, counted)))
+    return { keys: sample.length, lost: lost.reduce((sum, units) => sum + units, 0) }
   }
+}
+
+async function lostOf(key, { redis, made, decidedByRedis }, counted) {
+  const units = await counted(key)
+  const unheard = made - decidedByRedis
+  if (units < redis) throw new Error(`${key}: Redis admitted ${redis} and has counted only ${units}`)
+  if (units > redis + unheard) {
+    throw new Error(`${key}: ${redis} admitted and ${unheard} unheard calls cost ${units} units: one was charged twice`)
+  }
+  return units - redis
 }

@@ -79,6 +79,7 @@ export async function ordeal(scene, stage, given) {
       over: model.overAdmitted(),
       lost,
       p99Ms: phases.during.latencyOf(0.99),
+      slowestMs: phases.during.latencyOf(1),
       returnMs,
       phases,
       stats,

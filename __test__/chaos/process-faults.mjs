@@ -3,10 +3,23 @@
 import assert from 'node:assert/strict'
 
 import { until } from '../support/wait.mjs'
+import { movedClock } from './clock-fault.mjs'
 import { ordeal, refused } from './ordeal.mjs'
 import { reconnecting } from './reconnecting.mjs'
 
 const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDown` once'
+
+const CLOCK = {
+  name: "The clock of Redis' host is set an hour forward, and back",
+  says: {
+    happens:
+      'Time is that of Redis. Forward, windows shorter than the jump are over at once. Back, what was counted in the meantime counts as of now.',
+    callers:
+      'Redis decides. Of longer windows nobody is admitted more; of shorter ones up to one limit more for each jump.',
+    operator: "Let the clock be slewed (chrony, ntpd). The application's own clock has no effect.",
+  },
+  run: movedClock,
+}
 
 export const rows = [
   {
@@ -133,7 +146,7 @@ export const rows = [
       // Slow on purpose: half a millisecond a key, and it looks at its clients as often as it can.
       const slow = ['--key-load-delay', '500', '--loading-process-events-interval-bytes', '1024']
       const stage = await scene.start({ args: slow })
-      const keys = scene.long ? 10_000 : 3_000
+      const keys = scene.long ? 6_000 : 2_000
       await stage.each((node) => node.command('DEBUG', 'POPULATE', keys, 'other'))
       let wasLoading = 0
       const found = await ordeal(scene, stage, {
@@ -149,11 +162,15 @@ export const rows = [
           await stage.each(({ server }) => server.restart())
           await refused(scene, stage, /loading the dataset/)
           await stage.each((node) =>
-            until(async () => {
-              const isLoading = (await node.command('INFO', 'persistence')).includes('\r\nloading:1')
-              wasLoading += isLoading
-              return !isLoading
-            }, 'the data is loaded'),
+            until(
+              async () => {
+                const isLoading = (await node.command('INFO', 'persistence')).includes('\r\nloading:1')
+                wasLoading += isLoading
+                return !isLoading
+              },
+              'the data is loaded',
+              60_000,
+            ),
           )
         },
       })
@@ -172,4 +189,5 @@ export const rows = [
       return reconnecting(scene, scene.long ? 50 : 8)
     },
   },
+  ...(process.platform === 'linux' ? [CLOCK] : []),
 ]

@@ -42,6 +42,7 @@ export async function reconnecting(scene, processes) {
     unsettled: reports.reduce((sum, report) => sum + report.unsettled, 0),
     over,
     p99Ms: worst('p99Ms'),
+    slowestMs: worst('slowestMs'),
     returnMs: worst('returnMs'),
   }
 }

@@ -284,7 +284,7 @@ async function garbage(scene) {
   const stage = await scene.start()
   const [node] = stage.servers
   const { limiter, seen } = watched(scene, { ...stage.options, timeout: '10s', onStoreError: 'throw' })
-  const rounds = scene.long ? 50 : 5
+  const rounds = scene.long ? LIMIT : 5
   // What one key of this limiter is called in Redis, found by looking.
   await limiter.check('probe')
   const [nameOfProbe] = await node.command('KEYS', '*probe*')

@@ -7,13 +7,13 @@ const NONE = '–'
 const ms = (value) => (value === undefined ? NONE : value < 1 ? '< 1 ms' : `${Math.round(value)} ms`)
 
 /** A row's figures, or why it does not hold. */
-export function lineOf({ error, unsettled, unhandled, over, lost, p99Ms, returnMs, note }) {
+export function lineOf({ error, unsettled, unhandled, over, lost, p99Ms, slowestMs, returnMs, note }) {
   if (error) return error.stack
   const figures = [
     `unsettled ${unsettled}`,
     `unhandled ${unhandled.length}`,
     `over-admitted ${over}`,
-    `p99 during the fault ${ms(p99Ms)}`,
+    `during the fault p99 ${ms(p99Ms)}, slowest ${ms(slowestMs)}`,
     `return ${ms(returnMs)}`,
   ]
   if (lost !== undefined) figures.push(`${lost} units lost with replies`)
@@ -49,9 +49,9 @@ function tableOf(rows) {
   ]
   const lines = [head, head.map(() => '---')]
   for (const { name, says, result } of rows) {
-    const { unsettled, unhandled, over, p99Ms, returnMs, note } = result
+    const { unsettled, unhandled, over, p99Ms, slowestMs, returnMs, note } = result
     const happens = note ? `${says.happens} Measured: ${note}.` : says.happens
-    const figures = [ms(p99Ms), ms(returnMs), unsettled, unhandled.length, over]
+    const figures = [ms(p99Ms), ms(slowestMs), ms(returnMs), unsettled, unhandled.length, over]
     lines.push([name, happens, says.callers, says.operator, ...figures])
   }
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
@@ -76,7 +76,7 @@ Whoever uses the default sees \`source: "fallback"\` while Redis is away: this p
 ## The figures
 
 - **p99**: 99 of 100 calls that were made during the fault were answered within this. Most are answered at once, by an open
-  circuit; those that wait do so for \`timeout\`, which is 100 ms where nothing else is said. Rows about a slow network
+  circuit. **slowest**: the one that waited longest, which is for \`timeout\`; that is 100 ms where nothing else is said. Rows about a slow network
   have 1 s, and rows in which Redis decides all the while have more.
 - **return**: from the end of the fault to the first call that Redis decides.
 - **unsettled**: promises that were still pending at the end. **unhandled**: rejections and errors that nobody caught.

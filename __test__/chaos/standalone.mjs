@@ -10,9 +10,9 @@ import { startProxy } from '../support/proxy.mjs'
 export const standalone = {
   name: 'standalone',
 
-  /** `args` are further ones of redis-server. */
-  async start({ args = [] } = {}) {
-    const server = await startRedis({ args })
+  /** `args` are further ones of redis-server, `env` further variables of it. */
+  async start({ args = [], env } = {}) {
+    const server = await startRedis({ args, env })
     const proxy = await startProxy(server.port)
     const node = new Node(server, proxy)
     return new Stage({ redisUrl: proxy.url }, { redisUrl: server.url }, [node])

@@ -47,6 +47,7 @@ process.send({
   admitted: [...model.accounts].map(([key, { redis }]) => [key, redis]),
   violations: model.violations(),
   p99Ms: during.latencyOf(0.99),
+  slowestMs: during.latencyOf(1),
   returnMs,
 })
 process.disconnect()
