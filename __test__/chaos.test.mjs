@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
+import { LIMIT, Model } from './chaos/model.mjs'
 import { play } from './chaos/play.mjs'
 import { KINDS } from './chaos/rows.mjs'
 import { TOPOLOGIES } from './chaos/topologies.mjs'
@@ -22,3 +23,49 @@ for (const topology of TOPOLOGIES) {
     })
   }
 }
+
+describe('the model that all rows are held against', () => {
+  /** Decides so many calls on its first keys. */
+  const told = (model, calls, allowed, source = 'redis') => {
+    for (let call = 0; call < calls; call += 1) model.decided(model.nextKey(), allowed, source)
+  }
+
+  test('finds one admission too many, by whomever', () => {
+    for (const source of ['redis', 'fallback']) {
+      const model = new Model()
+      told(model, LIMIT, true, source)
+      assert.deepEqual(model.violations(), [])
+      told(model, 1, true, source)
+      assert.equal(model.violations().length, 1)
+      assert.equal(model.overAdmitted(), 1)
+    }
+  })
+
+  test('lets a key that was in use while data was lost have its limit once more, and no other', async () => {
+    const model = new Model()
+    told(model, 10, true)
+    await model.forgets(() => {})
+    told(model, LIMIT, true)
+    assert.deepEqual(model.violations(), [])
+    told(model, LIMIT, false)
+    const fresh = model.nextKey()
+    for (let call = 0; call <= LIMIT; call += 1) model.decided(fresh, true, 'redis')
+    assert.equal(model.overAdmitted(), 1)
+  })
+
+  test('finds what was charged twice, and what was admitted and not counted', async () => {
+    const model = new Model()
+    told(model, 10, true)
+    told(model, 3, true, 'fallback')
+    assert.equal((await model.reconcile(async () => 10)).lost, 0)
+    assert.equal((await model.reconcile(async () => 13)).lost, 3)
+    await assert.rejects(
+      model.reconcile(async () => 14),
+      /charged twice/,
+    )
+    await assert.rejects(
+      model.reconcile(async () => 9),
+      /counted only 9/,
+    )
+  })
+})

@@ -8,7 +8,7 @@ import { ordeal, watched } from './ordeal.mjs'
 
 const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDown` once'
 /** The timeout where it is the question whether Redis still decides, and a busy machine must not be the answer. */
-const AMPLE_MS = 1_000
+const AMPLE_MS = 800
 
 const behave = (stage, manners) => stage.each(async ({ proxy }) => proxy.behave(manners))
 

@@ -76,8 +76,8 @@ Whoever uses the default sees \`source: "fallback"\` while Redis is away: this p
 ## The figures
 
 - **p99**: 99 of 100 calls that were made during the fault were answered within this. Most are answered at once, by an open
-  circuit. **slowest**: the one that waited longest, which is for \`timeout\`; that is 100 ms where nothing else is said. Rows about a slow network
-  have 1 s, and rows in which Redis decides all the while have more.
+  circuit. **slowest**: the one that waited longest. \`timeout\` is 100 ms, and more in rows in which Redis decides all
+  the while.
 - **return**: from the end of the fault to the first call that Redis decides.
 - **unsettled**: promises that were still pending at the end. **unhandled**: rejections and errors that nobody caught.
 - **over**: units that were admitted above a limit, by Redis or by the fallback, against a model that counts every
