@@ -1,4 +1,4 @@
-/** Redis fails in every way that it has, under load: each call is settled in time, and Redis is used again once it is back. */
+/** What a call gets while Redis is away, in each mode, and when more calls wait than may. Faults under load: `chaos.test.mjs`. */
 
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
@@ -6,23 +6,15 @@ import { after, describe, test } from 'node:test'
 import { RateLimiter } from 'distributed-rate-limiter'
 
 import { freePort, startRedis } from '../scripts/redis.mjs'
-import { redisCommand } from '../scripts/resp.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
-import { startLoad } from './support/load.mjs'
-import { atMost, isLong } from './support/long.mjs'
+import { atMost } from './support/long.mjs'
 import { assertRefusal, rejectionOf } from './support/refusal.mjs'
-import { settles, sleep, until } from './support/wait.mjs'
-import { uncaught, witness } from './support/witness.mjs'
+import { settles, until } from './support/wait.mjs'
+import { uncaught } from './support/witness.mjs'
 
 /** The default, on which the promise about latency rests. */
 const TIMEOUT_MS = 100
-const LATE_MS = 20
-/** How soon after its return Redis decides again. */
-const RETURN_MS = 2_000
-
-const STALL_MS = isLong ? 5_000 : 2_000
-const OUTAGE_MS = isLong ? 5_000 : 1_000
 
 const takeUncaught = uncaught()
 after(() => assert.deepEqual(takeUncaught(), [], 'nothing is left uncaught'))
@@ -30,12 +22,8 @@ after(() => assert.deepEqual(takeUncaught(), [], 'nothing is left uncaught'))
 /** A limit that the load never meets: whether it is allowed is not the question here. */
 const AMPLE = { limit: 2 ** 32, window: '1d' }
 
-/** A limiter that takes the default timeout, with everything it tells of Redis. */
-function watched(options) {
-  const seen = witness()
-  const limiter = seen.watch(new RateLimiter({ ...AMPLE, timeout: TIMEOUT_MS, logger: seen.logger, ...options }))
-  return { limiter, seen }
-}
+/** A limiter that takes the default timeout. */
+const limiterWith = (options) => new RateLimiter({ ...AMPLE, timeout: TIMEOUT_MS, ...options })
 
 /** A Redis that ends with the test, in whatever state it was left. */
 async function redisOf(t, options) {
@@ -46,174 +34,6 @@ async function redisOf(t, options) {
   })
   return redis
 }
-
-/** The promise, and one that thousands of calls decided by an open circuit cannot hide: that of the calls that waited. */
-function assertInTime(phase, when) {
-  const most = TIMEOUT_MS + LATE_MS
-  const p99 = phase.latencyOf(0.99)
-  assert.ok(p99 <= most, `${when}: p99 is ${p99.toFixed(1)} ms, above timeout + ${LATE_MS} ms: ${phase}`)
-  const waited = phase.latencyOf(0.5, TIMEOUT_MS / 2)
-  assert.ok(waited <= most, `${when}: the median of those that waited is ${waited.toFixed(1)} ms: ${phase}`)
-}
-
-function assertAllSettled(phases) {
-  for (const [name, phase] of Object.entries(phases)) {
-    assert.equal(phase.settled, phase.started, `${name}: calls never settled: ${phase}`)
-    assert.deepEqual(phase.rejected, {}, `${name}: with onStoreError 'local' nothing rejects: ${phase}`)
-  }
-}
-
-/** Once for each change, and neither more often told than it happened, nor less often than Redis went. */
-function assertToldOnce(seen, names) {
-  assert.deepEqual(seen.names, names, 'each change of state is one event')
-  for (const { name, error } of seen.events) {
-    if (name === 'storeDown') assert.ok(error instanceof Error && error.code.startsWith('ERR_RATE_LIMIT_'), `${error}`)
-  }
-  const downs = names.filter((name) => name === 'storeDown').length
-  const lines = `the logger was told ${seen.told.length} times: ${JSON.stringify(seen.told)}`
-  assert.ok(seen.told.length >= downs && seen.told.length <= names.length, lines)
-  for (const line of seen.told) assert.equal(typeof line, 'string', lines)
-}
-
-/**
- * Puts a limiter under load, lets `fault` happen, and `mend`s it `lasts` ms later, which returns when Redis answers again.
- * Checks what is promised in every case, and resolves with the phases of the load for the rest.
- */
-async function ordeal({ limiter, seen }, { expectBefore = 'redis', fault, lasts, mend }) {
-  if (expectBefore === 'redis') await limiter.ready()
-  const load = startLoad(limiter)
-  try {
-    await until(() => load.now.sources[expectBefore] > 1_000, `${expectBefore} decided under load`)
-
-    const during = load.phase('during')
-    await fault?.()
-    await sleep(lasts)
-    await mend()
-
-    const back = load.phase('back')
-    await until(() => back.sources.redis > 0, 'Redis decided again', RETURN_MS)
-    await until(() => seen.names.at(-1) === 'storeUp', 'storeUp was emitted', RETURN_MS)
-
-    const afterwards = load.phase('afterwards')
-    await until(() => afterwards.sources.redis > 1_000, 'Redis decided under load, as before')
-    const phases = await load.stop()
-    assertAllSettled(phases)
-    assert.ok(during.settled >= 500, `enough calls to tell a p99: ${during}`)
-    assertInTime(during, 'during the fault')
-    assert.equal(limiter.stats().store, 'up')
-    assert.equal(limiter.stats().pending, 0, 'nothing is left waiting')
-    return phases
-  } finally {
-    await load.stop()
-    await limiter.close()
-  }
-}
-
-describe('under load', { timeout: atMost(60_000) }, () => {
-  test('Redis absent at the start, then there', async (t) => {
-    const port = await freePort()
-    const { limiter, seen } = watched({ redisUrl: `redis://127.0.0.1:${port}` })
-    const { before, during } = await ordeal(
-      { limiter, seen },
-      {
-        expectBefore: 'fallback',
-        lasts: OUTAGE_MS,
-        mend: () => redisOf(t, { port }),
-      },
-    )
-    assertInTime(before, 'from the first call')
-    assert.equal(before.sources.redis, 0, 'there was no Redis')
-    assert.ok(during.sources.fallback > 0, `decided in this process: ${during}`)
-    assertToldOnce(seen, ['storeDown', 'storeUp'])
-    assert.ok(limiter.stats().storeErrors > 0)
-  })
-
-  test('killed by -9, and started again on its port', async (t) => {
-    const redis = await redisOf(t)
-    const { limiter, seen } = watched({ redisUrl: redis.url })
-    const { during } = await ordeal(
-      { limiter, seen },
-      { fault: () => redis.kill(), lasts: OUTAGE_MS, mend: () => redis.restart() },
-    )
-    assert.ok(during.sources.fallback > 0, `decided in this process: ${during}`)
-    assertToldOnce(seen, ['storeUp', 'storeDown', 'storeUp'])
-  })
-
-  test(`stopped by SIGSTOP for ${STALL_MS / 1_000} s`, async (t) => {
-    const redis = await redisOf(t)
-    const { limiter, seen } = watched({ redisUrl: redis.url })
-    const { during } = await ordeal(
-      { limiter, seen },
-      {
-        fault: () => redis.process.kill('SIGSTOP'),
-        lasts: STALL_MS,
-        mend: async () => {
-          redis.process.kill('SIGCONT')
-          await redisCommand(redis.port, 'PING')
-        },
-      },
-    )
-    assert.ok(during.sources.fallback > 0, `decided in this process: ${during}`)
-    assertToldOnce(seen, ['storeUp', 'storeDown', 'storeUp'])
-    assert.ok(limiter.stats().circuitOpened >= 1, 'the circuit opened')
-  })
-
-  test('restarted empty', async (t) => {
-    const redis = await redisOf(t)
-    const { limiter, seen } = watched({ redisUrl: redis.url })
-    const strict = new RateLimiter({ limit: 5, window: '1d', redisUrl: redis.url, onStoreError: 'deny' })
-    t.after(() => strict.close())
-    assert.equal(await allowedOf(strict, 'a', 10), 5)
-
-    // Redis says goodbye instead of answering this command.
-    const shutDown = () => redisCommand(redis.port, 'SHUTDOWN', 'NOSAVE').catch(() => {})
-    await ordeal({ limiter, seen }, { fault: shutDown, lasts: OUTAGE_MS, mend: () => redis.restart() })
-    assertToldOnce(seen, ['storeUp', 'storeDown', 'storeUp'])
-
-    // The script is gone with the counts, and the limit holds anew.
-    await until(
-      async () => (await strict.peek('a')).source === 'redis',
-      'a second limiter found Redis again',
-      RETURN_MS,
-    )
-    assert.equal(await allowedOf(strict, 'a', 10), 5)
-  })
-
-  test('SCRIPT FLUSH every 50 ms', async (t) => {
-    const redis = await redisOf(t)
-    // Long enough that a moment of a busy machine is no failure of Redis. How late calls are is asserted all the same.
-    const { limiter, seen } = watched({ redisUrl: redis.url, timeout: '1s' })
-    const strict = new RateLimiter({
-      limit: 500,
-      window: '1d',
-      redisUrl: redis.url,
-      timeout: '10s',
-      onStoreError: 'throw',
-    })
-    t.after(() => strict.close())
-    let flushes = 0
-    let allowed = 0
-    const { during } = await ordeal(
-      { limiter, seen },
-      {
-        lasts: 0,
-        mend: async () => {
-          for (; flushes < OUTAGE_MS / 50; flushes += 1) {
-            await redisCommand(redis.port, 'SCRIPT', 'FLUSH')
-            // Whatever has to be sent again because the script was gone is counted once, not twice.
-            allowed += await allowedOf(strict, 'a', 100)
-            await sleep(50)
-          }
-        },
-      },
-    )
-    assert.ok(flushes >= 20, `only ${flushes} flushes`)
-    assert.equal(during.sources.redis, during.settled, `Redis decided every call: ${during}`)
-    assert.equal(limiter.stats().storeErrors, 0, 'a flushed script is no failure')
-    assertToldOnce(seen, ['storeUp'])
-    assert.equal(allowed, 500, 'a limit of 500, spent in calls that met a flushed script')
-  })
-})
 
 describe('what a call gets', { timeout: atMost(60_000) }, () => {
   /** Redis in each of the two ways not to answer: nobody listens, or somebody does and says nothing. */
@@ -228,7 +48,7 @@ describe('what a call gets', { timeout: atMost(60_000) }, () => {
 
   for (const [how, absence] of Object.entries(absences)) {
     const limiterOf = async (t, options) => {
-      const { limiter } = watched({ ...(await absence(t)), limit: 10, ...options })
+      const limiter = limiterWith({ ...(await absence(t)), limit: 10, ...options })
       t.after(() => limiter.close())
       return limiter
     }
@@ -303,7 +123,7 @@ describe('what a call gets', { timeout: atMost(60_000) }, () => {
   test('the timeout is the one that was given', async (t) => {
     const redis = await redisOf(t)
     const timeouts = [800, 50, 400]
-    const limiters = timeouts.map((timeout) => watched({ redisUrl: redis.url, timeout }).limiter)
+    const limiters = timeouts.map((timeout) => limiterWith({ redisUrl: redis.url, timeout }))
     t.after(() => Promise.all(limiters.map((limiter) => limiter.close())))
     await Promise.all(limiters.map((limiter) => limiter.ready()))
     redis.process.kill('SIGSTOP')
@@ -321,7 +141,7 @@ describe('what a call gets', { timeout: atMost(60_000) }, () => {
 
   test('a call that was late is counted once at most', async (t) => {
     const redis = await redisOf(t)
-    const { limiter } = watched({ redisUrl: redis.url, limit: 1_000, onStoreError: 'throw' })
+    const limiter = limiterWith({ redisUrl: redis.url, limit: 1_000, onStoreError: 'throw' })
     t.after(() => limiter.close())
     assert.equal(await limiter.isAllowed('a'), true)
     redis.process.kill('SIGSTOP')
@@ -339,7 +159,7 @@ describe('what a call gets', { timeout: atMost(60_000) }, () => {
 
   test('what was counted here is forgotten by reset, once Redis is there to be told', async (t) => {
     const port = await freePort()
-    const { limiter } = watched({ redisUrl: `redis://127.0.0.1:${port}`, limit: 2 })
+    const limiter = limiterWith({ redisUrl: `redis://127.0.0.1:${port}`, limit: 2 })
     t.after(() => limiter.close())
     assert.equal(await allowedOf(limiter, 'a', 5), 2, 'spent in the fallback')
     const redis = await redisOf(t, { port })
@@ -361,7 +181,7 @@ describe('more calls than may wait', { timeout: atMost(30_000) }, () => {
   /** A limiter whose Redis answered once and is now silent. */
   async function silenced(t, options) {
     const redis = await redisOf(t)
-    const { limiter } = watched({ redisUrl: redis.url, limit: 10, maxPending: MAX_PENDING, timeout: '1s', ...options })
+    const limiter = limiterWith({ redisUrl: redis.url, limit: 10, maxPending: MAX_PENDING, timeout: '1s', ...options })
     t.after(() => limiter.close())
     await limiter.ready()
     redis.process.kill('SIGSTOP')

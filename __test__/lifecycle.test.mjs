@@ -1,4 +1,4 @@
-/** Beginnings and ends: of limiters, of threads and of processes, in the midst of calls too. */
+/** Beginnings and ends: of limiters and of processes. Those in the midst of calls: `chaos.test.mjs`. */
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -10,7 +10,7 @@ import { redisCommand } from '../scripts/resp.mjs'
 import { assertEnded, program, run } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
-import { atMost, isLong } from './support/long.mjs'
+import { atMost } from './support/long.mjs'
 import { assertRefusal, rejectionOf, thrownBy } from './support/refusal.mjs'
 import { settles, until } from './support/wait.mjs'
 
@@ -82,17 +82,6 @@ describe('a program that closes nothing ends by itself', { timeout: atMost(60_00
       assertEnded(end, 'a program that waited until its limiter is ready')
       assert.equal(end.stdout, printed)
     })
-  }
-})
-
-describe('process.exit in the midst of calls', { timeout: atMost(60_000) }, () => {
-  for (const [store, url] of Object.entries(stores)) {
-    for (const afterMs of [0, 3, 150]) {
-      test(`${store}, after ${afterMs} ms`, async () => {
-        const args = [7, afterMs, ...(url() ? [url()] : [])]
-        assertEnded(await run(program('exit.mjs'), { args }), 'a program that left with code 7', 7)
-      })
-    }
   }
 })
 
@@ -201,22 +190,6 @@ describe('ready()', { timeout: atMost(60_000) }, () => {
     t.after(() => late.stop())
     assert.equal(await settles(patient, 'ready()'), undefined)
   })
-})
-
-describe('worker threads', { timeout: atMost(120_000) }, () => {
-  for (const [store, url] of [
-    ['redis', () => redis.url],
-    ['a silent redis', () => silent.url],
-    ['an absent redis', () => absentUrl],
-  ]) {
-    for (let round = 1; round <= (isLong ? 5 : 1); round += 1) {
-      test(`50 of them terminated in the midst of calls, ${store}, round ${round}`, async () => {
-        const end = await run(program('workers.mjs'), { args: [50, url()], within: 60_000 })
-        assertEnded(end, 'a program that terminated its workers')
-        assert.equal(end.stdout, 'terminated 50\n')
-      })
-    }
-  }
 })
 
 describe('many limiters', { timeout: atMost(60_000) }, () => {

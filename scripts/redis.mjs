@@ -71,11 +71,11 @@ function canListen(port) {
 
 /**
  * Starts a redis-server on 127.0.0.1 that keeps nothing on disk, and resolves once it answers.
- * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`; `sentinel` makes it a sentinel with these
- * lines as its configuration, which it rewrites.
+ * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`; `env` further variables of its environment;
+ * `sentinel` makes it a sentinel with these lines as its configuration, which it rewrites.
  */
-export async function startRedis({ port, args = [], sentinel } = {}) {
-  const server = new RedisServer(port ?? (await freePort()), args, sentinel)
+export async function startRedis({ port, args = [], env, sentinel } = {}) {
+  const server = new RedisServer(port ?? (await freePort()), { args, env, sentinel })
   try {
     await server.start()
   } catch (error) {
@@ -91,9 +91,11 @@ class RedisServer {
 
   #command = findRedisServer()
   #args
+  #env
   #folder = mkdtempSync(join(tmpdir(), 'rate-limiter-redis-'))
 
-  constructor(port, args, sentinel) {
+  constructor(port, { args, env, sentinel }) {
+    this.#env = env
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
     if (sentinel !== undefined) {
@@ -114,7 +116,10 @@ class RedisServer {
 
   async start() {
     const log = openSync(this.#logFile, 'a')
-    this.process = spawn(this.#command, this.#args, { stdio: ['ignore', log, log] })
+    this.process = spawn(this.#command, this.#args, {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...this.#env },
+    })
     closeSync(log)
     reapOnExit(this)
     await this.#answers()

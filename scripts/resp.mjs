@@ -8,7 +8,14 @@ const TIMEOUT_MS = 10_000
  * Sends one command on a connection of its own and resolves with the reply: a string, a number, `null`, or an array of
  * these. An error reply rejects with its text. Arguments are strings, numbers or Buffers.
  */
-export function redisCommand(port, ...args) {
+export async function redisCommand(port, ...args) {
+  const [reply] = await redisCommands(port, [args])
+  return reply
+}
+
+/** The same of several commands on one connection, such as AUTH and what it allows; the first error reply rejects. */
+export function redisCommands(port, commands) {
+  const names = commands.map(([name]) => name).join(', ')
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host: '127.0.0.1', port })
     const settle = (action) => {
@@ -16,16 +23,20 @@ export function redisCommand(port, ...args) {
       action()
     }
     let received = Buffer.alloc(0)
-    socket.setTimeout(TIMEOUT_MS, () => settle(() => reject(new Error(`no reply to ${args[0]} in ${TIMEOUT_MS} ms`))))
+    const replies = []
+    socket.setTimeout(TIMEOUT_MS, () => settle(() => reject(new Error(`no reply to ${names} in ${TIMEOUT_MS} ms`))))
     socket.once('error', reject)
-    socket.once('close', () => reject(new Error(`the connection was closed before the reply to ${args[0]}`)))
+    socket.once('close', () => reject(new Error(`the connection was closed before the reply to ${names}`)))
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk])
-      const parsed = parseReply(received, 0)
-      if (!parsed) return
-      settle(() => (parsed.value instanceof Error ? reject(parsed.value) : resolve(parsed.value)))
+      for (let parsed; replies.length < commands.length && (parsed = parseReply(received, 0));) {
+        if (parsed.value instanceof Error) return settle(() => reject(parsed.value))
+        replies.push(parsed.value)
+        received = received.subarray(parsed.end)
+      }
+      if (replies.length === commands.length) settle(() => resolve(replies))
     })
-    socket.write(encodeCommand(args))
+    for (const command of commands) socket.write(encodeCommand(command))
   })
 }
 

@@ -24,5 +24,15 @@ async function startAndTerminate(index) {
   if (typeof (await pending) !== 'boolean') throw new Error('a call of the main thread was lost')
 }
 
-await Promise.all(Array.from({ length: Number(count) }, (_, index) => startAndTerminate(index)))
+/** At a time: threads that only wait for a processor to start on would show nothing more. */
+const LANES = 50
+let started = 0
+async function lane() {
+  while (started < Number(count)) {
+    started += 1
+    await startAndTerminate(started)
+  }
+}
+
+await Promise.all(Array.from({ length: LANES }, lane))
 console.log(`terminated ${count}`)

@@ -33,11 +33,12 @@ class Phase {
 
 /**
  * Starts `callers` that each call, wait for the answer, pause, and call again, going round over `keys` keys. The pause
- * also lets Node's loop turn when every answer is there at once.
+ * also lets Node's loop turn when every answer is there at once. `model` names the keys in their stead, and hears of each
+ * call that is made and decided.
  *
  * @returns `phase(name)` begins a phase, `now` is the one that runs, and `stop()` ends the load and resolves with the report: phases by name
  */
-export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5 } = {}) {
+export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5, model } = {}) {
   const phases = {}
   let now
   let running = true
@@ -51,6 +52,7 @@ export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5 } 
     const from = performance.now()
     try {
       const { allowed, source } = await limiter.check(key)
+      model?.decided(key, allowed, source)
       made[allowed ? 'allowed' : 'denied'] += 1
       made.sources[source] += 1
     } catch (error) {
@@ -63,7 +65,7 @@ export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5 } 
 
   async function caller(first) {
     for (let turn = first; running; turn += callers) {
-      await call(`key-${turn % keys}`)
+      await call(model ? model.nextKey() : `key-${turn % keys}`)
       await timer(pauseMs)
     }
   }

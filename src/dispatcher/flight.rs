@@ -20,6 +20,15 @@ pub(super) const MAX_BATCH: usize = 128;
 /// Script calls under way at a time: one is executed while the next is on its way.
 const MAX_IN_FLIGHT: usize = FAILURES_TO_OPEN as usize;
 
+/// The part of the timeout after which a batch gives its place to another: it is far away rather than being executed. What comes
+/// after it would otherwise wait for one way there and back before its own begins, and that is too late when a way takes half of
+/// the timeout.
+pub(super) const GIVES_WAY_AFTER: u32 = 4;
+
+/// All that may be under way, however far the store is: two in each of these parts. It also bounds what a store that hangs is sent, and
+/// counts when it goes on, although nobody waits any more.
+const MAX_FAR_AWAY: usize = MAX_IN_FLIGHT * GIVES_WAY_AFTER as usize;
+
 /// A batch under way. Deadlines are in the order of the calls, so those that are answered already are a prefix.
 pub(super) struct Flight {
     calls: Vec<Call>,
@@ -27,11 +36,14 @@ pub(super) struct Flight {
     answering: Answering,
     /// Whether a deadline has passed.
     is_late: bool,
+    /// Until when it keeps its place, and whether it still does.
+    gives_way_at: Instant,
+    keeps_place: bool,
 }
 
 impl Flight {
-    pub(super) fn new(calls: Vec<Call>, answering: Answering) -> Self {
-        Self { calls, answered: 0, answering, is_late: false }
+    pub(super) fn new(calls: Vec<Call>, answering: Answering, gives_way_at: Instant) -> Self {
+        Self { calls, answered: 0, answering, is_late: false, gives_way_at, keeps_place: true }
     }
 
     /// When the next of its calls must be answered.
@@ -39,8 +51,14 @@ impl Flight {
         self.calls.get(self.answered).map(|call| call.deadline)
     }
 
+    /// When it gives its place away, if it still has it.
+    pub(super) fn gives_way_at(&self) -> Option<Instant> {
+        self.keeps_place.then_some(self.gives_way_at)
+    }
+
     /// Answers the calls whose deadline has passed. Says whether it is late for the first time.
     pub(super) fn expire(&mut self, now: Instant, cause: &Error, ledger: &mut Ledger) -> bool {
+        self.keeps_place &= now < self.gives_way_at;
         let was_late = self.is_late;
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             self.is_late = true;
@@ -98,12 +116,18 @@ impl Flight {
 
 /// How many calls must wait for another batch to leave: one when none is under way; when one is, half as many as it carries,
 /// since batches that leave half empty keep the places and gather nothing; never, when all places are taken. Behind a batch
-/// that is late nothing gathers: it may never land, and the next one shows whether Redis answers at all.
+/// that is late nothing gathers: it may never land, and the next one shows whether Redis answers at all. Nor does anything behind
+/// one that has given its place away.
 pub(super) fn fewest_to_send(flights: &[Flight]) -> usize {
-    match flights {
-        [.., last] if flights.len() < MAX_IN_FLIGHT && !last.is_late => last.calls.len().div_ceil(2),
-        _ if flights.len() < MAX_IN_FLIGHT => 1,
-        _ => usize::MAX,
+    if flights.len() >= MAX_FAR_AWAY {
+        return usize::MAX;
+    }
+    let mut near = flights.iter().filter(|flight| flight.keeps_place);
+    match (near.next(), near.next()) {
+        (None, _) => 1,
+        (Some(only), None) if only.is_late => 1,
+        (Some(only), None) => only.calls.len().div_ceil(2),
+        (Some(_), Some(_)) => usize::MAX,
     }
 }
 

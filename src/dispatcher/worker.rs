@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 
-use super::flight::{Flight, MAX_BATCH, fewest_to_send, landing};
+use super::flight::{Flight, GIVES_WAY_AFTER, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Shared};
 use super::ledger::Ledger;
 use super::line::{Change, Line};
@@ -192,7 +192,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             self.shared.taken(size);
             self.ledger.metrics.batch_sent();
             let answering = link.store().decide(&mut calls.iter().map(|call| &call.request));
-            self.flights.push(Flight::new(calls, answering));
+            let gives_way_at = Instant::now() + self.timeout.as_duration() / GIVES_WAY_AFTER;
+            self.flights.push(Flight::new(calls, answering, gives_way_at));
         }
     }
 
@@ -293,9 +294,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             _ => None,
         };
         let in_flight = self.flights.iter().filter_map(Flight::deadline);
+        // Also while nobody seems to wait: who has called meanwhile is only seen when one looks.
+        let giving_way = self.flights.iter().filter_map(Flight::gives_way_at);
         let waiting = self.waiting.front().map(|call| call.deadline);
         let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
-        in_flight.chain(waiting).chain(unready).chain(probe).min()
+        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).min()
     }
 
     /// Time as the circuit counts it: since the worker was made.

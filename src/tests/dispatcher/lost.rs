@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::caller::Caller;
+use super::caller::{Caller, Change};
 use super::text;
 use crate::clock::SystemClock;
 use crate::decision::Source;
@@ -65,4 +65,53 @@ fn batches_that_are_lost_one_by_one_keep_no_place() {
     }
     let stats = caller.limiter().stats();
     assert_eq!((stats.circuit_opened, stats.pending), (0, 0));
+}
+
+fn on_lossy(timeout: &str) -> Caller {
+    let options = [("limit", Given::Number(1e6)), ("window", text("1d")), ("timeout", text(timeout))];
+    let options = options.map(|(name, given)| (name.to_owned(), given));
+    let settings = Settings::read(&Given::Record(options.into())).unwrap();
+    let memory = Arc::new(Memory::new(1_000, Arc::new(SystemClock::new())));
+    let mut caller = Caller::reaching(Lossy(memory), &settings);
+    caller.run();
+    caller.wait_for(Change::Up);
+    caller
+}
+
+fn wait_for_batches(caller: &mut Caller, batches: u64) {
+    caller.wait_until("a batch is sent", |caller| caller.limiter().stats().batches == batches);
+}
+
+/// Where a way there and back takes half of the timeout, whoever waited for one and then travelled for another was late: the
+/// fallback decided most calls of a store that was well.
+#[test]
+fn a_batch_that_is_far_away_gives_way_before_it_lands() {
+    let mut caller = on_lossy("4s");
+    for _ in 0..10 {
+        caller.take("lost");
+    }
+    caller.wait_until("all of them are sent", |caller| caller.limiter().stats().batches > 0);
+    let sent = caller.limiter().stats().batches;
+    // Each of these is less than half of what the one before carries, or finds both places taken.
+    for further in 1..=3 {
+        let good = caller.take("key");
+        assert_eq!(caller.decision(good).source, Source::Client, "call {further} is answered while others hang");
+        caller.take("lost");
+        wait_for_batches(&mut caller, sent + 2 * further);
+    }
+    assert_eq!(caller.limiter().stats().circuit_opened, 0);
+}
+
+/// Were there no bound, a store that hangs would be sent whatever is called.
+#[test]
+fn no_more_than_eight_batches_are_under_way_however_long_they_hang() {
+    let mut caller = on_lossy("800ms");
+    let mut taken = 0;
+    while caller.limiter().stats().circuit_opened == 0 {
+        caller.call("lost");
+        taken += 1;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let batches = caller.limiter().stats().batches;
+    assert!(batches <= 8, "{batches} batches of {taken} calls were sent");
 }

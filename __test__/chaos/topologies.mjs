@@ -1,0 +1,5 @@
+/** The ways in which a Redis can be set up, on each of which every row is played. `standalone.mjs` says what one offers. */
+
+import { standalone } from './standalone.mjs'
+
+export const TOPOLOGIES = [standalone]
