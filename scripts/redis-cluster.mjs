@@ -1,7 +1,7 @@
 /** A Redis Cluster of our own for tests: three masters that share the slots, each with as many replicas as are wanted. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startRedis } from './redis.mjs'
+import { freePort, startRedis } from './redis.mjs'
 import { redisCommand } from './resp.mjs'
 
 const SLOTS = 16_384
@@ -11,15 +11,19 @@ const ATTEMPTS = 3
 
 /**
  * Starts one and resolves once every node knows that all slots are served: `{ nodes, stop }`. The masters come first, then
- * their replicas in the same order.
+ * their replicas in the same order. `announced(port)` resolves with the port by which a node on `port` is known to clients,
+ * where that is another; `args` and `env` are further ones of each redis-server.
  */
-export async function startRedisCluster({ replicas = 0 } = {}) {
+export async function startRedisCluster({ replicas = 0, announced = (port) => port, args = [], env } = {}) {
   for (let attempt = 1; ; attempt += 1) {
     const nodes = []
     const stop = () => Promise.all(nodes.map((node) => node.stop()))
     try {
       for (let index = 0; index < MASTERS * (1 + replicas); index += 1) {
-        nodes.push(await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'] }))
+        const port = await freePort()
+        const own = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000']
+        const known = ['--cluster-announce-port', await announced(port)]
+        nodes.push(await startRedis({ port, env, args: [...own, ...known, ...args] }))
       }
       await form(nodes)
       return { nodes, stop }

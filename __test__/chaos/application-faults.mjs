@@ -14,6 +14,7 @@ const NOTHING = { unsettled: 0, over: 0, p99Ms: undefined, returnMs: undefined }
 export const rows = [
   {
     name: "The application's event loop is blocked for 2 s",
+    only: ['standalone'],
     says: {
       happens:
         'Calls are sent, answered and timed on a thread of their own: the loop that is late is no failure of Redis.',
@@ -24,6 +25,7 @@ export const rows = [
   },
   {
     name: 'The process exits with promises pending',
+    only: ['standalone'],
     says: {
       happens: 'It ends with its own code, at once, whatever Redis does. A limiter keeps no process alive.',
       callers: 'Nobody is left. Redis has counted what had been sent.',
@@ -41,6 +43,7 @@ export const rows = [
   },
   {
     name: 'Worker threads are started and terminated in the midst of calls',
+    only: ['standalone'],
     says: {
       happens: 'Each thread takes its connections and its driver with it; other threads do not notice.',
       callers: "The terminated thread's are gone, as with any promise; others are answered.",

@@ -93,6 +93,7 @@ export const rows = [
   },
   {
     name: 'Replies are lost after Redis has executed the calls',
+    only: ['standalone'],
     says: {
       happens: 'Each such call has cost its units in Redis, once: it is never sent again.',
       callers: 'They wait for `timeout`, and the fallback decides. A key may have up to one call less per lost reply.',

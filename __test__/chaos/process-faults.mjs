@@ -91,7 +91,7 @@ export const rows = [
       const stage = await scene.start()
       const found = await ordeal(scene, stage, {
         lasts: scene.long ? 5_000 : undefined,
-        says: /did not answer|does not answer/,
+        says: /did not answer|does not answer|too slowly/,
         fault: () => stage.each((node) => node.halt()),
         mend: () => stage.each((node) => node.goOn()),
       })

@@ -10,7 +10,11 @@ const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDo
 
 /** The same stage, on which limiters log in. */
 function as(stage, login) {
-  const withLogin = ({ redisUrl, ...others }) => ({ ...others, redisUrl: `${redisUrl}`.replace('://', `://${login}@`) })
+  const loggingIn = (url) => url.replace('://', `://${login}@`)
+  const withLogin = ({ redisUrl, ...others }) => ({
+    ...others,
+    redisUrl: Array.isArray(redisUrl) ? redisUrl.map(loggingIn) : loggingIn(redisUrl),
+  })
   return {
     ...stage,
     options: withLogin(stage.options),
@@ -21,7 +25,11 @@ function as(stage, login) {
 
 /** A user with the rights that the documentation asks for, and no others. */
 const RIGHTS = ['~rl:*', '+evalsha', '+eval', '+get', '+set', '+del', '+time']
-const setUser = (stage, ...rules) => stage.each((node) => node.command('ACL', 'SETUSER', 'limiter', ...rules))
+const setUser = (stage, ...rules) => {
+  // Where there are several, somebody has to be asked who has what.
+  const further = stage.servers.length > 1 ? ['+cluster|slots'] : []
+  return stage.each((node) => node.command('ACL', 'SETUSER', 'limiter', ...rules, ...further))
+}
 const kickAll = (stage) =>
   stage.each((node) => node.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes').catch(() => {}))
 
@@ -152,6 +160,7 @@ export const rows = [
   },
   {
     name: 'Redis becomes a replica (`READONLY` after `REPLICAOF`) and a master again',
+    only: ['standalone'],
     says: {
       happens: 'It refuses to write. It is tried again up to twice a second, and used once it writes.',
       callers: `${FALLBACK}; its error says \`READONLY\``,
@@ -217,6 +226,7 @@ export const rows = [
   },
   {
     name: "Something else lies under a limiter's keys (`WRONGTYPE`, garbage)",
+    only: ['standalone'],
     says: {
       happens: 'It is left as it is. Other keys do not notice, whether they travel together or not.',
       callers:

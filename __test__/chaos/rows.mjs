@@ -5,7 +5,7 @@ import { rows as network } from './network-faults.mjs'
 import { rows as process } from './process-faults.mjs'
 import { rows as redis } from './redis-faults.mjs'
 
-/** By kind, in the order in which an operator would look. A row that a topology does not have names those that do: `only`. */
+/** By kind, in the order in which an operator would look. A row that is not for every topology names those it is for: `only`. */
 export const KINDS = [
   { title: 'The Redis process', rows: process },
   { title: 'The network', rows: network },

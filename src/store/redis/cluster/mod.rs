@@ -1,7 +1,7 @@
 //! A Redis Cluster: one connection a server, and a map of who has which slot.
 //!
-//! A server that fails is its own keys' failure and nobody else's. It has half of a call's time to answer, so that the others'
-//! answers, which travel with it, are still in time.
+//! A server that fails is its own keys' failure and nobody else's. It has two thirds of a call's time to answer, so that the
+//! others' answers, which travel with it, are still in time.
 //!
 //! Where a slot is being moved, Redis says so and does nothing; then the call is sent once more, to where it was said. Nothing
 //! else is ever sent twice.
@@ -23,9 +23,10 @@ use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::script::{Call, Packed};
 use super::{evaluate, script, send, unavailable};
+use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::store::spread::{self, Ran, Run};
-use crate::store::{Answering, Request};
+use crate::store::{Answering, Answers, Request};
 use map::{Map, Place, read_place};
 use node::Node;
 
@@ -110,12 +111,9 @@ impl<C: Connect> Cluster<C> {
         shared.learn(map);
         let nodes = shared.nodes();
         join_all(nodes.iter().map(|node| node.tried())).await;
-        match nodes.iter().find(|node| node.is_up()) {
-            Some(_) => {}
-            None => {
-                let first = nodes.first().ok_or_else(|| Error::StoreUnavailable("no server has a slot".into()))?;
-                first.connection().await?;
-            }
+        if !nodes.iter().any(|node| node.is_up()) {
+            let nobody = Error::StoreUnavailable("no server of the cluster has a slot".into());
+            return Err(nodes.iter().find_map(|node| node.cause()).unwrap_or(nobody));
         }
         let reader = tokio::spawn(keep_map(shared.clone()));
         Ok(Self { shared, _reader: Arc::new(Reader(reader)) })
@@ -136,12 +134,17 @@ impl<C: Connect> Run for Cluster<C> {
     fn run(&self, slot: u16, call: Call) -> impl Future<Output = Ran> + Send + use<C> {
         let shared = self.shared.clone();
         async move {
+            let Some(owner) = shared.owner(slot) else {
+                let nobody = format!("no server of the cluster has the slot {slot}");
+                return Ran::Answered(Err(Error::PartUnavailable(nobody)));
+            };
             let keys = call.len();
-            match shared.run(slot, &call.pack()).await {
-                Ok(reply) => Ran::Answered(script::read_answers(reply, keys)),
-                Err(Failure::Divided) => Ran::Divided,
-                Err(Failure::Error(error)) => Ran::Answered(Err(error)),
-            }
+            let answers = match shared.run(&owner, &call.pack()).await {
+                Ok(reply) => script::read_answers(reply, keys),
+                Err(Failure::Divided) => return Ran::Divided,
+                Err(Failure::Error(error)) => Err(error),
+            };
+            Ran::Answered(shared.judge(&owner, answers))
         }
     }
 }
@@ -154,29 +157,32 @@ enum Failure {
 }
 
 impl<C: Connect> Shared<C> {
-    async fn run(&self, slot: u16, call: &Packed) -> Result<Value, Failure> {
-        let owner = self.owner(slot).ok_or_else(|| {
-            Failure::Error(Error::PartUnavailable(format!("no server of the cluster has the slot {slot}")))
-        })?;
-        match tokio::time::timeout(self.patience / 2, self.send(&owner, call)).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(failure)) => Err(self.judge(failure)),
+    async fn run(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
+        match tokio::time::timeout(self.patience * 2 / 3, self.send(owner, call)).await {
+            // What broke on the way says less than what is known of the server.
+            Ok(Err(Failure::Error(error))) => Err(Failure::Error(owner.cause().unwrap_or(error))),
+            Ok(result) => result,
             Err(_) => {
                 owner.is_late();
-                let late = format!("{}: it answers too slowly", owner.address);
-                Err(self.judge(Failure::Error(Error::StoreUnavailable(late))))
+                Err(Failure::Error(Error::StoreUnavailable(format!("{}: it answers too slowly", owner.address))))
             }
         }
     }
 
-    /// What one server fails to do says nothing of the others, as long as there are others.
-    fn judge(&self, failure: Failure) -> Failure {
-        match failure {
-            Failure::Error(Error::StoreUnavailable(reason)) if self.nodes().iter().any(|node| node.is_up()) => {
-                Failure::Error(Error::PartUnavailable(reason))
-            }
-            failure => failure,
+    /// What one server fails to do says nothing of the others, as long as there are others that do it.
+    fn judge(&self, owner: &Node, answers: Answers) -> Answers {
+        let is_failure = |error: &Error| error.is_transient();
+        if answers.as_ref().map_or_else(is_failure, |all| all.iter().any(|one| one.as_ref().is_err_and(is_failure))) {
+            owner.failed();
+        } else {
+            owner.succeeded();
+            return answers;
         }
+        if !self.nodes().iter().any(|node| node.is_well()) {
+            return answers;
+        }
+        let of_a_part = |answer: Result<Outcome, Error>| answer.map_err(Error::of_a_part);
+        answers.map(|all| all.into_iter().map(of_a_part).collect()).map_err(Error::of_a_part)
     }
 
     /// Sends a call to a server, and where that says that another has the slot, to that one.
@@ -271,11 +277,12 @@ async fn keep_map<C: Connect>(shared: Arc<Shared<C>>) {
             () = shared.changed.notified() => {}
             () = tokio::time::sleep(if is_whole { WHILE_WELL } else { WHILE_AWAY }) => {}
         }
+        // Before anybody is asked: those who hang take their time to say nothing.
+        if shared.nodes().iter().all(|node| node.cause().is_some()) {
+            shared.lost.notify_one();
+        }
         if let Ok(map) = shared.ask_somebody().await {
             shared.learn(map);
-        }
-        if shared.nodes().iter().all(|node| node.is_down()) {
-            shared.lost.notify_one();
         }
     }
 }

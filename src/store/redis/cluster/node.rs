@@ -1,5 +1,6 @@
 //! One server of a cluster, with a connection that is made again whenever it is lost.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ enum State {
 pub(super) struct Node {
     pub(super) address: Address,
     state: watch::Receiver<State>,
+    /// Whether the last call was answered by a failure, or not in time.
+    is_failing: AtomicBool,
     /// Since when it has been late with every answer.
     late_since: Mutex<Option<Instant>>,
     patience: Duration,
@@ -46,7 +49,15 @@ impl Node {
         let (tell, state) = watch::channel(State::New);
         let broken = Arc::new(Notify::new());
         let task = tokio::spawn(keep(dialer, address.clone(), patience, tell, broken.clone(), changed));
-        Self { address, state, late_since: Mutex::default(), patience, broken, task }
+        Self {
+            address,
+            state,
+            is_failing: AtomicBool::new(false),
+            late_since: Mutex::default(),
+            patience,
+            broken,
+            task,
+        }
     }
 
     /// Its connection, waited for where there has never been one.
@@ -69,11 +80,30 @@ impl Node {
         matches!(*self.state.borrow(), State::Up(_))
     }
 
-    pub(super) fn is_down(&self) -> bool {
-        matches!(*self.state.borrow(), State::Down(_))
+    /// Whether it is there and does what it is asked, as far as is known.
+    pub(super) fn is_well(&self) -> bool {
+        self.is_up() && !self.is_failing.load(Relaxed)
     }
 
-    /// It has answered.
+    /// Why it is down, if it is.
+    pub(super) fn cause(&self) -> Option<Error> {
+        match &*self.state.borrow() {
+            State::Down(error) => Some(error.clone()),
+            State::New | State::Up(_) => None,
+        }
+    }
+
+    /// It has done what it was asked.
+    pub(super) fn succeeded(&self) {
+        self.is_failing.store(false, Relaxed);
+    }
+
+    /// It has not.
+    pub(super) fn failed(&self) {
+        self.is_failing.store(true, Relaxed);
+    }
+
+    /// It has answered, whatever it was.
     pub(super) fn answered(&self) {
         *self.late_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
