@@ -81,19 +81,10 @@ fn by_sentinel(given: &Given) -> Result<Topology, Error> {
         ));
     }
     let mut login = RedisConnectionInfo::default();
-    let word = |option: &'static str| {
-        let secret = field(sentinel, option);
-        match secret {
-            Given::Missing => Ok(None),
-            Given::Text(text) if !text.is_empty() => Ok(Some(text.clone())),
-            // What was given may be a password.
-            _ => Err(input::contradiction(format!("`sentinel.{option}` must be a non-empty string"))),
-        }
-    };
-    if let Some(user) = word("username")? {
+    if let Some(user) = discreet("sentinel", sentinel, "username")? {
         login = login.set_username(user);
     }
-    if let Some(password) = word("password")? {
+    if let Some(password) = discreet("sentinel", sentinel, "password")? {
         login = login.set_password(password);
     }
     let database = input::or_default(field(sentinel, "database"), 0, |given| {
@@ -110,6 +101,15 @@ fn addresses(option: &str, given: &Given) -> Result<Vec<Address>, Error> {
             urls.iter().enumerate().map(|(index, url)| Address::parse(&format!("{option}[{index}]"), url)).collect()
         }
         _ => Err(input::contradiction(format!("`{option}` must be an array of 1 to {MOST} URLs"))),
+    }
+}
+
+/// A text that may be left out, and that no error quotes: it may be a secret.
+fn discreet(place: &str, record: &[(String, Given)], option: &str) -> Result<Option<String>, Error> {
+    match field(record, option) {
+        Given::Missing => Ok(None),
+        Given::Text(text) if !text.is_empty() => Ok(Some(text.clone())),
+        _ => Err(input::contradiction(format!("`{place}.{option}` must be a non-empty string"))),
     }
 }
 
@@ -131,11 +131,7 @@ fn read_tls(given: &Given, topology: &Topology) -> Result<Option<Tls>, Error> {
             "`tls` was given, but no URL begins with 'rediss://': with 'redis://' nothing is encrypted".into(),
         ));
     }
-    let text = |option: &str| match field(options, option) {
-        Given::Missing => Ok(None),
-        Given::Text(text) if !text.is_empty() => Ok(Some(text.clone())),
-        _ => Err(input::contradiction(format!("`tls.{option}` must be a non-empty string"))),
-    };
+    let text = |option| discreet("tls", options, option);
     let certificates =
         Certificates { ca: text("ca")?, cert: text("cert")?, key: text("key")?, server_name: text("serverName")? };
     Tls::new(&certificates).map(Some)

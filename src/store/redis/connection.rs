@@ -7,10 +7,10 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
 
 use super::address::{Address, Endpoint};
 use super::script::Script;
+use super::task::Task;
 use super::tls::Tls;
 use super::{Redis, send, unavailable};
 use crate::error::Error;
@@ -77,7 +77,7 @@ impl<C: Connect> Dialer<C> {
 /// An open connection. Dropping it closes it, also while Redis owes replies.
 pub struct Connection {
     multiplexed: MultiplexedConnection,
-    task: JoinHandle<()>,
+    task: Task,
 }
 
 impl Connection {
@@ -90,7 +90,7 @@ impl Connection {
         let (multiplexed, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)
             .await
             .map_err(|error| unavailable(&error))?;
-        Ok(Self { multiplexed, task: tokio::spawn(driver) })
+        Ok(Self { multiplexed, task: Task::begin(driver) })
     }
 
     /// Another hand on it, which does not keep it open.
@@ -110,13 +110,6 @@ impl Connection {
 
     /// Resolves when it has ended from the other side.
     pub async fn closed(&mut self) {
-        // However the task ended, the connection is gone.
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.task.ended().await;
     }
 }

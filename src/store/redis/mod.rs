@@ -8,6 +8,7 @@ pub mod script;
 mod sentinel;
 mod servers;
 mod sockets;
+mod task;
 mod tls;
 
 pub use address::{Address, Endpoint};

@@ -7,11 +7,12 @@ use super::Redis;
 use super::cluster::{Cluster, Seeds};
 use super::connection::{Connect, Connection, Dialer};
 use super::script::Script;
-use super::sentinel::{self, Watch};
+use super::sentinel;
 use super::servers::{Servers, Topology};
+use super::task::Task;
 use crate::decision::Source;
 use crate::error::Error;
-use crate::store::{self, Answering, Reach, Request};
+use crate::store::{self, Answering, Reach, Request, Store};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -40,9 +41,10 @@ impl<C: Connect> Reach for Remote<C> {
     const SOURCE: Source = Source::Redis;
 
     async fn open(&self, patience: Duration) -> Result<Link<C>, Error> {
-        let one = |connection: Connection, watch| Link {
-            store: Store::One(connection.store(self.dialer.script)),
-            kept: Kept::One { connection, watch },
+        let one = |connection: Connection, watch| Link::One {
+            redis: connection.store(self.dialer.script),
+            connection,
+            watch,
         };
         match &self.topology {
             Topology::One(address) => Ok(one(self.dialer.open(address, patience).await?, None)),
@@ -51,58 +53,50 @@ impl<C: Connect> Reach for Remote<C> {
                     sentinel::open_master(&self.dialer, name, sentinels, master, patience).await?;
                 Ok(one(connection, Some(watch)))
             }
-            Topology::Cluster(_) => {
-                let cluster = Cluster::open(&self.dialer, &self.seeds, patience).await?;
-                Ok(Link { store: Store::Cluster(cluster.clone()), kept: Kept::Cluster(cluster) })
-            }
+            Topology::Cluster(_) => Ok(Link::Cluster(Cluster::open(&self.dialer, &self.seeds, patience).await?)),
         }
     }
 }
 
 /// Servers that have answered. Dropping it closes every connection, also while Redis owes replies.
-pub struct Link<C> {
-    store: Store<C>,
-    kept: Kept<C>,
-}
-
-/// What is kept open.
-enum Kept<C> {
-    One { connection: Connection, watch: Option<Watch> },
+pub enum Link<C> {
+    /// One, and what is kept open for it.
+    One {
+        /// The states behind it.
+        redis: Redis,
+        /// The only one.
+        connection: Connection,
+        /// Ends when the sentinels name another master.
+        watch: Option<Task>,
+    },
+    /// Several, each with a connection of its own.
     Cluster(Cluster<C>),
 }
 
-/// States in one server or in several.
-pub enum Store<C> {
-    /// Behind one connection.
-    One(Redis),
-    /// Behind one connection a server.
-    Cluster(Cluster<C>),
-}
-
-impl<C: Connect> store::Store for Store<C> {
+impl<C: Connect> Store for Link<C> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match self {
-            Self::One(redis) => redis.decide(batch),
+            Self::One { redis, .. } => redis.decide(batch),
             Self::Cluster(cluster) => cluster.decide(batch),
         }
     }
 }
 
 impl<C: Connect> store::Link for Link<C> {
-    type Store = Store<C>;
+    type Store = Self;
 
-    fn store(&self) -> &Store<C> {
-        &self.store
+    fn store(&self) -> &Self {
+        self
     }
 
     async fn closed(&mut self) {
-        match &mut self.kept {
-            Kept::One { connection, watch: None } => connection.closed().await,
-            Kept::One { connection, watch: Some(watch) } => tokio::select! {
+        match self {
+            Self::One { connection, watch: None, .. } => connection.closed().await,
+            Self::One { connection, watch: Some(watch), .. } => tokio::select! {
                 () = connection.closed() => {}
                 () = watch.ended() => {}
             },
-            Kept::Cluster(cluster) => cluster.lost().await,
+            Self::Cluster(cluster) => cluster.lost().await,
         }
     }
 }

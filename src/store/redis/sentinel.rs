@@ -7,41 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::address::Address;
 use super::connection::{Connect, Connection, Dialer};
+use super::task::Task;
 use super::unavailable;
 use crate::error::Error;
 
 /// How often the sentinels are asked, and how long one has to answer.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Ends when the master is another one. Dropping it ends the watching.
-pub(super) struct Watch(JoinHandle<()>);
-
-impl Watch {
-    /// Resolves when the sentinels name another master.
-    pub(super) async fn ended(&mut self) {
-        let _ = (&mut self.0).await;
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// A connection to the master, and what tells that it is the master no longer.
+/// A connection to the master, and a task that ends when the sentinels name another.
 pub(super) async fn open_master<C: Connect>(
     dialer: &Arc<Dialer<C>>,
     name: &str,
     sentinels: &[Address],
     master: &Address,
     patience: Duration,
-) -> Result<(Connection, Watch), Error> {
+) -> Result<(Connection, Task), Error> {
     let (mut sentinel, place) = ask_all(dialer, name, sentinels).await?;
     let address = master.elsewhere(&place.0, place.1);
     let mut connection = dialer.open(&address, patience).await?;
@@ -51,7 +35,7 @@ pub(super) async fn open_master<C: Connect>(
         return Err(Error::StoreUnavailable(format!("{address}: the sentinels name it, and it is no master yet")));
     }
     let (dialer, name, sentinels) = (dialer.clone(), name.to_owned(), sentinels.to_vec());
-    let watch = tokio::spawn(async move {
+    let watch = Task::begin(async move {
         let mut period = tokio::time::interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -69,7 +53,7 @@ pub(super) async fn open_master<C: Connect>(
             }
         }
     });
-    Ok((connection, Watch(watch)))
+    Ok((connection, watch))
 }
 
 /// The first of the sentinels that knows the master, and where that is.

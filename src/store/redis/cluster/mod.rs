@@ -17,11 +17,11 @@ use futures_util::future::{join_all, select_ok};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::script::{Call, Packed};
+use super::task::Task;
 use super::{evaluate, script, send, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
@@ -39,21 +39,7 @@ const SOON: Duration = Duration::from_millis(20);
 pub struct Cluster<C> {
     shared: Arc<Shared<C>>,
     /// Reads the map again when that is due.
-    _reader: Arc<Reader>,
-}
-
-impl<C> Clone for Cluster<C> {
-    fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), _reader: self._reader.clone() }
-    }
-}
-
-struct Reader(JoinHandle<()>);
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _reader: Task,
 }
 
 struct Shared<C> {
@@ -115,13 +101,13 @@ impl<C: Connect> Cluster<C> {
             let nobody = Error::StoreUnavailable("no server of the cluster has a slot".into());
             return Err(nodes.iter().find_map(|node| node.cause()).unwrap_or(nobody));
         }
-        let reader = tokio::spawn(keep_map(shared.clone()));
-        Ok(Self { shared, _reader: Arc::new(Reader(reader)) })
+        let reader = Task::begin(keep_map(shared.clone()));
+        Ok(Self { shared, _reader: reader })
     }
 
     /// Decides a batch, each slot's part on the server that has it.
     pub fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        spread::decide(self, &[], batch)
+        spread::decide(&self.shared, &[], batch)
     }
 
     /// Resolves when no server can be reached.
@@ -130,16 +116,16 @@ impl<C: Connect> Cluster<C> {
     }
 }
 
-impl<C: Connect> Run for Cluster<C> {
+impl<C: Connect> Run for Arc<Shared<C>> {
     fn run(&self, slot: u16, call: Call) -> impl Future<Output = Ran> + Send + use<C> {
-        let shared = self.shared.clone();
+        let shared = self.clone();
         async move {
             let Some(owner) = shared.owner(slot) else {
                 let nobody = format!("no server of the cluster has the slot {slot}");
                 return Ran::Answered(Err(Error::PartUnavailable(nobody)));
             };
             let keys = call.len();
-            let answers = match shared.run(&owner, &call.pack()).await {
+            let answers = match shared.reply_of(&owner, &call.pack()).await {
                 Ok(reply) => script::read_answers(reply, keys),
                 Err(Failure::Divided) => return Ran::Divided,
                 Err(Failure::Error(error)) => Err(error),
@@ -157,7 +143,8 @@ enum Failure {
 }
 
 impl<C: Connect> Shared<C> {
-    async fn run(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
+    /// What a server replies in time.
+    async fn reply_of(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
         match tokio::time::timeout(self.patience * 2 / 3, self.send(owner, call)).await {
             // What broke on the way says less than what is known of the server.
             Ok(Err(Failure::Error(error))) => Err(Failure::Error(owner.cause().unwrap_or(error))),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 
 use super::super::address::Address;
 use super::super::connection::{Connect, Dialer};
+use super::super::task::Task;
 use crate::error::Error;
 
 /// The wait before a server is tried again, doubled each time up to the longest.
@@ -35,7 +35,7 @@ pub(super) struct Node {
     late_since: Mutex<Option<Instant>>,
     patience: Duration,
     broken: Arc<Notify>,
-    task: JoinHandle<()>,
+    _keeper: Task,
 }
 
 impl Node {
@@ -48,7 +48,7 @@ impl Node {
     ) -> Self {
         let (tell, state) = watch::channel(State::New);
         let broken = Arc::new(Notify::new());
-        let task = tokio::spawn(keep(dialer, address.clone(), patience, tell, broken.clone(), changed));
+        let keeper = Task::begin(keep(dialer, address.clone(), patience, tell, broken.clone(), changed));
         Self {
             address,
             state,
@@ -56,7 +56,7 @@ impl Node {
             late_since: Mutex::default(),
             patience,
             broken,
-            task,
+            _keeper: keeper,
         }
     }
 
@@ -116,12 +116,6 @@ impl Node {
             *since = None;
             self.broken.notify_one();
         }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
