@@ -288,6 +288,33 @@ describe('what a limiter answers late, or otherwise', { timeout: 30_000 }, () =>
     assert.ok(retryAfterMs <= HOUR, `nobody waits any more, and still ${retryAfterMs} ms`)
   })
 
+  test('also what was on its way to be booked when the limiter was closed', async (t) => {
+    const { redis: onRedis } = makers(() => redis)
+    const options = { algorithm: 'token-bucket', limit: 1, window: '1h', prefix: 'underway' }
+    const [one, other] = [onRedis(t, options), onRedis(t, options)]
+    await one.acquire('a')
+    const booking = watched(one.acquire('a', { maxWait: '20h' }))
+    await one.close()
+    await assert.rejects(booking.promise, { code: closed.code })
+    const { retryAfterMs } = await other.peek('a')
+    assert.ok(retryAfterMs <= HOUR, `nobody waits any more, and still ${retryAfterMs} ms`)
+  })
+
+  test('a room is closed when the store has back what was booked in it', async () => {
+    const events = []
+    const slow = (event, answer) => new Promise((resolve) => setTimeout(() => resolve(events.push(event) && answer), 20))
+    const room = new waitingRoom.WaitingRoom({
+      reserve: () => slow('booked', { allowed: true, delayMs: HOUR }),
+      peek: () => Promise.reject(new Error('closed')),
+      giveBack: () => slow('given back'),
+    })
+    const refused = assert.rejects(room.acquire('a'), { message: 'closed' })
+    await room.close()
+    events.push('closed')
+    await refused
+    assert.deepEqual(events, ['booked', 'given back', 'closed'])
+  })
+
   test('who booked first passes first, also where the answer was late on its way', async () => {
     // Without that the first would wait for its place from when its answer came, and the others pass before it.
     const begun = performance.now()
@@ -301,7 +328,7 @@ describe('what a limiter answers late, or otherwise', { timeout: 30_000 }, () =>
         return { allowed: true, delayMs: Math.max(delayMs, 0) }
       },
       peek: async () => ({ allowed: true, limit: 5 }),
-      refund: async () => assert.fail('nobody gave up'),
+      giveBack: async () => assert.fail('nobody gave up'),
     })
     const order = []
     await Promise.all([0, 1, 2].map((index) => room.acquire('a').then(() => order.push(index))))

@@ -112,7 +112,7 @@ class RateLimiter extends EventEmitter {
       patience: this.#calls.patience,
       reserve: (key, options, patience) => this.#decide(() => this.#calls.reserve(key, options, patience)),
       peek: (key, options) => this.peek(key, options),
-      refund: (key, cost, options) => this.refund(key, cost, options),
+      giveBack: (key, cost, options) => this.#do(() => this.#calls.giveBack(key, cost, options)),
     })
     return this.#waiting.acquire(key, options)
   }
@@ -127,9 +127,9 @@ class RateLimiter extends EventEmitter {
 
   close() {
     if (this.#closed === undefined) {
-      this.#waiting?.giveBackAll()
-      this.#closed = this.#do(() => this.#calls.close())
-      this.#waiting?.close()
+      this.#calls.close()
+      const finish = () => this.#do(this.#calls.finish)
+      this.#closed = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
     }
     return this.#closed
   }

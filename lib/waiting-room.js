@@ -21,14 +21,26 @@ class WaitingRoom {
   #booked = new Map()
   /** Of each line the passing of whoever booked last. */
   #last = new Map()
+  /** Of each caller that is here what they will be told. */
+  #callers = new Set()
   #isClosed = false
 
-  /** `store` reserves, peeks and refunds, and reads how long somebody would wait. */
+  /** `store` reserves, peeks and takes back, and reads how long somebody would wait. */
   constructor(store) {
     this.#store = store
   }
 
-  async acquire(key, options = {}) {
+  async acquire(key, options) {
+    const answer = this.#queue(key, options)
+    this.#callers.add(answer)
+    try {
+      return await answer
+    } finally {
+      this.#callers.delete(answer)
+    }
+  }
+
+  async #queue(key, options = {}) {
     const { maxWait, signal, call } = readOptions(options)
     const patience = maxWait === undefined ? Infinity : this.#store.patience(maxWait)
     signal?.throwIfAborted()
@@ -49,16 +61,15 @@ class WaitingRoom {
     }
   }
 
-  /** Gives back what was booked, as long as the store can still be told. For a limiter that is about to be closed. */
-  giveBackAll() {
-    for (const waiter of this.#booked.keys()) this.#giveBack(waiter)
-  }
-
-  /** Has everybody who waits ask again: the limiter has been closed, and they are to hear of it. */
-  close() {
+  /**
+   * Has everybody who waits ask again: the limiter has been closed, and they are to hear of it. Resolves when they have, and when
+   * the store has back what was booked for them, also for those whose booking was still on its way.
+   */
+  async close() {
     this.#isClosed = true
     for (const line of this.#lines.values()) line[0]?.wake()
     for (const [waiter, end] of this.#booked) end(this.#refuse(waiter))
+    await Promise.allSettled(this.#callers)
   }
 
   /** Waits to be first. Resolves with a denial where that is known to take too long. */
@@ -121,7 +132,10 @@ class WaitingRoom {
   async #waitForPlace(id, waiter, decision) {
     const before = this.#last.get(id)
     if (decision.delayMs === 0 && before === undefined) return decision
-    if (this.#isClosed) return this.#refuse(waiter)
+    if (this.#isClosed) {
+      await this.#giveBack(waiter)
+      return this.#refuse(waiter)
+    }
     const ended = new Promise((end) => this.#booked.set(waiter, end))
     let pass
     const passing = new Promise((resolve) => (pass = resolve))
@@ -147,7 +161,7 @@ class WaitingRoom {
 
   /** What cannot be given back is forgotten by the store in time: the one who gave up is not to hear of it. */
   async #giveBack({ key, call: { cost, ...options }, cost: units }) {
-    await this.#store.refund(key, units, options).catch(() => {})
+    await this.#store.giveBack(key, units, options).catch(() => {})
   }
 
   #makeWay(line, waiter) {

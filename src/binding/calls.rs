@@ -33,7 +33,7 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 14] = [
+const CALLS: [(&str, Callback); 16] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
@@ -41,6 +41,7 @@ const CALLS: [(&str, Callback); 14] = [
     ("patience", patience),
     ("reserve", reserve),
     ("refund", refund),
+    ("giveBack", give_back),
     ("penalty", penalty),
     ("block", block),
     ("unblock", unblock),
@@ -48,6 +49,7 @@ const CALLS: [(&str, Callback); 14] = [
     ("configure", configure),
     ("ready", ready),
     ("close", close),
+    ("finish", finish),
 ];
 
 /// An object of functions that keep `bound` alive for as long as one of them is.
@@ -225,21 +227,41 @@ unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) 
 }
 
 /// `refund(key, cost, options)`, and the like.
-fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Value, Error> {
+fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Request, Error> {
     let Arguments { first, second, third } = given;
     let mut options = bound.options(js, name, third, &["action", "limit", "window", "timestamp"])?;
     let cost = given::read_optional(js, second)?;
     options.cost = (cost != Given::Missing).then_some(cost);
-    let request = bound.limiter.request(&text::who(js, first)?, deed, &options)?;
-    bound.answer(js, request, Wants::Decision)
+    bound.limiter.request(&text::who(js, first)?, deed, &options)
 }
 
 unsafe extern "C" fn refund(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, given| change(js, bound, "refund", given, Deed::Refund))
+    run(env, info, |js, bound, given| {
+        let request = change(js, bound, "refund", given, Deed::Refund)?;
+        bound.answer(js, request, Wants::Decision)
+    })
+}
+
+/// `giveBack(key, cost, options)`: a refund of what `acquire` has booked. A limiter that has been closed still tells the store of
+/// it, until it is finished; what it knew by itself is gone with it.
+unsafe extern "C" fn give_back(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, given| {
+        let request = change(js, bound, "refund", given, Deed::Refund)?;
+        match bound.limiter.must_be_open() {
+            Ok(()) => bound.answer(js, request, Wants::Nothing),
+            Err(_) if bound.limiter.can_be_asked() => {
+                bound.promise(js, Wants::Nothing, |ticket| bound.limiter.ask(ticket, request))
+            }
+            Err(_) => Ok(js.undefined()),
+        }
+    })
 }
 
 unsafe extern "C" fn penalty(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, given| change(js, bound, "penalty", given, Deed::Penalize))
+    run(env, info, |js, bound, given| {
+        let request = change(js, bound, "penalty", given, Deed::Penalize)?;
+        bound.answer(js, request, Wants::Decision)
+    })
 }
 
 /// `block(key, duration, options)`.
@@ -287,10 +309,16 @@ unsafe extern "C" fn ready(env: sys::napi_env, info: sys::napi_callback_info) ->
     })
 }
 
-/// Called once: `index.js` keeps the promise.
 unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, _| {
         bound.limiter.close();
+        Ok(js.undefined())
+    })
+}
+
+/// Called once, after `close`: `index.js` keeps the promise.
+unsafe extern "C" fn finish(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, _| {
         if bound.limiter.is_local() {
             return Ok(js.undefined());
         }

@@ -101,6 +101,11 @@ impl Limiter {
         self.remote.is_none()
     }
 
+    /// Whether there is a store, and it is not known to be away.
+    pub fn can_be_asked(&self) -> bool {
+        self.remote.as_ref().is_some_and(Asked::can_be_asked)
+    }
+
     /// Whether [`decide_here`](Self::decide_here) may be used for a call without options.
     #[inline]
     pub fn is_simple(&self) -> bool {
