@@ -302,7 +302,8 @@ describe('what a limiter answers late, or otherwise', { timeout: 30_000 }, () =>
 
   test('a room is closed when the store has back what was booked in it', async () => {
     const events = []
-    const slow = (event, answer) => new Promise((resolve) => setTimeout(() => resolve(events.push(event) && answer), 20))
+    const slow = (event, answer) =>
+      new Promise((resolve) => setTimeout(() => resolve(events.push(event) && answer), 20))
     const room = new waitingRoom.WaitingRoom({
       reserve: () => slow('booked', { allowed: true, delayMs: HOUR }),
       peek: () => Promise.reject(new Error('closed')),

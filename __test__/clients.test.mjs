@@ -12,7 +12,7 @@ import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { CLUSTER, limiterOf, STANDALONE } from './support/clients.mjs'
 import { assertDecision } from './support/decision.mjs'
-import { allowedOf, describeFace } from './support/face.mjs'
+import { allowedOf, assertBothOrNone, describeFace, TWO_LIMITS } from './support/face.mjs'
 import { atMost } from './support/long.mjs'
 import { raceOfClients } from './support/race.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
@@ -133,24 +133,14 @@ for (const [name, kind] of Object.entries(CLUSTER)) {
     })
     after(() => kind.close(client))
 
-    const limits = [
-      { name: 'short', limit: 2, window: '1h' },
-      { name: 'long', limit: 5, window: '1d' },
-    ]
-
     test('limits whose keys lie in several slots take from all of them or from none', async (t) => {
-      const limiter = limiterOf({ limits, redisClient: client })
+      const limiter = limiterOf({ limits: TWO_LIMITS, redisClient: client })
       t.after(() => limiter.close())
-      for (const key of ['a', 'b', 'c', 'd']) {
-        assert.equal(await allowedOf(limiter, key, 10), 2, key)
-        const denial = await limiter.check(key)
-        assertDecision(denial, { allowed: false, name: 'short', source: 'client' })
-        assert.equal(denial.limits.find(({ name }) => name === 'long').remaining, 3, `${key}: a refusal took nothing`)
-      }
+      await assertBothOrNone(limiter, 'client')
     })
 
     test('a prefix in braces puts them in one', async (t) => {
-      const limiter = limiterOf({ limits, redisClient: client, prefix: `{${name}}` })
+      const limiter = limiterOf({ limits: TWO_LIMITS, redisClient: client, prefix: `{${name}}` })
       t.after(() => limiter.close())
       assert.equal(await allowedOf(limiter, 'a', 10), 2)
       assertDecision(await limiter.check('a'), { allowed: false, name: 'short', source: 'client' })

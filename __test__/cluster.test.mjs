@@ -10,8 +10,8 @@ import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { makeUser, PASSWORD, urlFor, USER } from './support/acl.mjs'
 import { assertDecision } from './support/decision.mjs'
-import { allowedOf, describeFace } from './support/face.mjs'
-import { startLoad } from './support/load.mjs'
+import { allowedOf, assertBothOrNone, describeFace, TWO_LIMITS } from './support/face.mjs'
+import { assertAllSettled, startLoad } from './support/load.mjs'
 import { race } from './support/race.mjs'
 import { until } from './support/wait.mjs'
 
@@ -51,26 +51,13 @@ describe('a cluster', { timeout: 180_000 }, () => {
   })
 
   test('limits whose keys lie apart take from all of them or from none', async (t) => {
-    const limits = [
-      { name: 'short', limit: 2, window: '1h' },
-      { name: 'long', limit: 5, window: '1d' },
-    ]
-    const limiter = limiterOf({ limits, redisUrl: urls })
+    const limiter = limiterOf({ limits: TWO_LIMITS, redisUrl: urls })
     t.after(() => limiter.close())
-    for (const key of ['a', 'b', 'c', 'd']) {
-      assert.equal(await allowedOf(limiter, key, 10), 2, key)
-      const denial = await limiter.check(key)
-      assertDecision(denial, { allowed: false, name: 'short', source: 'redis' })
-      assert.equal(denial.limits.find(({ name }) => name === 'long').remaining, 3, `${key}: a refusal took nothing`)
-    }
+    await assertBothOrNone(limiter, 'redis')
   })
 
   test('hashTag: limits of one key, and of its actions, are one step on one server', async (t) => {
-    const limits = [
-      { name: 'short', limit: 2, window: '1h' },
-      { name: 'long', limit: 5, window: '1d' },
-    ]
-    const limiter = limiterOf({ limits, redisUrl: urls, hashTag: true, prefix: 'tagged' })
+    const limiter = limiterOf({ limits: TWO_LIMITS, redisUrl: urls, hashTag: true, prefix: 'tagged' })
     t.after(() => limiter.close())
     const keys = Array.from({ length: 30 }, (_, index) => `user:${index}`)
     for (const key of keys) {
@@ -251,10 +238,7 @@ describe('sentinels', { timeout: 120_000 }, () => {
       const master = await group.master()
       const hasDecided = async () => (await redisCommand(master, 'INFO', 'commandstats')).includes('cmdstat_evalsha')
       await until(hasDecided, 'the new master decides under load', 20_000)
-      for (const [phase, report] of Object.entries(await load.stop())) {
-        assert.equal(report.settled, report.started, `${phase}: every call settled: ${report}`)
-        assert.deepEqual(report.rejected, {}, phase)
-      }
+      assertAllSettled(await load.stop())
     })
   }
 })

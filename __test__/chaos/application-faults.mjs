@@ -6,8 +6,8 @@ import { freePort } from '../../scripts/redis.mjs'
 import { assertEnded, program, run } from '../support/child.mjs'
 import { settles, sleep, until } from '../support/wait.mjs'
 import { assertToldOfEachChange, watched } from './ordeal.mjs'
+import { FALLBACK } from './words.mjs'
 
-const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDown` once'
 /** For rows in which nothing is measured. */
 const NOTHING = { unsettled: 0, over: 0, p99Ms: undefined, returnMs: undefined }
 

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import { sleep, until } from '../support/wait.mjs'
 import { blackHole } from './black-hole.mjs'
 import { ordeal, watched } from './ordeal.mjs'
+import { FALLBACK } from './words.mjs'
 
-const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDown` once'
 /** The timeout where it is the question whether Redis still decides, and a busy machine must not be the answer. */
 const AMPLE_MS = 800
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 
 import { RateLimiter } from 'distributed-rate-limiter'
 
-import { startLoad } from '../support/load.mjs'
+import { assertAllSettled, startLoad } from '../support/load.mjs'
 import { sleep, until } from '../support/wait.mjs'
 import { witness } from '../support/witness.mjs'
 import { LIMIT, Model, WINDOW } from './model.mjs'
@@ -103,13 +103,6 @@ export async function reconciled(scene, stage, model, options) {
 
 export function unsettledOf(phases) {
   return Object.values(phases).reduce((sum, { started, settled }) => sum + started - settled, 0)
-}
-
-export function assertAllSettled(phases) {
-  for (const [name, phase] of Object.entries(phases)) {
-    assert.equal(phase.settled, phase.started, `${name}: calls never settled: ${phase}`)
-    assert.deepEqual(phase.rejected, {}, `${name}: with onStoreError 'local' nothing rejects: ${phase}`)
-  }
 }
 
 /** Each change of state is one event and at most one line for the logger: down and up take turns, and up is the last. */

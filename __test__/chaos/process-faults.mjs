@@ -6,8 +6,7 @@ import { until } from '../support/wait.mjs'
 import { movedClock } from './clock-fault.mjs'
 import { ordeal, refused } from './ordeal.mjs'
 import { reconnecting } from './reconnecting.mjs'
-
-const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDown` once'
+import { FALLBACK } from './words.mjs'
 
 const CLOCK = {
   name: "The clock of Redis' host is set an hour forward, and back",

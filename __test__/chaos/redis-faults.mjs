@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict'
 
+import { RIGHTS } from '../support/acl.mjs'
 import { sleep, until } from '../support/wait.mjs'
 import { LIMIT } from './model.mjs'
 import { ordeal, refused, watched } from './ordeal.mjs'
-
-const FALLBACK = '`source: "fallback"`: `onStoreError` decides at once; `storeDown` once'
+import { FALLBACK } from './words.mjs'
 
 /** The same stage, on which limiters log in. */
 function as(stage, login) {
@@ -23,8 +23,7 @@ function as(stage, login) {
   }
 }
 
-/** A user with the rights that the documentation asks for, and no others. */
-const RIGHTS = ['~rl:*', '+evalsha', '+eval', '+get', '+set', '+del', '+time']
+/** A user, who is to have the rights that the documentation asks for and no others. */
 const setUser = (stage, ...rules) => {
   // Where there are several, somebody has to be asked who has what.
   const further = stage.servers.length > 1 ? ['+cluster|slots'] : []

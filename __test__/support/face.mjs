@@ -20,6 +20,22 @@ export async function allowedOf(limiter, key, count) {
   return answers.filter(Boolean).length
 }
 
+/** Two limits of one key, whose states lie in different slots of a cluster where no tag holds them together. */
+export const TWO_LIMITS = [
+  { name: 'short', limit: 2, window: '1h' },
+  { name: 'long', limit: 5, window: '1d' },
+]
+
+/** A limiter of `TWO_LIMITS` on a cluster takes from both or from none. */
+export async function assertBothOrNone(limiter, source) {
+  for (const key of ['a', 'b', 'c', 'd']) {
+    assert.equal(await allowedOf(limiter, key, 10), 2, key)
+    const denial = await limiter.check(key)
+    assertDecision(denial, { allowed: false, name: 'short', source })
+    assert.equal(denial.limits.find(({ name }) => name === 'long').remaining, 3, `${key}: a refusal took nothing`)
+  }
+}
+
 /**
  * Describes the public face on one store. `make(options)` gives a limiter that shares its counts with no other and whose
  * decisions have `source`. Whoever calls closes it.

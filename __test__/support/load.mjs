@@ -1,5 +1,6 @@
 /** A steady load on a limiter, in phases, and a report of how every single call ended. */
 
+import assert from 'node:assert/strict'
 import { setTimeout as timer } from 'node:timers/promises'
 
 /** How long after the last call was made the slowest may take to settle. */
@@ -85,5 +86,13 @@ export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5, m
       patience.abort()
       return phases
     },
+  }
+}
+
+/** What every report must say where the fallback decides when the store does not. */
+export function assertAllSettled(phases) {
+  for (const [name, phase] of Object.entries(phases)) {
+    assert.equal(phase.settled, phase.started, `${name}: calls never settled: ${phase}`)
+    assert.deepEqual(phase.rejected, {}, `${name}: with onStoreError 'local' nothing rejects: ${phase}`)
   }
 }

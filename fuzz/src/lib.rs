@@ -5,29 +5,11 @@ use distributed_rate_limiter::algorithm::{Ask, Policy};
 use distributed_rate_limiter::error::Error;
 use distributed_rate_limiter::input::Given;
 use distributed_rate_limiter::policy::{self, MAX_UNITS};
+use distributed_rate_limiter::settings::OPTIONS;
 
-/// Every name that means something in some options: a name that nobody knows is refused before its value is read.
-const NAMES: [&str; 40] = [
-    "limit",
-    "window",
-    "limits",
-    "actions",
-    "redisUrl",
-    "redisClient",
-    "cacheClient",
-    "algorithm",
-    "burst",
-    "resolution",
-    "align",
-    "clock",
-    "prefix",
-    "hashKeys",
-    "timeout",
-    "maxPending",
-    "maxKeys",
-    "onStoreError",
-    "fallback",
-    "logger",
+/// Beside the options themselves, what means something inside of one, and what does not: a name that nobody knows is refused before
+/// its value is read.
+const NAMES: [&str; 22] = [
     "name",
     "by",
     "extra",
@@ -37,18 +19,20 @@ const NAMES: [&str; 40] = [
     "timestamp",
     "maxWait",
     "signal",
-    "__proto__",
-    "constructor",
-    "windwo",
     ",
     ",
-    "cluster",
-    "sentinel",
-    "clientName",
-    "hashTag",
     "urls",
     "username",
     "database",
+    "password",
+    "ca",
+    "cert",
+    "key",
+    "serverName",
+    "__proto__",
+    "constructor",
+    "windwo",
+    ", ",
 ];
 
 /// Texts that some option accepts.
@@ -119,7 +103,11 @@ pub fn given(u: &mut Unstructured<'_>, depth: u8) -> Result<Given> {
 pub fn record(u: &mut Unstructured<'_>, depth: u8) -> Result<Vec<(String, Given)>> {
     let mut fields: Vec<(String, Given)> = Vec::new();
     for _ in 0..u.int_in_range(0..=8)? {
-        let name = if u.ratio(15, 16)? { (*u.choose(&NAMES)?).to_owned() } else { u.arbitrary()? };
+        let name = match u.int_in_range(0..=15)? {
+            0 => u.arbitrary()?,
+            1..=5 => (*u.choose(&NAMES)?).to_owned(),
+            _ => (*u.choose(&OPTIONS)?).to_owned(),
+        };
         let value = given(u, depth)?;
         if fields.iter().all(|(other, _)| *other != name) {
             fields.push((name, value));

@@ -17,7 +17,7 @@ use crate::store::cache;
 use crate::store::redis::Servers;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-const KNOWN: [&str; 25] = [
+pub const OPTIONS: [&str; 25] = [
     "limit",
     "window",
     "limits",
@@ -74,7 +74,7 @@ impl Settings {
     /// Checks the constructor's argument.
     pub fn read(given: &Given) -> Result<Self, Error> {
         let options = input::record("options", given, "an object such as { limit: 100, window: '1m' }")?;
-        input::only_known("RateLimiter", options, &KNOWN)?;
+        input::only_known("RateLimiter", options, &OPTIONS)?;
         let has_cache = *field(options, "cacheClient") != Given::Missing;
         let settings = Self {
             plan: if has_cache { countable(options)? } else { Plan::read(options)? },
