@@ -168,10 +168,12 @@ export interface CommonOptions {
    */
   hashKeys?: string | false
   /**
-   * Whether the caller's key alone decides in which slot of a Redis Cluster its keys lie: its `limits` and `actions` then lie together, and a
-   * check of several limits is one step. Default `false`. It makes other names of keys, which start anew.
+   * What decides in which slot of a Redis Cluster a key lies, so that a check of several limits is one step. Default `false`: the whole
+   * name of each. `true`: the caller's key, whose `limits` and `actions` then lie together. The name of a field, such as `'tenant'`: what the
+   * key has there. All limits, those `by: 'global'` too, then count within that tenant, every key must name it, and `block`, `unblock`
+   * and `reset` mean it where they name nobody else. On every store alike. It makes other names of keys, which start anew.
    */
-  hashTag?: boolean
+  hashTag?: boolean | string
   /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms. */
   timeout?: Duration
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */

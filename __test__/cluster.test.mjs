@@ -56,27 +56,6 @@ describe('a cluster', { timeout: 180_000 }, () => {
     await assertBothOrNone(limiter, 'redis')
   })
 
-  test('hashTag: limits of one key, and of its actions, are one step on one server', async (t) => {
-    const limiter = limiterOf({ limits: TWO_LIMITS, redisUrl: urls, hashTag: true, prefix: 'tagged' })
-    t.after(() => limiter.close())
-    const keys = Array.from({ length: 30 }, (_, index) => `user:${index}`)
-    for (const key of keys) {
-      assert.equal(await allowedOf(limiter, key, 4), 2, key)
-      await limiter.check(key, { action: 'upload' })
-    }
-    const stored = await Promise.all(
-      cluster.nodes.slice(0, 3).map(({ port }) => redisCommand(port, 'KEYS', 'tagged:*')),
-    )
-    assert.ok(
-      stored.every((names) => names.length > 0),
-      'keys lie on each master',
-    )
-    for (const key of keys) {
-      const lie = stored.map((names) => names.filter((name) => name.endsWith(`:{${key}}`)).length)
-      assert.deepEqual(lie.sort(), [0, 0, 4], `${key}: ${lie}`)
-    }
-  })
-
   test('processes share one limit exactly', async () => {
     const options = { limit: 500, window: '1d', prefix: 'raced', redisUrl: urls }
     const outcome = await race({ options, key: 'a', processes: 4, calls: 300 })

@@ -17,6 +17,9 @@ const DIGEST: u8 = 0xFF;
 /// Opens a [pseudonym](crate::pseudonym), which no key and no digest equals either.
 pub(crate) const PSEUDONYM: u8 = 0xFD;
 
+/// Opens a key that is another's: its owner's length in two bytes, its owner, and itself.
+const OWNED: u8 = 0xFC;
+
 /// A caller's key, normalised and owned. Short ones need no allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(SmallVec<[u8; 40]>);
@@ -25,6 +28,17 @@ impl Key {
     /// Owns bytes that [`normalize`] has returned.
     pub fn from_normal(bytes: &[u8]) -> Self {
         Self(SmallVec::from_slice(bytes))
+    }
+
+    /// The same key as one among those of `owner`: another owner's is another key. Without `own` it is the owner's.
+    pub fn of_owner(owner: &Self, own: Option<&Self>) -> Self {
+        let length = u16::try_from(owner.0.len()).expect("a normalised key is bounded");
+        let mut bytes = SmallVec::new();
+        bytes.push(OWNED);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&owner.0);
+        bytes.extend_from_slice(own.map_or(&[], Self::as_bytes));
+        Self(bytes)
     }
 
     /// The bytes by which a store tells keys apart.
@@ -113,5 +127,28 @@ pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
             b'%' => out.extend_from_slice(b"%25"),
             byte => out.push(byte),
         }
+    }
+}
+
+/// Appends a normalised key in braces, which alone decide then in which slot of a cluster it lies; of one that is
+/// [another's](Key::of_owner) its owner is in them. A `}` would end them, so it is written `%7D`.
+pub fn append_tagged(out: &mut Vec<u8>, key: &[u8]) {
+    let (tag, own) = match key {
+        [OWNED, high, low, rest @ ..] => rest.split_at(usize::from(u16::from_be_bytes([*high, *low]))),
+        whole => (whole, [].as_slice()),
+    };
+    out.push(b'{');
+    let start = out.len();
+    append_escaped(out, tag);
+    if out[start..].contains(&b'}') {
+        let closed: Vec<u8> = out.drain(start..).collect();
+        for byte in closed {
+            if byte == b'}' { out.extend_from_slice(b"%7D") } else { out.push(byte) }
+        }
+    }
+    out.push(b'}');
+    if !own.is_empty() {
+        out.push(b':');
+        append_escaped(out, own);
     }
 }

@@ -21,6 +21,8 @@ pub struct Limit {
     pub fallback: Policy,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
+    /// Whether they stand in braces there.
+    is_tagged: bool,
     /// What its keys begin with in memory: nothing for a limiter's only limit, which is most of them.
     room: Arc<[u8]>,
 }
@@ -65,6 +67,7 @@ impl Limit {
             policy,
             fallback,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
+            is_tagged: false,
             room: room.into(),
         }
     }
@@ -81,23 +84,21 @@ impl Limit {
         Self { policy, fallback, ..self.clone() }
     }
 
-    /// The same limit with its callers' keys in braces, which alone decide then in which slot of a cluster they lie.
+    /// The same limit with its keys [in braces](key::append_tagged).
     pub fn tagged(self) -> Self {
-        Self { namespace: format!("{}{{", self.namespace).into(), ..self }
+        Self { is_tagged: true, ..self }
     }
 
-    /// Whether the callers' keys stand in braces. No other namespace ends with one: it ends with the algorithm and a colon.
+    /// Whether its keys stand in braces.
     pub fn is_tagged(&self) -> bool {
-        self.namespace.ends_with('{')
+        self.is_tagged
     }
 
     /// Appends what a key is called in Redis.
     pub fn append_name(&self, out: &mut Vec<u8>, key: &Key) {
         out.extend_from_slice(self.namespace.as_bytes());
-        key::append_escaped(out, key.as_bytes());
-        if self.is_tagged() {
-            out.push(b'}');
-        }
+        let append = if self.is_tagged { key::append_tagged } else { key::append_escaped };
+        append(out, key.as_bytes());
     }
 
     /// A key as the store in memory knows it.

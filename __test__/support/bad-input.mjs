@@ -30,7 +30,7 @@ export const EXPECTED = {
   algorithm: /'sliding-window'.*'token-bucket'/,
   redisUrl: /string|redis:\/\/|array/,
   cluster: /leave it out/,
-  hashTag: /true or false|boolean/,
+  hashTag: /true, false/,
   tls: /leave it out/,
   clientName: /leave it out/,
   sentinel: /object|name|array/,
@@ -148,7 +148,7 @@ export const OPTION_ROWS = [
   row('redisUrl', ['redis://a', 5], url, 'redisUrl[1]'),
   row('redisUrl', ['redis://a', ['redis://b']], url, 'array'),
 
-  row('hashTag', 'user', kind, 'user'),
+  row('hashTag', '', range, "''"),
   row('hashTag', 1, kind, alone(1)),
 
   // Without servers there is nothing for these to be about.

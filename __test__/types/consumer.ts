@@ -55,7 +55,7 @@ const commonOptions: Required<CommonOptions> = {
   sentinel: { name: 'mymaster', urls: ['redis://sentinel-1:26379'], username: 'u', password: 'p', database: 1 },
   tls: { ca: new Uint8Array(), cert: '', key: Buffer.from(''), serverName: 'redis.internal' },
   clientName: 'api',
-  hashTag: true,
+  hashTag: Math.random() < 0.5 ? true : 'tenant',
   redisClient: scriptClient,
   cacheClient,
   actions: { download: { limit: 5, window: '1h', by: 'user' } },

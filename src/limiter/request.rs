@@ -85,8 +85,10 @@ impl Limiter {
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
         let mut limits = self.limits_of(who, options)?;
         if let Who::Fields(fields) = who {
+            // The owner says whose somebody is, and is meant itself only where nobody else is named.
+            let is_meant = |field: &str| fields.len() == 1 || self.plan.owner.as_deref() != Some(field);
             let named = |limit: &&Limit| match &limit.by {
-                By::Field(name) => fields.iter().any(|(field, _)| **field == **name),
+                By::Field(name) => is_meant(name) && fields.iter().any(|(field, _)| **field == **name),
                 By::Key | By::Global => false,
             };
             limits = Arc::new(Limits::new(limits.iter().filter(named).cloned()));
@@ -151,7 +153,29 @@ impl Limiter {
     }
 
     fn keys_of(&self, limits: &Limits, who: &Who<'_>) -> Result<SmallVec<[Key; 1]>, Error> {
-        let key_of = |limit: &Limit| match (&limit.by, who) {
+        if matches!(who, Who::Fields(_)) && self.fields().next().is_none() {
+            return Err(Error::Key("a key must be a non-empty string, but an object was given".into()));
+        }
+        if let Who::Fields(fields) = who
+            && let Some((field, _)) = fields.iter().find(|(field, _)| !self.counts_by(field))
+        {
+            return Err(Error::Key(format!("no limit counts by `{field}`: {}", self.expected_fields())));
+        }
+        let Some(owner) = &self.plan.owner else {
+            return limits.iter().map(|limit| self.key_by(&limit.by, who)).collect();
+        };
+        let owner = By::Field(owner.clone());
+        let whose = self.key_by(&owner, who)?;
+        let of_owner = |limit: &Limit| {
+            let own = (limit.by != owner).then(|| self.key_by(&limit.by, who)).transpose()?;
+            Ok(Key::of_owner(&whose, own.as_ref()))
+        };
+        limits.iter().map(of_owner).collect()
+    }
+
+    /// The part of a caller's key that a limit counts by.
+    fn key_by(&self, by: &By, who: &Who<'_>) -> Result<Key, Error> {
+        match (by, who) {
             (By::Global, _) => Ok(Key::from_normal(b"global")),
             (By::Key, Who::Key(key)) => Ok(self.stored(key)),
             (By::Field(name), Who::Fields(fields)) => match fields.iter().find(|(field, _)| **field == **name) {
@@ -162,16 +186,7 @@ impl Limiter {
                 Err(Error::Key("a key must be a non-empty string, but an object was given".into()))
             }
             (By::Field(_), Who::Key(_)) => Err(Error::Key(format!("a string was given: {}", self.expected_fields()))),
-        };
-        if matches!(who, Who::Fields(_)) && self.fields().next().is_none() {
-            return Err(Error::Key("a key must be a non-empty string, but an object was given".into()));
         }
-        if let Who::Fields(fields) = who
-            && let Some((field, _)) = fields.iter().find(|(field, _)| !self.counts_by(field))
-        {
-            return Err(Error::Key(format!("no limit counts by `{field}`: {}", self.expected_fields())));
-        }
-        limits.iter().map(key_of).collect()
     }
 
     /// A caller's key as every store has it.
@@ -181,10 +196,11 @@ impl Limiter {
 
     fn fields(&self) -> impl Iterator<Item = &str> {
         let all = std::iter::once(&self.plan.limits).chain(self.plan.actions.values());
-        all.flat_map(|limits| limits.iter()).filter_map(|limit| match &limit.by {
+        let counted = all.flat_map(|limits| limits.iter()).filter_map(|limit| match &limit.by {
             By::Field(name) => Some(&**name),
             By::Key | By::Global => None,
-        })
+        });
+        counted.chain(self.plan.owner.as_deref())
     }
 
     fn counts_by(&self, field: &str) -> bool {

@@ -24,6 +24,9 @@ pub struct Plan {
     pub actions: HashMap<String, Arc<Limits>>,
     /// Whether each key's limit is given by `configure` or with the call: [`limits`](Self::limits) is then only their place.
     pub is_open: bool,
+    /// The field of every key within whose value all limits count, and whose value alone decides in which slot of a cluster a
+    /// key lies.
+    pub owner: Option<Arc<str>>,
     /// What every key in Redis begins with.
     pub prefix: String,
     /// What limits that are given later are made of.
@@ -90,14 +93,32 @@ impl Plan {
                 input::record("actions", given, "an object such as { download: { limit: 5, window: '1h' } }")?;
             actions.iter().map(|(action, given)| read_action(prefix, action, given, options)).collect()
         })?;
-        let plan = Self { limits: Arc::new(limits), actions, is_open, prefix: prefix.to_owned(), template };
-        let is_tagged = input::or_default(field(options, "hashTag"), false, |given| input::flag("hashTag", given))?;
-        Ok(if is_tagged { plan.tagged() } else { plan })
+        let plan =
+            Self { limits: Arc::new(limits), actions, is_open, owner: None, prefix: prefix.to_owned(), template };
+        match field(options, "hashTag") {
+            Given::Missing | Given::Flag(false) => Ok(plan),
+            Given::Flag(true) => Ok(plan.tagged(None)),
+            given => {
+                let expected = "true, false, or the name of the field that all keys of a slot have in common";
+                let owner = input::text("hashTag", given, 64, expected, |_| true)?;
+                plan.owned_by(owner)
+            }
+        }
     }
 
-    fn tagged(self) -> Self {
+    fn tagged(self, owner: Option<Arc<str>>) -> Self {
         let actions = self.actions.into_iter().map(|(action, limits)| (action, Arc::new(limits.tagged()))).collect();
-        Self { limits: Arc::new(self.limits.tagged()), actions, ..self }
+        Self { limits: Arc::new(self.limits.tagged()), actions, owner, ..self }
+    }
+
+    fn owned_by(self, owner: &str) -> Result<Self, Error> {
+        let mut limits = std::iter::once(&self.limits).chain(self.actions.values()).flat_map(|limits| limits.iter());
+        if limits.any(|limit| limit.by == By::Key) {
+            return Err(contradiction(format!(
+                "`hashTag: '{owner}'` is for keys that have several fields: give every limit a `by`"
+            )));
+        }
+        Ok(self.tagged(Some(owner.into())))
     }
 }
 

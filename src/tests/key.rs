@@ -5,12 +5,26 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use crate::error::Class;
-use crate::key::{self, MAX_LEN, append_escaped, normalize};
+use crate::key::{self, Key, MAX_LEN, append_escaped, append_tagged, normalize};
 
 /// A caller's key as it stands in Redis, without the namespace.
 fn in_redis(key: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     append_escaped(&mut out, &normalize(key).unwrap());
+    out
+}
+
+/// The same of a key in braces, or of one that is another's.
+fn tagged(owner: &[u8], own: Option<&[u8]>) -> Vec<u8> {
+    let [owner, own] = [Some(owner), own].map(|key| key.map(|key| Key::from_normal(&normalize(key).unwrap())));
+    let owner = owner.unwrap();
+    let mut out = Vec::new();
+    append_tagged(&mut out, Key::of_owner(&owner, own.as_ref()).as_bytes());
+    if own.is_none() {
+        let mut alone = Vec::new();
+        append_tagged(&mut alone, owner.as_bytes());
+        assert_eq!(alone, out, "an owner's own key is the one that it has alone");
+    }
     out
 }
 
@@ -41,14 +55,14 @@ fn short_key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         2 => "[%{}:7B25sha\u{0}é😀]{1,40}".prop_map(String::into_bytes),
         1 => "\\PC{1,40}".prop_map(String::into_bytes),
-        1 => prop::collection::vec(0..=0xFCu8, 1..=MAX_LEN),
+        1 => prop::collection::vec(0..=0xFBu8, 1..=MAX_LEN),
         1 => Just(format!("%sha256:{}", "0".repeat(64)).into_bytes()),
         1 => Just(format!("%hmac:{}", "0".repeat(32)).into_bytes()),
     ]
 }
 
 fn long_key() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(0..=0xFCu8, MAX_LEN + 1..MAX_LEN + 40)
+    prop::collection::vec(0..=0xFBu8, MAX_LEN + 1..MAX_LEN + 40)
 }
 
 proptest! {
@@ -75,6 +89,19 @@ proptest! {
         prop_assert_eq!(read_back(&forged), Some(stored));
     }
 
+    /// The owner alone is between the first braces, so all of an owner's keys have one slot; and no two become one.
+    #[test]
+    fn keys_of_owners_stay_apart_and_have_their_slot(
+        one in (short_key(), prop::option::of(short_key())),
+        other in (short_key(), prop::option::of(short_key())),
+    ) {
+        let [a, b] = [&one, &other].map(|(owner, own)| tagged(owner, own.as_deref()));
+        prop_assert_eq!(one == other, a == b);
+        let tag = |name: &[u8]| name[1..].split(|byte| *byte == b'}').next().unwrap().to_vec();
+        prop_assert_eq!(one.0 == other.0, tag(&a) == tag(&b));
+        prop_assert_eq!(a[0], b'{');
+    }
+
     #[test]
     fn different_keys_stay_different(one in short_key(), other in short_key(), long in long_key(), flip in any::<usize>()) {
         prop_assert_eq!(one == other, in_redis(&one) == in_redis(&other));
@@ -96,6 +123,19 @@ fn what_each_key_becomes() {
         ("é😀", "é😀"),
     ] {
         assert_eq!(String::from_utf8(in_redis(given.as_bytes())).unwrap(), stored);
+    }
+}
+
+#[test]
+fn what_each_key_of_an_owner_becomes() {
+    for (owner, own, stored) in [
+        ("t1", None, "{t1}"),
+        ("t1", Some("u1"), "{t1}:u1"),
+        ("{t}", Some("{u}"), "{%7Bt%7D}:%7Bu}"),
+        ("t}:u", Some("1"), "{t%7D:u}:1"),
+        ("t%7D", Some("1"), "{t%257D}:1"),
+    ] {
+        assert_eq!(String::from_utf8(tagged(owner.as_bytes(), own.map(str::as_bytes))).unwrap(), stored);
     }
 }
 
