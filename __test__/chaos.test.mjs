@@ -6,11 +6,10 @@ import { describe, test } from 'node:test'
 import { LIMIT, Model } from './chaos/model.mjs'
 import { play } from './chaos/play.mjs'
 import { KINDS } from './chaos/rows.mjs'
-import { standalone } from './chaos/standalone.mjs'
+import { TOPOLOGIES } from './chaos/topologies.mjs'
 import { atMost, isLong } from './support/long.mjs'
 
-// On a cluster too they are played by `npm run chaos`; what is particular to one is in cluster.test.mjs.
-for (const topology of [standalone]) {
+for (const topology of TOPOLOGIES) {
   for (const { title, rows } of KINDS) {
     describe(`${title}, ${topology.name}`, { timeout: atMost(120_000) }, () => {
       for (const row of rows.filter(({ only }) => only?.includes(topology.name) ?? true)) {

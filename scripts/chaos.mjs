@@ -26,7 +26,7 @@ async function main() {
   const { play } = await import('../__test__/chaos/play.mjs')
   const { KINDS } = await import('../__test__/chaos/rows.mjs')
   const { TOPOLOGIES } = await import('../__test__/chaos/topologies.mjs')
-  const { documentOf, lineOf } = await import('../__test__/chaos/report.mjs')
+  const { documentOf, lineOf, tooLate } = await import('../__test__/chaos/report.mjs')
 
   const results = new Map()
   let failed = 0
@@ -39,11 +39,13 @@ async function main() {
         const result = await play(row, topology, { long: !options.short, threads: Number(options.threads ?? 0) }).catch(
           (error) => ({ error }),
         )
-        const holds = !result.error && result.unsettled === 0 && result.over === 0 && result.unhandled.length === 0
+        const late = options.short ? [] : tooLate(result, topology)
+        const isRight = !result.error && result.unsettled === 0 && result.over === 0 && result.unhandled.length === 0
+        const holds = isRight && late.length === 0
         failed += !holds
         results.set(`${topology.name}: ${row.name}`, result)
         const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
-        console.log(`${holds ? '✔' : '✖'} ${row.name} (${seconds} s)\n    ${lineOf(result)}`)
+        console.log(`${holds ? '✔' : '✖'} ${row.name} (${seconds} s)\n    ${[lineOf(result), ...late].join('\n    ')}`)
       }
     }
   }

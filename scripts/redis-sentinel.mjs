@@ -1,7 +1,7 @@
 /** A master with a replica, and three sentinels that watch over them, for tests. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startRedis } from './redis.mjs'
+import { freePort, startRedis } from './redis.mjs'
 import { redisCommand } from './resp.mjs'
 
 const NAME = 'mymaster'
@@ -11,20 +11,29 @@ const FORM_TIMEOUT_MS = 20_000
 /**
  * Starts them and resolves once a failover is possible: `{ name, urls, servers, master, failover, stop }`. `master` resolves
  * with the port that the sentinels name.
+ *
+ * `announced(port)` resolves with the port by which a server on `port` is known, where that is another; `downAfterMs` is for how
+ * long a master must be silent before it is replaced; `args` and `env` are further ones of the servers.
  */
-export async function startRedisSentinel({ args = [], lines = [] } = {}) {
+export async function startRedisSentinel({ announced = (port) => port, downAfterMs = 500, args = [], env } = {}) {
   const servers = []
   const sentinels = []
   const stop = () => Promise.all([...sentinels, ...servers].map((server) => server.stop()))
+  /** Starts a server; resolves with the port by which it is known. */
+  const startServer = async (...more) => {
+    const port = await freePort()
+    const known = await announced(port)
+    servers.push(await startRedis({ port, env, args: [...args, '--replica-announce-port', known, ...more] }))
+    return known
+  }
   try {
-    servers.push(await startRedis({ args }))
-    servers.push(await startRedis({ args: [...args, '--replicaof', '127.0.0.1', servers[0].port] }))
+    const first = await startServer()
+    await startServer('--replicaof', '127.0.0.1', first)
     for (let index = 0; index < SENTINELS; index += 1) {
       const monitor = [
-        `sentinel monitor ${NAME} 127.0.0.1 ${servers[0].port} 2`,
-        `sentinel down-after-milliseconds ${NAME} 500`,
+        `sentinel monitor ${NAME} 127.0.0.1 ${first} 2`,
+        `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
         `sentinel failover-timeout ${NAME} 2000`,
-        ...lines,
       ]
       sentinels.push(await startRedis({ sentinel: monitor }))
     }

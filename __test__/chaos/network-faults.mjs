@@ -4,11 +4,12 @@ import assert from 'node:assert/strict'
 
 import { sleep, until } from '../support/wait.mjs'
 import { blackHole } from './black-hole.mjs'
+import { manyCalls } from './many-calls.mjs'
 import { ordeal, watched } from './ordeal.mjs'
 import { FALLBACK } from './words.mjs'
 
 /** The timeout where it is the question whether Redis still decides, and a busy machine must not be the answer. */
-const AMPLE_MS = 800
+const AMPLE_MS = 1_600
 
 const behave = (stage, manners) => stage.each(async ({ proxy }) => proxy.behave(manners))
 
@@ -125,7 +126,7 @@ export const rows = [
       return ordeal(scene, stage, {
         during: 'redis',
         // A reply of some kilobytes is as many packets.
-        options: { timeout: 10 * AMPLE_MS },
+        options: { timeout: 5 * AMPLE_MS },
         async fault() {
           for (const sliceBytes of [1, 2, 7, 64]) {
             await behave(stage, { sliceBytes })
@@ -145,6 +146,16 @@ export const rows = [
       operator: 'Look at the network.',
     },
     run: blackHole,
+  },
+  {
+    name: 'One fault after another, under 50,000 calls a second',
+    only: ['standalone'],
+    says: {
+      happens: 'Every call is answered once, by Redis or by the fallback.',
+      callers: 'What each of the faults says.',
+      operator: 'Look at the network.',
+    },
+    run: manyCalls,
   },
 ]
 

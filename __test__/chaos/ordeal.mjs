@@ -80,6 +80,7 @@ export async function ordeal(scene, stage, given) {
       lost,
       p99Ms: phases.during.latencyOf(0.99),
       slowestMs: phases.during.latencyOf(1),
+      knowingMs: phases.during.knowing.length > 0 ? phases.during.latencyOf(0.99, phases.during.knowing) : undefined,
       returnMs,
       phases,
       stats,
@@ -128,7 +129,7 @@ export function assertSays(seen, says) {
 
 /** Whoever makes a limiter now, and wants errors, is told why Redis does not decide. */
 export async function refused(scene, stage, says, options) {
-  const { limiter } = watched(scene, { ...stage.options, timeout: '1s', onStoreError: 'throw', ...options })
+  const { limiter } = watched(scene, { ...stage.options, timeout: '20s', onStoreError: 'throw', ...options })
   const error = await limiter.check('a').then(
     () => undefined,
     (reason) => reason,

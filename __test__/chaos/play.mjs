@@ -2,8 +2,8 @@
 
 import { uncaught } from '../support/witness.mjs'
 
-/** How long a fault lasts, how many callers and how many worker threads there are, in `npm test` and in `npm run chaos`. */
-const SHORT = { long: false, lasts: 400, callers: 30, threads: 50 }
+/** How many callers and worker threads there are in `npm test` and in `npm run chaos`, and how long a fault lasts there. */
+const SHORT = { long: false, callers: 30, threads: 50 }
 const LONG = { long: true, lasts: 3_000, callers: 100, threads: 10_000 }
 
 const takeUncaught = uncaught()
@@ -13,7 +13,7 @@ export async function play(row, topology, { long = false, threads } = {}) {
   const cleanups = []
   const after = (cleanup) => cleanups.unshift(cleanup)
   const scene = {
-    ...(long ? LONG : SHORT),
+    ...(long ? LONG : { ...SHORT, lasts: topology.shortMs }),
     ...(threads && { threads }),
     after,
     async start(options) {

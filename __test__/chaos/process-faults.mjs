@@ -20,6 +20,31 @@ const CLOCK = {
   run: movedClock,
 }
 
+/** A master that does not come back, where somebody stands by. */
+function replacement(lost, happens, lose) {
+  return {
+    name: `The master is ${lost} and another takes its place`,
+    only: ['Sentinel', 'cluster'],
+    says: {
+      happens: `${happens} What the old master had not yet passed on is forgotten.`,
+      callers: `Those under way wait for \`timeout\`; then ${FALLBACK}. Of a cluster, that is so for the keys of the lost master alone, without \`storeDown\`.`,
+      operator: 'Nothing. A key may have as many units once more as its last writes counted.',
+    },
+    async run(scene) {
+      const stage = await scene.start({ spare: true })
+      return ordeal(scene, stage, {
+        during: 'either',
+        forgets: true,
+        lasts: 0,
+        async fault() {
+          await lose(stage.servers[0])
+          await stage.replaced()
+        },
+      })
+    },
+  }
+}
+
 export const rows = [
   {
     name: 'Redis is down when the application starts',
@@ -53,7 +78,7 @@ export const rows = [
       return ordeal(scene, stage, {
         forgets: true,
         fault: () => stage.each(({ server }) => server.kill()),
-        mend: () => stage.each(({ server }) => server.restart()),
+        mend: () => stage.restart(),
       })
     },
   },
@@ -74,7 +99,7 @@ export const rows = [
             await node.command('SHUTDOWN', 'NOSAVE').catch(() => {})
             await node.server.kill()
           }),
-        mend: () => stage.each(({ server }) => server.restart()),
+        mend: () => stage.restart(),
       })
     },
   },
@@ -98,6 +123,14 @@ export const rows = [
       return found
     },
   },
+  replacement('killed (`kill -9`)', 'The other addresses are asked at once and then twice a second.', (node) =>
+    node.server.kill(),
+  ),
+  replacement(
+    'halted (`SIGSTOP`)',
+    'Its connection is left as soon as another is named, whether it has ended or not.',
+    (node) => node.halt(),
+  ),
   {
     name: 'Redis is busy with one command (`DEBUG SLEEP`, a slow `KEYS *`)',
     says: {
@@ -171,6 +204,7 @@ export const rows = [
               60_000,
             ),
           )
+          await stage.serve()
         },
       })
       assert.ok(wasLoading > 1, 'it was seen loading')

@@ -8,27 +8,9 @@ import { LIMIT } from './model.mjs'
 import { ordeal, refused, watched } from './ordeal.mjs'
 import { FALLBACK } from './words.mjs'
 
-/** The same stage, on which limiters log in. */
-function as(stage, login) {
-  const loggingIn = (url) => url.replace('://', `://${login}@`)
-  const withLogin = ({ redisUrl, ...others }) => ({
-    ...others,
-    redisUrl: Array.isArray(redisUrl) ? redisUrl.map(loggingIn) : loggingIn(redisUrl),
-  })
-  return {
-    ...stage,
-    options: withLogin(stage.options),
-    direct: withLogin(stage.direct),
-    each: (act) => stage.each(act),
-  }
-}
-
 /** A user, who is to have the rights that the documentation asks for and no others. */
-const setUser = (stage, ...rules) => {
-  // Where there are several, somebody has to be asked who has what.
-  const further = stage.servers.length > 1 ? ['+cluster|slots'] : []
-  return stage.each((node) => node.command('ACL', 'SETUSER', 'limiter', ...rules, ...further))
-}
+const setUser = (stage, ...rules) =>
+  stage.each((node) => node.command('ACL', 'SETUSER', 'limiter', ...rules, ...stage.rights))
 const kickAll = (stage) =>
   stage.each((node) => node.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes').catch(() => {}))
 
@@ -43,7 +25,7 @@ export const rows = [
     async run(scene) {
       const stage = await scene.start()
       await setUser(stage, 'on', '>right-one', ...RIGHTS)
-      const wrong = as(stage, 'limiter:secret-and-wrong')
+      const wrong = stage.as('limiter', 'secret-and-wrong')
       const found = await ordeal(scene, wrong, {
         before: 'fallback',
         says: /authentication failed/,
@@ -66,13 +48,13 @@ export const rows = [
     async run(scene) {
       const stage = await scene.start()
       await setUser(stage, 'on', '>old', ...RIGHTS)
-      return ordeal(scene, as(stage, 'limiter:old'), {
+      return ordeal(scene, stage.as('limiter', 'old'), {
         async fault() {
           await setUser(stage, '>new', '<old')
           await kickAll(stage)
         },
         async mend() {
-          await refused(scene, as(stage, 'limiter:old'), /authentication failed/)
+          await refused(scene, stage.as('limiter', 'old'), /authentication failed/)
           await setUser(stage, '>old')
         },
       })
@@ -109,7 +91,7 @@ export const rows = [
     async run(scene) {
       const stage = await scene.start()
       await setUser(stage, 'on', '>password', ...RIGHTS)
-      return ordeal(scene, as(stage, 'limiter:password'), {
+      return ordeal(scene, stage.as('limiter', 'password'), {
         says: /no permissions to run the 'evalsha' command/,
         fault: () => setUser(stage, '-evalsha'),
         mend: () => setUser(stage, '+evalsha'),
@@ -225,7 +207,7 @@ export const rows = [
   },
   {
     name: "Something else lies under a limiter's keys (`WRONGTYPE`, garbage)",
-    only: ['standalone'],
+    only: ['standalone', 'Sentinel'],
     says: {
       happens: 'It is left as it is. Other keys do not notice, whether they travel together or not.',
       callers:

@@ -1,6 +1,7 @@
-/** The ways in which a Redis can be set up, on each of which every row is played. `standalone.mjs` says what one offers. */
+/** The ways in which a Redis can be set up, on each of which every row is played. */
 
 import { cluster } from './cluster.mjs'
+import { sentinel } from './sentinel.mjs'
 import { standalone } from './standalone.mjs'
 
-export const TOPOLOGIES = [standalone, cluster]
+export const TOPOLOGIES = [standalone, sentinel, cluster]

@@ -18,10 +18,12 @@ class Phase {
   rejected = {}
   /** Milliseconds from the call to its settlement. */
   latencies = []
+  /** Those of calls that were made while the limiter knew that the store was away. */
+  knowing = []
 
-  /** The latency that `share` of the calls did not exceed, of those that took `least` ms or more; 0 where there was none. */
-  latencyOf(share, least = 0) {
-    const sorted = this.latencies.filter((latency) => latency >= least).sort((a, b) => a - b)
+  /** The latency that `share` of the calls did not exceed; 0 where there was none. */
+  latencyOf(share, latencies = this.latencies) {
+    const sorted = latencies.toSorted((a, b) => a - b)
     return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
   }
 
@@ -50,6 +52,7 @@ export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5, m
   async function call(key) {
     const made = now
     made.started += 1
+    const isDown = limiter.stats().store === 'down'
     const from = performance.now()
     try {
       const { allowed, source } = await limiter.check(key)
@@ -60,7 +63,9 @@ export function startLoad(limiter, { callers = 100, keys = 1_000, pauseMs = 5, m
       const code = error?.code ?? String(error)
       made.rejected[code] = (made.rejected[code] ?? 0) + 1
     }
-    made.latencies.push(performance.now() - from)
+    const latency = performance.now() - from
+    made.latencies.push(latency)
+    if (isDown) made.knowing.push(latency)
     made.settled += 1
   }
 

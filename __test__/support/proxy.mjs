@@ -86,8 +86,7 @@ class Proxy {
     const redis = connect({ port: this.#targetPort, host: HOST })
     const end = () => {
       this.#pairs.delete(pair)
-      // A reset, not an orderly end: what a client makes of that is the harder question.
-      for (const socket of [client, redis]) if (!socket.destroyed) socket.resetAndDestroy()
+      for (const socket of [client, redis]) cutOff(socket)
       pair.forEach((pipe) => pipe.forget())
     }
     const manners = () => this.#manners
@@ -103,6 +102,14 @@ class Proxy {
       socket.on('error', end).on('close', end)
     }
   }
+}
+
+/** Ends a connection by a reset and not in order: what a client makes of that is the harder question. */
+function cutOff(socket) {
+  if (socket.destroyed) return
+  // One that has said goodbye would never be closed by a reset, and the process not end: libuv refuses it, Node.js does not notice.
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 /** One direction of a connection: bytes in their order, each when its time has come. */
