@@ -1,11 +1,13 @@
 //! What a call gets when the store does not answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::algorithm::Ask;
 use crate::clock::Clock;
 use crate::decision::{Decision, Source};
 use crate::error::Error;
+use crate::fleet::Fleet;
 use crate::store::{Memory, Request, Verb};
 
 /// The caller's choice.
@@ -29,6 +31,8 @@ pub struct Fallback {
     pub memory: Arc<Memory>,
     /// The time of an answer that nobody counted.
     pub clock: Arc<dyn Clock>,
+    /// This instance among those that share the limits of `Local`, where some are shared.
+    pub fleet: Option<Arc<Fleet>>,
 }
 
 impl Fallback {
@@ -37,6 +41,7 @@ impl Fallback {
     /// A reset, a block and its end are done here as well, and are an error whatever the mode: they were meant for every server,
     /// and only this one has heard of them.
     pub fn answer(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
+        let request = &*self.own(request);
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
             Verb::Reserve { cost, .. } => Ask::all(cost),
@@ -54,6 +59,14 @@ impl Fallback {
             OnStoreError::Allow => Ok(Decision::uncounted(&request.limits, true, self.clock.now(), ask)),
             OnStoreError::Deny => Ok(Decision::uncounted(&request.limits, false, self.clock.now(), ask)),
             OnStoreError::Throw => Err(cause()),
+        }
+    }
+
+    /// The request under this instance's share of the limits.
+    fn own<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
+        match self.fleet.as_ref().and_then(|fleet| fleet.share(&request.limits)) {
+            Some(limits) => Cow::Owned(Request { limits: Arc::new(limits), ..request.clone() }),
+            None => Cow::Borrowed(request),
         }
     }
 }

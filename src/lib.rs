@@ -17,6 +17,7 @@ pub mod decision;
 pub mod dispatcher;
 pub mod error;
 pub mod fallback;
+pub mod fleet;
 pub mod input;
 pub mod key;
 pub mod limiter;

@@ -19,6 +19,8 @@ pub struct Limit {
     pub policy: Policy,
     /// What decides while the store is away.
     pub fallback: Policy,
+    /// Whether the instances that share the store share that, too.
+    pub is_shared: bool,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
     /// What its keys begin with in memory: nothing for a limiter's only limit, which is most of them.
@@ -64,6 +66,7 @@ impl Limit {
             by,
             policy,
             fallback,
+            is_shared: false,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
             room: room.into(),
         }
@@ -79,6 +82,11 @@ impl Limit {
     /// The same limit with other numbers.
     pub fn with(&self, policy: Policy, fallback: Policy) -> Self {
         Self { policy, fallback, ..self.clone() }
+    }
+
+    /// The same limit, whose fallback the instances share or each have for themselves.
+    pub fn shared(self, is_shared: bool) -> Self {
+        Self { is_shared, ..self }
     }
 
     /// The same limit with its callers' keys in braces, which alone decide then in which slot of a cluster they lie.

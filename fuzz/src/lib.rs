@@ -7,7 +7,7 @@ use distributed_rate_limiter::input::Given;
 use distributed_rate_limiter::policy::{self, MAX_UNITS};
 
 /// Every name that means something in some options: a name that nobody knows is refused before its value is read.
-const NAMES: [&str; 40] = [
+const NAMES: [&str; 41] = [
     "limit",
     "window",
     "limits",
@@ -27,6 +27,7 @@ const NAMES: [&str; 40] = [
     "maxKeys",
     "onStoreError",
     "fallback",
+    "share",
     "logger",
     "name",
     "by",
@@ -52,7 +53,7 @@ const NAMES: [&str; 40] = [
 ];
 
 /// Texts that some option accepts.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 25] = [
     "sliding-window",
     "sliding-counter",
     "fixed-window",
@@ -67,6 +68,7 @@ const WORDS: [&str; 24] = [
     "allow",
     "deny",
     "throw",
+    "fleet",
     "1m",
     "10s",
     "500ms",

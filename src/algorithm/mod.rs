@@ -121,6 +121,10 @@ pub trait Algorithm {
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
 
+    /// The same limit for one of `instances` that decide apart: its numbers of units divided, and rounded up. All of them together
+    /// admit no more than this one, and one unit less than there are instances.
+    fn share(&self, instances: u64) -> Self;
+
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
     fn numbers(&self) -> Numbers;
 
@@ -166,6 +170,11 @@ macro_rules! algorithms {
             /// The numbers from which the Lua twin prepares itself.
             pub fn numbers(&self) -> Numbers {
                 match self { $(Self::$Name(algorithm) => algorithm.numbers(),)+ }
+            }
+
+            /// See [`Algorithm::share`].
+            pub fn share(&self, instances: u64) -> Self {
+                match self { $(Self::$Name(algorithm) => Self::$Name(algorithm.share(instances)),)+ }
             }
 
             /// The state of a key that was never seen.

@@ -5,6 +5,7 @@
 
 mod flight;
 mod handle;
+mod herald;
 mod ledger;
 mod line;
 mod message;

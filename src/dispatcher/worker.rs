@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 
 use super::flight::{Flight, GIVES_WAY_AFTER, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Shared};
+use super::herald::Herald;
 use super::ledger::Ledger;
 use super::line::{Change, Line};
 use super::message::{Call, Message, News, Settle, Ticket};
@@ -30,6 +31,7 @@ pub struct Worker<R: Reach, S: Settle> {
     started: Instant,
     circuit: Circuit,
     line: Line<R::Link>,
+    herald: Herald,
     /// Whether the callers have been told that the store is away.
     told_down: bool,
     cause: Error,
@@ -46,6 +48,7 @@ enum Event<L> {
     Called,
     Landed(usize, Answers),
     Line(Change<L>),
+    Announced(Result<u64, Error>),
     Timer,
 }
 
@@ -61,6 +64,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     ) -> (Self, Handle) {
         let (handle, shared) = Handle::new(max_pending);
         metrics.set_store(StoreState::Connecting);
+        let herald = Herald::new(fallback.fleet.clone());
         let worker = Self {
             shared,
             reach: Arc::new(reach),
@@ -70,6 +74,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             started: Instant::now(),
             circuit: Circuit::new(),
             line: Line::None,
+            herald,
             told_down: false,
             cause: Error::StoreUnavailable("it has not answered yet".into()),
             inbox: Vec::new(),
@@ -99,8 +104,10 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.collect();
         self.expire();
         self.send();
+        self.announce();
         let done = self.closing.is_some() && self.waiting.is_empty() && self.flights.is_empty();
         if done {
+            self.take_leave().await;
             for ticket in self.closing.take().unwrap_or_default() {
                 self.ledger.settle(ticket, Ok(()));
             }
@@ -120,6 +127,10 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         match self.wait().await {
             Event::Called | Event::Timer => {}
             Event::Landed(index, answers) => self.land(index, answers),
+            Event::Announced(answer) => {
+                let told = self.herald.heard(answer);
+                self.ledger.news.extend(told.map(News::FleetUnknown));
+            }
             Event::Line(Change::Opened(link)) => self.came_up(link),
             Event::Line(Change::Failed(error)) => {
                 self.circuit.open(self.now(), chance());
@@ -131,9 +142,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
-        let Self { shared, flights, line, .. } = self;
+        let Self { shared, flights, line, herald, .. } = self;
         tokio::select! {
             biased;
+            // First, since it comes once a second at most, and under load the others are always ready.
+            answer = herald.answered() => Event::Announced(answer),
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
@@ -197,6 +210,22 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         }
     }
 
+    /// Says that this instance is there, when that is due.
+    fn announce(&mut self) {
+        if let Line::Up(link) = &self.line {
+            let told = self.herald.beat(link);
+            self.ledger.news.extend(told.map(News::FleetUnknown));
+        }
+    }
+
+    /// Takes this instance off the list where somebody hears it in time; elsewhere its announcement ends by itself.
+    async fn take_leave(&mut self) {
+        let Line::Up(link) = &self.line else { return };
+        if let Some(leaving) = self.herald.leave(link) {
+            let _ = tokio::time::timeout(self.timeout.as_duration(), leaving).await;
+        }
+    }
+
     fn land(&mut self, index: usize, answers: Answers) {
         // Removed when it is settled, so that a panic on the way leaves nobody behind.
         let landed = self.flights[index].land(answers, &mut self.ledger);
@@ -215,6 +244,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     fn came_up(&mut self, link: R::Link) {
         self.line = Line::Up(link);
+        self.herald.came_up();
         self.circuit.close();
         self.shared.set_down(None);
         if !self.circuit.is_on_trial() {
@@ -247,6 +277,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     /// The circuit has opened: the connection goes, and with it whatever is under way on it.
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
+        self.herald.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);
         }
@@ -298,7 +329,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let giving_way = self.flights.iter().filter_map(Flight::gives_way_at);
         let waiting = self.waiting.front().map(|call| call.deadline);
         let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
-        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).min()
+        let announcement = self.herald.due();
+        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).chain(announcement).min()
     }
 
     /// Time as the circuit counts it: since the worker was made.

@@ -15,7 +15,8 @@ use crate::clock::{Clock, Micros};
 use crate::decision::{Decision, Source};
 use crate::dispatcher::{Call, Handle, Settle, Ticket, Worker};
 use crate::error::Error;
-use crate::fallback::Fallback;
+use crate::fallback::{Fallback, OnStoreError};
+use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::limits::{By, Limits};
 use crate::metrics::{Metrics, Snapshot};
@@ -76,7 +77,10 @@ impl Limiter {
         settle: S,
     ) -> (Self, Worker<R, S>) {
         let mut limiter = Self::in_memory(settings, clock.clone());
-        let fallback = Arc::new(Fallback { mode: settings.on_store_error, memory: limiter.memory.clone(), clock });
+        let mode = settings.on_store_error;
+        let is_shared = mode == OnStoreError::Local && settings.plan.has_shares();
+        let fleet = is_shared.then(|| Arc::new(Fleet::new(&settings.plan.prefix)));
+        let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet });
         let gate = reach.gate();
         let (worker, handle) = Worker::new(
             reach,
@@ -203,6 +207,11 @@ impl Limiter {
     /// The counters now.
     pub fn stats(&self) -> Snapshot {
         self.metrics.snapshot()
+    }
+
+    /// How many instances share the fallback's limit, as far as is known.
+    pub fn fleet(&self) -> Option<u64> {
+        self.remote.as_ref()?.fallback.fleet.as_ref()?.size()
     }
 
     /// Keys held in memory now.

@@ -75,6 +75,8 @@ pub(super) struct Caller {
     order: Vec<u64>,
     changes: Vec<Change>,
     cause: String,
+    /// Why announcements were refused, each time that it was told.
+    unheard: Vec<Error>,
 }
 
 impl Caller {
@@ -115,6 +117,7 @@ impl Caller {
             order: Vec::new(),
             changes: Vec::new(),
             cause: String::new(),
+            unheard: Vec::new(),
         }
     }
 
@@ -158,6 +161,11 @@ impl Caller {
     /// Why the store was last said to be down.
     pub(super) fn cause(&self) -> &str {
         &self.cause
+    }
+
+    /// Why announcements were refused, each time that it was told.
+    pub(super) fn unheard(&self) -> &[Error] {
+        &self.unheard
     }
 
     /// How many calls were decided at once.
@@ -239,6 +247,7 @@ impl Caller {
                 self.change(Change::Down);
             }
             News::StoreUp => self.change(Change::Up),
+            News::FleetUnknown(error) => self.unheard.push(error),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod caller;
 mod faults;
+mod fleet;
 mod lost;
 
 use std::convert::identity;
