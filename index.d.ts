@@ -304,6 +304,8 @@ export interface Stats {
   readonly store: 'none' | 'connecting' | 'up' | 'down'
   /** How often the circuit has opened. */
   readonly circuitOpened: number
+  /** How many keys Redis was told of when it was back, since this process had admitted something of theirs in its place. */
+  readonly told: number
   /** With `share: 'fleet'`, by how many instances the fallback's limit is divided. `null` without it, and while none was heard of. */
   readonly fleet: number | null
 }

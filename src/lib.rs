@@ -11,6 +11,7 @@
 //! Everything but `binding` knows nothing of Node and is built and tested without it (`--no-default-features`).
 
 pub mod algorithm;
+pub mod arrears;
 pub mod circuit;
 pub mod clock;
 pub mod decision;

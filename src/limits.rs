@@ -99,6 +99,11 @@ impl Limit {
         self.namespace.ends_with('{')
     }
 
+    /// Whether their keys stand in the same place, whatever their numbers are.
+    pub fn is_at_place_of(&self, other: &Self) -> bool {
+        self.namespace == other.namespace
+    }
+
     /// Appends what a key is called in Redis.
     pub fn append_name(&self, out: &mut Vec<u8>, key: &Key) {
         out.extend_from_slice(self.namespace.as_bytes());

@@ -226,11 +226,24 @@ export const statsMembers: Every<Stats> = {
   store: true,
   circuitOpened: true,
   fleet: true,
+  told: true,
 }
 
 export function readStats(limiter: RateLimiter): number {
-  const { allowed, denied, sources, storeErrors, batches, batchedCalls, pending, keys, store, circuitOpened, fleet } =
-    limiter.stats()
+  const {
+    allowed,
+    denied,
+    sources,
+    storeErrors,
+    batches,
+    batchedCalls,
+    pending,
+    keys,
+    store,
+    circuitOpened,
+    fleet,
+    told,
+  } = limiter.stats()
   const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
   const bySource: Record<Decision['source'], number> = sources
   return (
@@ -243,6 +256,7 @@ export function readStats(limiter: RateLimiter): number {
     keys +
     circuitOpened +
     (fleet ?? 0) +
+    told +
     states[store] +
     bySource.redis
   )

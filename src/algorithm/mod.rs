@@ -14,7 +14,7 @@ mod with_burst;
 pub use change::{Blocked, Change};
 pub use fixed_window::FixedWindow;
 pub use leaky_bucket::LeakyBucket;
-pub use sliding_counter::SlidingCounter;
+pub use sliding_counter::{Counters, SlidingCounter};
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
 pub use with_burst::{Windowed, WithBurst};
@@ -165,6 +165,11 @@ macro_rules! algorithms {
             /// The most units that one call can ever take; the `limit` of a decision.
             pub fn capacity(&self) -> u64 {
                 match self { $(Self::$Name(algorithm) => algorithm.capacity(),)+ }
+            }
+
+            /// The window over which its limit counts.
+            pub fn window(&self) -> Micros {
+                Micros(self.numbers()[1])
             }
 
             /// The numbers from which the Lua twin prepares itself.

@@ -9,6 +9,7 @@ mod herald;
 mod ledger;
 mod line;
 mod message;
+mod teller;
 mod worker;
 
 pub use handle::Handle;

@@ -13,6 +13,7 @@ use super::herald::Herald;
 use super::ledger::Ledger;
 use super::line::{Change, Line};
 use super::message::{Call, Message, News, Settle, Ticket};
+use super::teller::Teller;
 use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
 use crate::error::Error;
@@ -32,6 +33,7 @@ pub struct Worker<R: Reach, S: Settle> {
     circuit: Circuit,
     line: Line<R::Link>,
     herald: Herald,
+    teller: Teller,
     /// Whether the callers have been told that the store is away.
     told_down: bool,
     cause: Error,
@@ -49,6 +51,7 @@ enum Event<L> {
     Landed(usize, Answers),
     Line(Change<L>),
     Announced(Result<u64, Error>),
+    Told(Answers),
     Timer,
 }
 
@@ -65,6 +68,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let (handle, shared) = Handle::new(max_pending);
         metrics.set_store(StoreState::Connecting);
         let herald = Herald::new(fallback.fleet.clone());
+        let teller = Teller::new(fallback.arrears.clone());
         let worker = Self {
             shared,
             reach: Arc::new(reach),
@@ -75,6 +79,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             circuit: Circuit::new(),
             line: Line::None,
             herald,
+            teller,
             told_down: false,
             cause: Error::StoreUnavailable("it has not answered yet".into()),
             inbox: Vec::new(),
@@ -105,6 +110,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.expire();
         self.send();
         self.announce();
+        self.tell();
         let done = self.closing.is_some() && self.waiting.is_empty() && self.flights.is_empty();
         if done {
             self.take_leave().await;
@@ -131,6 +137,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 let told = self.herald.heard(answer);
                 self.ledger.news.extend(told.map(News::FleetUnknown));
             }
+            // Whoever did not take it is not told again: it may have been counted.
+            Event::Told(answers) => {
+                let told = answers.iter().flatten().filter(|answer| answer.is_ok()).count();
+                self.ledger.metrics.told(told);
+            }
             Event::Line(Change::Opened(link)) => self.came_up(link),
             Event::Line(Change::Failed(error)) => {
                 self.circuit.open(self.now(), chance());
@@ -142,11 +153,12 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
-        let Self { shared, flights, line, herald, .. } = self;
+        let Self { shared, flights, line, herald, teller, .. } = self;
         tokio::select! {
             biased;
-            // First, since it comes once a second at most, and under load the others are always ready.
+            // These first, since they are seldom, and under load the others are always ready.
             answer = herald.answered() => Event::Announced(answer),
+            answers = teller.answered() => Event::Told(answers),
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
@@ -218,6 +230,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         }
     }
 
+    /// Tells the store what it has missed, once it does its work again.
+    fn tell(&mut self) {
+        if let (Line::Up(link), false) = (&self.line, self.told_down) {
+            self.teller.tell(link.store(), self.timeout.as_duration());
+        }
+    }
+
     /// Takes this instance off the list where somebody hears it in time; elsewhere its announcement ends by itself.
     async fn take_leave(&mut self) {
         let Line::Up(link) = &self.line else { return };
@@ -278,6 +297,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
         self.herald.went_down();
+        self.teller.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);
         }
@@ -305,7 +325,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn fall_back_first_waiting(&mut self, cause: &Error) {
         if let Some(call) = self.waiting.pop_front() {
             self.shared.taken(1);
-            self.ledger.fall_back(&call, cause);
+            self.ledger.fall_back_unsent(&call, cause);
         }
     }
 
@@ -330,7 +350,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let waiting = self.waiting.front().map(|call| call.deadline);
         let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
         let announcement = self.herald.due();
-        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).chain(announcement).min()
+        let telling = self.teller.due().filter(|_| self.line.is_up() && !self.told_down);
+        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).chain(announcement).chain(telling).min()
     }
 
     /// Time as the circuit counts it: since the worker was made.

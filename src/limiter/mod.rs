@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::algorithm::{Ask, Policy};
+use crate::arrears::Arrears;
 use crate::clock::{Clock, Micros};
 use crate::decision::{Decision, Source};
 use crate::dispatcher::{Call, Handle, Settle, Ticket, Worker};
@@ -80,7 +81,10 @@ impl Limiter {
         let mode = settings.on_store_error;
         let is_shared = mode == OnStoreError::Local && settings.plan.has_shares();
         let fleet = is_shared.then(|| Arc::new(Fleet::new(&settings.plan.prefix)));
-        let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet });
+        // A cache cannot be told of several units at once.
+        let can_be_told = mode == OnStoreError::Local && !settings.has_cache;
+        let arrears = can_be_told.then(|| Arc::new(Arrears::new(clock.clone())));
+        let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet, arrears });
         let gate = reach.gate();
         let (worker, handle) = Worker::new(
             reach,
@@ -153,12 +157,12 @@ impl Limiter {
         (remote.gate)(request)?;
         if remote.can_be_asked() {
             if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
-                self.memory.answer(request, |limit| &limit.fallback);
+                remote.fallback.act(request);
             }
             return Ok(None);
         }
         self.metrics.store_failed();
-        let decision = remote.fallback.answer(request, || remote.refusal())?;
+        let decision = remote.fallback.answer_unsent(request, || remote.refusal())?;
         self.count(request, &decision);
         Ok(Some(decision))
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
 use crate::algorithm::Ask;
-use crate::clock::{Micros, SystemClock};
+use crate::clock::{Clock, Micros, SystemClock};
 use crate::decision::{Decision, Source};
 use crate::dispatcher::{Answer, News, Settle, Ticket};
 use crate::error::Error;
@@ -99,10 +99,15 @@ impl Caller {
 
     /// A limiter on whatever `reach` leads to.
     pub(super) fn reaching(reach: impl Reach, settings: &Settings) -> Self {
+        Self::at(reach, settings, Arc::new(SystemClock::new()))
+    }
+
+    /// The same on another clock.
+    pub(super) fn at(reach: impl Reach, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         let (to, news) = channel();
         let (wakes, gate) = (Arc::default(), Arc::default());
         let settle = Post { to, wakes: Arc::clone(&wakes), gate: Arc::clone(&gate) };
-        let (limiter, worker) = Limiter::on_store(settings, reach, Arc::new(SystemClock::new()), settle);
+        let (limiter, worker) = Limiter::on_store(settings, reach, clock, settle);
         let work = || Builder::new_current_thread().enable_all().build().unwrap().block_on(worker.run());
         Self {
             limiter: Some(limiter),
