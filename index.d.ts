@@ -40,7 +40,7 @@ export type OnStoreError = 'local' | 'allow' | 'deny' | 'throw'
 
 /** Where changes of state are told; `console`, pino and winston fit. */
 export interface Logger {
-  /** Redis answers again. */
+  /** Redis answers again, or refuses what `share: 'fleet'` needs. */
   warn(message: string): void
   /** Redis stopped answering. */
   error(message: string): void
@@ -66,6 +66,20 @@ export interface CacheClient {
   decrementAndGet(key: string): Promise<number | string>
 }
 
+/** What decides while Redis is away. Without a store, where nothing can be away, it changes nothing. */
+export interface Fallback {
+  /** Default: the limit's own. */
+  limit?: number
+  /** Default: the limit's own. */
+  window?: Duration
+  /**
+   * `'fleet'`: the limit is that of all instances together. They announce themselves in Redis under one `prefix`, and each of `n` decides
+   * by `limit / n`, rounded up, and so by its `burst`; one that has heard of none, by one unit a key. Default: each has the whole limit.
+   * An action takes after the limiter. Refused with `cacheClient`.
+   */
+  share?: 'fleet'
+}
+
 /** The numbers of one limit. */
 export interface LimitOptions {
   /** Units admitted in a window: a whole number from 1 to 2^32 (4,294,967,296). */
@@ -86,7 +100,7 @@ export interface LimitOptions {
   /** Fixed window only: windows begin at multiples of their length since 1970, instead of with a key's first call. */
   align?: boolean
   /** The limit of `onStoreError: 'local'`, with the same algorithm. Default: the limit's own numbers. */
-  fallback?: { limit?: number; window?: Duration }
+  fallback?: Fallback
 }
 
 /** One of several limits that are decided together. */
@@ -292,6 +306,10 @@ export interface Stats {
   readonly store: 'none' | 'connecting' | 'up' | 'down'
   /** How often the circuit has opened. */
   readonly circuitOpened: number
+  /** How many keys Redis was told of when it was back, since this process had admitted something of theirs in its place. */
+  readonly told: number
+  /** With `share: 'fleet'`, by how many instances the fallback's limit is divided. `null` without it, and while none was heard of. */
+  readonly fleet: number | null
 }
 
 export interface RateLimiterEvents {
@@ -299,6 +317,11 @@ export interface RateLimiterEvents {
   storeDown: [error: Error]
   /** Redis answers: the first time, and again after each `storeDown`. */
   storeUp: []
+  /**
+   * With `share: 'fleet'`: Redis decides, but refuses announcements (a user without the commands, memory that is full). The share is that
+   * of the last number heard, or one unit. Told once, after two in a row, and again only when one was answered meanwhile.
+   */
+  fleetUnknown: [error: Error]
 }
 
 export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {

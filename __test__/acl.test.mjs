@@ -9,6 +9,7 @@ import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { line, RIGHTS, urlFor } from './support/acl.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
+import { until } from './support/wait.mjs'
 
 let redis
 before(async () => {
@@ -46,9 +47,21 @@ async function everything(t, algorithm, database = '') {
   })
   t.after(() => several.close())
   await several.check('a')
+  await announced(t, redisUrl)
   // Redis has forgotten the script, as it does when it restarts.
   await say(['SCRIPT', 'FLUSH'])
   await limiter.check('b')
+}
+
+/** Resolves when an instance has been counted, rejects when it is refused. */
+async function announced(t, redisUrl) {
+  const options = { limit: 5, window: '1h', redisUrl, timeout: '10s', fallback: { share: 'fleet' } }
+  const limiter = new RateLimiter(options)
+  t.after(() => limiter.close())
+  const refused = new Promise((_, reject) => limiter.once('fleetUnknown', reject))
+  const counted = until(() => limiter.stats().fleet !== null, 'it is counted')
+  counted.catch(() => {})
+  await Promise.race([refused, counted])
 }
 
 describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {

@@ -163,6 +163,7 @@ describe('what a cache cannot do', () => {
     'a burst': { burst: { extra: 1, window: '1s' } },
     'a window below a millisecond': { window: 0.5 },
     'a window with a fraction': { window: 1.5 },
+    'a fallback that instances share': { fallback: { share: 'fleet' } },
   }
   for (const [what, more] of Object.entries(options)) {
     test(`${what} is refused`, () => {

@@ -163,6 +163,11 @@ class RateLimiter extends EventEmitter {
         this.emit(event, error)
         return
       }
+      if (event === 'fleetUnknown') {
+        this.#logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${error.message}`)
+        this.emit(event, error)
+        return
+      }
       if (this.#isDown) this.#logger?.warn('distributed-rate-limiter: Redis answers again')
       this.#isDown = false
       this.emit(event)

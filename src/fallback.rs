@@ -1,11 +1,14 @@
 //! What a call gets when the store does not answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::algorithm::Ask;
+use crate::arrears::Arrears;
 use crate::clock::Clock;
 use crate::decision::{Decision, Source};
 use crate::error::Error;
+use crate::fleet::Fleet;
 use crate::store::{Memory, Request, Verb};
 
 /// The caller's choice.
@@ -29,20 +32,48 @@ pub struct Fallback {
     pub memory: Arc<Memory>,
     /// The time of an answer that nobody counted.
     pub clock: Arc<dyn Clock>,
+    /// This instance among those that share the limits of `Local`, where some are shared.
+    pub fleet: Option<Arc<Fleet>>,
+    /// What the store is to be told of it when it is back, where it can be.
+    pub arrears: Option<Arc<Arrears>>,
 }
 
 impl Fallback {
+    /// Answers a request that was never sent to the store, and notes what the store is to be told of it.
+    pub fn answer_unsent(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
+        let decision = self.answer(request, cause)?;
+        if let Some(arrears) = &self.arrears {
+            match request.verb {
+                Verb::Decide(_) | Verb::Reserve { .. } if decision.granted > 0 => {
+                    arrears.note(request, decision.granted);
+                }
+                Verb::Refund(units) => arrears.give_back(request, units),
+                _ => {}
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Does here what is done everywhere: a reset, a block, its end.
+    pub fn act(&self, request: &Request) {
+        self.memory.answer(request, |limit| &limit.fallback);
+        if let (Verb::Reset, Some(arrears)) = (request.verb, &self.arrears) {
+            arrears.forget(request);
+        }
+    }
+
     /// Answers `request`, which the store did not for the reason that `cause` words if anybody is to hear it.
     ///
     /// A reset, a block and its end are done here as well, and are an error whatever the mode: they were meant for every server,
     /// and only this one has heard of them.
     pub fn answer(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
+        let request = &*self.own(request);
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
             Verb::Reserve { cost, .. } => Ask::all(cost),
             Verb::Refund(_) | Verb::Penalize(_) => Ask { cost: 0, least: 0 },
             Verb::Reset | Verb::Block(_) | Verb::Unblock => {
-                self.memory.answer(request, |limit| &limit.fallback);
+                self.act(request);
                 return Err(cause());
             }
         };
@@ -54,6 +85,14 @@ impl Fallback {
             OnStoreError::Allow => Ok(Decision::uncounted(&request.limits, true, self.clock.now(), ask)),
             OnStoreError::Deny => Ok(Decision::uncounted(&request.limits, false, self.clock.now(), ask)),
             OnStoreError::Throw => Err(cause()),
+        }
+    }
+
+    /// The request under this instance's share of the limits.
+    fn own<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
+        match self.fleet.as_ref().and_then(|fleet| fleet.share(&request.limits)) {
+            Some(limits) => Cow::Owned(Request { limits: Arc::new(limits), ..request.clone() }),
+            None => Cow::Borrowed(request),
         }
     }
 }

@@ -11,12 +11,14 @@
 //! Everything but `binding` knows nothing of Node and is built and tested without it (`--no-default-features`).
 
 pub mod algorithm;
+pub mod arrears;
 pub mod circuit;
 pub mod clock;
 pub mod decision;
 pub mod dispatcher;
 pub mod error;
 pub mod fallback;
+pub mod fleet;
 pub mod input;
 pub mod key;
 pub mod limiter;

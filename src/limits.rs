@@ -19,6 +19,8 @@ pub struct Limit {
     pub policy: Policy,
     /// What decides while the store is away.
     pub fallback: Policy,
+    /// Whether the instances that share the store share that, too.
+    pub is_shared: bool,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
     /// Whether they stand in braces there.
@@ -66,6 +68,7 @@ impl Limit {
             by,
             policy,
             fallback,
+            is_shared: false,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
             is_tagged: false,
             room: room.into(),
@@ -84,6 +87,11 @@ impl Limit {
         Self { policy, fallback, ..self.clone() }
     }
 
+    /// The same limit, whose fallback the instances share or each have for themselves.
+    pub fn shared(self, is_shared: bool) -> Self {
+        Self { is_shared, ..self }
+    }
+
     /// The same limit with its keys [in braces](key::append_tagged).
     pub fn tagged(self) -> Self {
         Self { is_tagged: true, ..self }
@@ -92,6 +100,11 @@ impl Limit {
     /// Whether its keys stand in braces.
     pub fn is_tagged(&self) -> bool {
         self.is_tagged
+    }
+
+    /// Whether their keys stand in the same place, whatever their numbers are.
+    pub fn is_at_place_of(&self, other: &Self) -> bool {
+        self.namespace == other.namespace
     }
 
     /// Appends what a key is called in Redis.

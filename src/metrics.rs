@@ -39,6 +39,7 @@ pub struct Metrics {
     batches: AtomicU64,
     batched_calls: AtomicU64,
     circuit_opened: AtomicU64,
+    told: AtomicU64,
     pending: AtomicUsize,
     store: AtomicU8,
 }
@@ -67,6 +68,11 @@ impl Metrics {
     /// The circuit opened.
     pub fn circuit_opened(&self) {
         self.circuit_opened.fetch_add(1, Relaxed);
+    }
+
+    /// The store was told what so many keys owed it.
+    pub fn told(&self, keys: usize) {
+        self.told.fetch_add(keys as u64, Relaxed);
     }
 
     /// A call waits for the store.
@@ -106,6 +112,7 @@ impl Metrics {
             batches: self.batches.load(Relaxed),
             batched_calls: self.batched_calls.load(Relaxed),
             circuit_opened: self.circuit_opened.load(Relaxed),
+            told: self.told.load(Relaxed),
             pending: self.pending.load(Relaxed),
             store: self.store(),
         }
@@ -129,6 +136,8 @@ pub struct Snapshot {
     pub batched_calls: u64,
     /// How often the circuit opened.
     pub circuit_opened: u64,
+    /// Keys of which the store was told what it had missed.
+    pub told: u64,
     /// Calls waiting now.
     pub pending: usize,
     /// The store's state.

@@ -89,9 +89,10 @@ export class Model {
 
   /**
    * What Redis itself has counted, by `counted(key)`, beside what callers were told: every admission is in it, and beyond
-   * them at most one unit for each call whose answer was not Redis's. Looks at up to `most` keys of each kind that saw no
+   * them at most one unit for each call whose answer was not Redis's: it was sent and its reply lost, or it was not, and Redis
+   * was told of it when it was back. Looks at up to `most` keys of each kind that saw no
    * loss of data: those that Redis decided in part, those that it did not decide (the first of them, which may have been
-   * sent), and the newest. Answers the units that were lost with replies.
+   * sent), and the newest. Answers the units that were lost with replies or told.
    */
   async reconcile(counted, most = 300) {
     const settled = [...this.accounts].filter(([, { life, lastLife }]) => life === lastLife && life === this.#life)

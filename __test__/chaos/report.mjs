@@ -31,7 +31,7 @@ export function lineOf({ error, unsettled, unhandled, over, lost, p99Ms, slowest
     `during the fault p99 ${ms(p99Ms)}, slowest ${ms(slowestMs)}, p99 while it is known ${ms(knowingMs)}`,
     `return ${ms(returnMs)}`,
   ]
-  if (lost !== undefined) figures.push(`${lost} units lost with replies`)
+  if (lost !== undefined) figures.push(`${lost} units lost with replies or told on return`)
   if (note) figures.push(note)
   return figures.join(', ')
 }
@@ -100,7 +100,7 @@ Whoever uses the default sees \`source: "fallback"\` while Redis is away: this p
 - **unsettled**: promises that were still pending at the end. **unhandled**: rejections and errors that nobody caught.
 - **over**: units that were admitted above a limit, by Redis or by the fallback, against a model that counts every
   decision. Where nothing was lost, the counts in Redis were also read afterwards: every admission is among them, and
-  beyond those at most one unit for each call whose reply was lost.
+  beyond those at most one unit for each call whose reply was lost, or which Redis was told of when it was back.
 
 Measured on ${new Date().toISOString().slice(0, 10)}, ${machine}, all on one machine ${how}. The milliseconds are this
 machine's; the zeros are the promise.`

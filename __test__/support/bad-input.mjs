@@ -233,6 +233,24 @@ export const COMBINATIONS = [
     says: ['fallback.window', '5 parsecs'],
   },
   {
+    title: 'fallback.share of another word',
+    options: { fallback: { share: 'other' } },
+    error: range,
+    says: ['fallback.share', 'other', "'fleet'"],
+  },
+  {
+    title: 'fallback.share as a flag',
+    options: { fallback: { share: true } },
+    error: kind,
+    says: ['fallback.share', "'fleet'"],
+  },
+  {
+    title: "an action's fallback.share of another word",
+    options: { actions: { upload: { limit: 1, window: 1, fallback: { share: 'other' } } } },
+    error: range,
+    says: ['actions.upload.fallback.share', 'other'],
+  },
+  {
     title: 'a misspelt field of fallback',
     options: { fallback: { limti: 5 } },
     error: unknown,

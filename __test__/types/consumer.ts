@@ -11,6 +11,7 @@ import type {
   CommonOptions,
   Decision,
   Duration,
+  Fallback,
   LimitDecision,
   LimitOptions,
   Logger,
@@ -28,7 +29,7 @@ type Every<T> = Record<keyof T, true>
 // Making one.
 
 const logger: Required<Logger> = { warn: (message: string) => void message, error: (message: string) => void message }
-const fallback: Required<NonNullable<LimitOptions['fallback']>> = { limit: 10, window: '1m' }
+const fallback: Required<Fallback> = { limit: 10, window: '1m', share: 'fleet' }
 const burst: Required<Burst> = { extra: 5, window: '10s' }
 const limitOptions: Required<LimitOptions> = {
   limit: 100,
@@ -224,11 +225,25 @@ export const statsMembers: Every<Stats> = {
   keys: true,
   store: true,
   circuitOpened: true,
+  fleet: true,
+  told: true,
 }
 
 export function readStats(limiter: RateLimiter): number {
-  const { allowed, denied, sources, storeErrors, batches, batchedCalls, pending, keys, store, circuitOpened } =
-    limiter.stats()
+  const {
+    allowed,
+    denied,
+    sources,
+    storeErrors,
+    batches,
+    batchedCalls,
+    pending,
+    keys,
+    store,
+    circuitOpened,
+    fleet,
+    told,
+  } = limiter.stats()
   const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
   const bySource: Record<Decision['source'], number> = sources
   return (
@@ -240,6 +255,8 @@ export function readStats(limiter: RateLimiter): number {
     pending +
     keys +
     circuitOpened +
+    (fleet ?? 0) +
+    told +
     states[store] +
     bySource.redis
   )
@@ -247,12 +264,13 @@ export function readStats(limiter: RateLimiter): number {
 
 // Its events.
 
-export const events: Every<RateLimiterEvents> = { storeDown: true, storeUp: true }
+export const events: Every<RateLimiterEvents> = { storeDown: true, storeUp: true, fleetUnknown: true }
 
 export function listen(limiter: RateLimiter): RateLimiter {
   return limiter
     .on('storeDown', (error) => void (error satisfies Error).message)
     .once('storeUp', () => {})
+    .on('fleetUnknown', (error) => void (error satisfies Error).message)
     .off('storeUp', () => {})
 }
 
@@ -283,6 +301,8 @@ export async function mistakes(limiter: RateLimiter, decision: Decision): Promis
   new RateLimiter({ limit: 1, window: 1, onStoreError: 'ignore' })
   // @ts-expect-error: misspelt
   new RateLimiter({ limit: 1, window: 1, fallback: { limt: 1 } })
+  // @ts-expect-error: no such share
+  new RateLimiter({ limit: 1, window: 1, fallback: { share: 'all' } })
   // @ts-expect-error: a logger has both methods
   new RateLimiter({ limit: 1, window: 1, logger: { warn() {} } })
   // @ts-expect-error: a class, not a function

@@ -9,7 +9,8 @@ use distributed_rate_limiter::settings::OPTIONS;
 
 /// Beside the options themselves, what means something inside of one, and what does not: a name that nobody knows is refused before
 /// its value is read.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
+    "share",
     "name",
     "by",
     "extra",
@@ -36,7 +37,7 @@ const NAMES: [&str; 22] = [
 ];
 
 /// Texts that some option accepts.
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 25] = [
     "sliding-window",
     "sliding-counter",
     "fixed-window",
@@ -51,6 +52,7 @@ const WORDS: [&str; 24] = [
     "allow",
     "deny",
     "throw",
+    "fleet",
     "1m",
     "10s",
     "500ms",

@@ -89,6 +89,10 @@ impl Algorithm for FixedWindow {
         self.limit
     }
 
+    fn share(&self, instances: u64) -> Self {
+        Self { limit: self.limit.div_ceil(instances), ..*self }
+    }
+
     fn numbers(&self) -> Numbers {
         smallvec![self.limit, self.window.0, u64::from(self.align)]
     }

@@ -62,6 +62,10 @@ impl Algorithm for LeakyBucket {
         self.places.capacity()
     }
 
+    fn share(&self, instances: u64) -> Self {
+        Self { places: self.places.share(instances) }
+    }
+
     fn numbers(&self) -> Numbers {
         let burst = self.capacity() - 1;
         let mut numbers = self.places.numbers();

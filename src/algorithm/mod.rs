@@ -14,7 +14,7 @@ mod with_burst;
 pub use change::{Blocked, Change};
 pub use fixed_window::FixedWindow;
 pub use leaky_bucket::LeakyBucket;
-pub use sliding_counter::SlidingCounter;
+pub use sliding_counter::{Counters, SlidingCounter};
 pub use sliding_window::SlidingWindow;
 pub use token_bucket::TokenBucket;
 pub use with_burst::{Windowed, WithBurst};
@@ -121,6 +121,10 @@ pub trait Algorithm {
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
 
+    /// The same limit for one of `instances` that decide apart: its numbers of units divided, and rounded up. All of them together
+    /// admit no more than this one, and one unit less than there are instances.
+    fn share(&self, instances: u64) -> Self;
+
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
     fn numbers(&self) -> Numbers;
 
@@ -163,9 +167,19 @@ macro_rules! algorithms {
                 match self { $(Self::$Name(algorithm) => algorithm.capacity(),)+ }
             }
 
+            /// The window over which its limit counts.
+            pub fn window(&self) -> Micros {
+                Micros(self.numbers()[1])
+            }
+
             /// The numbers from which the Lua twin prepares itself.
             pub fn numbers(&self) -> Numbers {
                 match self { $(Self::$Name(algorithm) => algorithm.numbers(),)+ }
+            }
+
+            /// See [`Algorithm::share`].
+            pub fn share(&self, instances: u64) -> Self {
+                match self { $(Self::$Name(algorithm) => Self::$Name(algorithm.share(instances)),)+ }
             }
 
             /// The state of a key that was never seen.

@@ -160,6 +160,10 @@ impl Algorithm for SlidingCounter {
         self.limit
     }
 
+    fn share(&self, instances: u64) -> Self {
+        Self { limit: self.limit.div_ceil(instances), ..*self }
+    }
+
     fn numbers(&self) -> Numbers {
         smallvec![self.limit, self.window.0, self.slot]
     }

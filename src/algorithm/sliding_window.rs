@@ -248,6 +248,11 @@ impl Algorithm for SlidingWindow {
         self.limit
     }
 
+    /// In the same slots, so that what was counted in them stays comparable.
+    fn share(&self, instances: u64) -> Self {
+        Self { limit: self.limit.div_ceil(instances), ..*self }
+    }
+
     fn numbers(&self) -> Numbers {
         smallvec![self.limit, self.window.0, self.slot]
     }

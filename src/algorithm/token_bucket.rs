@@ -183,6 +183,10 @@ impl Algorithm for TokenBucket {
         self.burst
     }
 
+    fn share(&self, instances: u64) -> Self {
+        Self::new(self.limit.div_ceil(instances), Micros(self.window), self.burst.div_ceil(instances))
+    }
+
     fn numbers(&self) -> Numbers {
         smallvec![self.limit, self.window, self.burst]
     }

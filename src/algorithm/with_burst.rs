@@ -134,6 +134,10 @@ impl<A: Windowed> Algorithm for WithBurst<A> {
         self.base.capacity() + self.extra.capacity()
     }
 
+    fn share(&self, instances: u64) -> Self {
+        Self { base: self.base.share(instances), extra: self.extra.share(instances) }
+    }
+
     /// Those of the windows, then `extra` and the bucket's window.
     fn numbers(&self) -> Numbers {
         let mut numbers = self.base.numbers();

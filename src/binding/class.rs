@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Object, Unknown};
+use napi::bindgen_prelude::{Either, Null, Object, Unknown};
 use napi::{Env, JsValue, Status};
 use napi_derive::napi;
 
@@ -56,6 +56,10 @@ pub struct Stats {
     pub store: String,
     /// How often the circuit has opened.
     pub circuit_opened: f64,
+    /// Keys of which Redis was told what it had missed.
+    pub told: f64,
+    /// Instances that share the fallback's limit; `null` while that is not known.
+    pub fleet: Either<f64, Null>,
 }
 
 /// Decisions by who made them.
@@ -114,6 +118,8 @@ impl RateLimiter {
             keys: self.bound.limiter.keys() as f64,
             store: stats.store.name().to_owned(),
             circuit_opened: stats.circuit_opened as f64,
+            told: stats.told as f64,
+            fleet: self.bound.limiter.fleet().map_or(Either::B(Null), |size| Either::A(size as f64)),
         }
     }
 }

@@ -149,6 +149,9 @@ impl Environment {
             Mail::News(News::StoreUp) => {
                 js.call(js.kept(face.tell), &[number(limiter), js.string("storeUp")]);
             }
+            Mail::News(News::FleetUnknown(cause)) => {
+                js.call(js.kept(face.tell), &[number(limiter), js.string("fleetUnknown"), error::to_js(js, &cause)]);
+            }
             // It was given up while JavaScript was busy: it would only be counted for nothing.
             Mail::Job(job, work) if !work.is_owed() && !self.waiting.has(job) => {}
             Mail::Job(job, work) => Self::work(js, number(limiter), number(job), &work, face.work),

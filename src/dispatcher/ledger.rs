@@ -29,7 +29,14 @@ impl Ledger {
         self.news.push(News::Settled(call.ticket, answer.map(Some)));
     }
 
-    /// The store has not, for this reason.
+    /// The store was never asked, for this reason.
+    pub(super) fn fall_back_unsent(&mut self, call: &Call, cause: &Error) {
+        self.metrics.store_failed();
+        let answer = self.fallback.answer_unsent(&call.request, || cause.clone());
+        self.answer(call, answer);
+    }
+
+    /// The store has not, for this reason, or not in time.
     pub(super) fn fall_back(&mut self, call: &Call, cause: &Error) {
         self.metrics.store_failed();
         let answer = self.fallback.answer(&call.request, || cause.clone());

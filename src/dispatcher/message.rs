@@ -47,6 +47,8 @@ pub enum News {
     StoreDown(Error),
     /// The store answers.
     StoreUp,
+    /// The store answers, but not to announcements, for this reason: how many instances there are is not known any better.
+    FleetUnknown(Error),
 }
 
 /// A driver's end: takes the news to where the callers are.

@@ -5,9 +5,11 @@
 
 mod flight;
 mod handle;
+mod herald;
 mod ledger;
 mod line;
 mod message;
+mod teller;
 mod worker;
 
 pub use handle::Handle;

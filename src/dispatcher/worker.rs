@@ -9,9 +9,11 @@ use futures_util::FutureExt;
 
 use super::flight::{Flight, GIVES_WAY_AFTER, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Shared};
+use super::herald::Herald;
 use super::ledger::Ledger;
 use super::line::{Change, Line};
 use super::message::{Call, Message, News, Settle, Ticket};
+use super::teller::Teller;
 use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
 use crate::error::Error;
@@ -30,6 +32,8 @@ pub struct Worker<R: Reach, S: Settle> {
     started: Instant,
     circuit: Circuit,
     line: Line<R::Link>,
+    herald: Herald,
+    teller: Teller,
     /// Whether the callers have been told that the store is away.
     told_down: bool,
     cause: Error,
@@ -46,6 +50,8 @@ enum Event<L> {
     Called,
     Landed(usize, Answers),
     Line(Change<L>),
+    Announced(Result<u64, Error>),
+    Told(Answers),
     Timer,
 }
 
@@ -61,6 +67,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     ) -> (Self, Handle) {
         let (handle, shared) = Handle::new(max_pending);
         metrics.set_store(StoreState::Connecting);
+        let herald = Herald::new(fallback.fleet.clone());
+        let teller = Teller::new(fallback.arrears.clone());
         let worker = Self {
             shared,
             reach: Arc::new(reach),
@@ -70,6 +78,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             started: Instant::now(),
             circuit: Circuit::new(),
             line: Line::None,
+            herald,
+            teller,
             told_down: false,
             cause: Error::StoreUnavailable("it has not answered yet".into()),
             inbox: Vec::new(),
@@ -99,8 +109,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.collect();
         self.expire();
         self.send();
+        self.announce();
+        self.tell();
         let done = self.closing.is_some() && self.waiting.is_empty() && self.flights.is_empty();
         if done {
+            self.take_leave().await;
             for ticket in self.closing.take().unwrap_or_default() {
                 self.ledger.settle(ticket, Ok(()));
             }
@@ -120,6 +133,15 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         match self.wait().await {
             Event::Called | Event::Timer => {}
             Event::Landed(index, answers) => self.land(index, answers),
+            Event::Announced(answer) => {
+                let told = self.herald.heard(answer);
+                self.ledger.news.extend(told.map(News::FleetUnknown));
+            }
+            // Whoever did not take it is not told again: it may have been counted.
+            Event::Told(answers) => {
+                let told = answers.iter().flatten().filter(|answer| answer.is_ok()).count();
+                self.ledger.metrics.told(told);
+            }
             Event::Line(Change::Opened(link)) => self.came_up(link),
             Event::Line(Change::Failed(error)) => {
                 self.circuit.open(self.now(), chance());
@@ -131,9 +153,12 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
-        let Self { shared, flights, line, .. } = self;
+        let Self { shared, flights, line, herald, teller, .. } = self;
         tokio::select! {
             biased;
+            // These first, since they are seldom, and under load the others are always ready.
+            answer = herald.answered() => Event::Announced(answer),
+            answers = teller.answered() => Event::Told(answers),
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
@@ -197,6 +222,29 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         }
     }
 
+    /// Says that this instance is there, when that is due.
+    fn announce(&mut self) {
+        if let Line::Up(link) = &self.line {
+            let told = self.herald.beat(link);
+            self.ledger.news.extend(told.map(News::FleetUnknown));
+        }
+    }
+
+    /// Tells the store what it has missed, once it does its work again.
+    fn tell(&mut self) {
+        if let (Line::Up(link), false) = (&self.line, self.told_down) {
+            self.teller.tell(link.store(), self.timeout.as_duration());
+        }
+    }
+
+    /// Takes this instance off the list where somebody hears it in time; elsewhere its announcement ends by itself.
+    async fn take_leave(&mut self) {
+        let Line::Up(link) = &self.line else { return };
+        if let Some(leaving) = self.herald.leave(link) {
+            let _ = tokio::time::timeout(self.timeout.as_duration(), leaving).await;
+        }
+    }
+
     fn land(&mut self, index: usize, answers: Answers) {
         // Removed when it is settled, so that a panic on the way leaves nobody behind.
         let landed = self.flights[index].land(answers, &mut self.ledger);
@@ -215,6 +263,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     fn came_up(&mut self, link: R::Link) {
         self.line = Line::Up(link);
+        self.herald.came_up();
         self.circuit.close();
         self.shared.set_down(None);
         if !self.circuit.is_on_trial() {
@@ -247,6 +296,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     /// The circuit has opened: the connection goes, and with it whatever is under way on it.
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
+        self.herald.went_down();
+        self.teller.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);
         }
@@ -274,7 +325,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn fall_back_first_waiting(&mut self, cause: &Error) {
         if let Some(call) = self.waiting.pop_front() {
             self.shared.taken(1);
-            self.ledger.fall_back(&call, cause);
+            self.ledger.fall_back_unsent(&call, cause);
         }
     }
 
@@ -298,7 +349,9 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let giving_way = self.flights.iter().filter_map(Flight::gives_way_at);
         let waiting = self.waiting.front().map(|call| call.deadline);
         let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
-        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).min()
+        let announcement = self.herald.due();
+        let telling = self.teller.due().filter(|_| self.line.is_up() && !self.told_down);
+        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).chain(announcement).chain(telling).min()
     }
 
     /// Time as the circuit counts it: since the worker was made.

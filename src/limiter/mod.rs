@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::algorithm::{Ask, Policy};
+use crate::arrears::Arrears;
 use crate::clock::{Clock, Micros};
 use crate::decision::{Decision, Source};
 use crate::dispatcher::{Call, Handle, Settle, Ticket, Worker};
 use crate::error::Error;
-use crate::fallback::Fallback;
+use crate::fallback::{Fallback, OnStoreError};
+use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::limits::{By, Limits};
 use crate::metrics::{Metrics, Snapshot};
@@ -76,7 +78,13 @@ impl Limiter {
         settle: S,
     ) -> (Self, Worker<R, S>) {
         let mut limiter = Self::in_memory(settings, clock.clone());
-        let fallback = Arc::new(Fallback { mode: settings.on_store_error, memory: limiter.memory.clone(), clock });
+        let mode = settings.on_store_error;
+        let is_shared = mode == OnStoreError::Local && settings.plan.has_shares();
+        let fleet = is_shared.then(|| Arc::new(Fleet::new(&settings.plan.prefix)));
+        // A cache cannot be told of several units at once.
+        let can_be_told = mode == OnStoreError::Local && !settings.has_cache;
+        let arrears = can_be_told.then(|| Arc::new(Arrears::new(clock.clone())));
+        let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet, arrears });
         let gate = reach.gate();
         let (worker, handle) = Worker::new(
             reach,
@@ -154,12 +162,12 @@ impl Limiter {
         (remote.gate)(request)?;
         if remote.can_be_asked() {
             if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
-                self.memory.answer(request, |limit| &limit.fallback);
+                remote.fallback.act(request);
             }
             return Ok(None);
         }
         self.metrics.store_failed();
-        let decision = remote.fallback.answer(request, || remote.refusal())?;
+        let decision = remote.fallback.answer_unsent(request, || remote.refusal())?;
         self.count(request, &decision);
         Ok(Some(decision))
     }
@@ -208,6 +216,11 @@ impl Limiter {
     /// The counters now.
     pub fn stats(&self) -> Snapshot {
         self.metrics.snapshot()
+    }
+
+    /// How many instances share the fallback's limit, as far as is known.
+    pub fn fleet(&self) -> Option<u64> {
+        self.remote.as_ref()?.fallback.fleet.as_ref()?.size()
     }
 
     /// Keys held in memory now.

@@ -142,7 +142,8 @@ impl Limiter {
         }
         let of = |limit: &Limit| {
             let (by, name) = (limit.by.clone(), limit.name.as_deref());
-            let derived = Limit::new(&self.plan.prefix, name, Some(action), by, limit.policy, limit.fallback);
+            let derived = Limit::new(&self.plan.prefix, name, Some(action), by, limit.policy, limit.fallback)
+                .shared(limit.is_shared);
             if limit.is_tagged() { derived.tagged() } else { derived }
         };
         let limits = Arc::new(Limits::new(self.plan.limits.iter().map(of)));

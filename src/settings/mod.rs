@@ -141,6 +141,9 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
     if plan.limits.only().is_none() {
         return Err(cache::beyond("more than one of `limits`"));
     }
+    if plan.has_shares() {
+        return Err(cache::beyond("`fallback.share`"));
+    }
     for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
         limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;
     }

@@ -76,7 +76,8 @@ impl Plan {
             Given::Missing if is_open => open(prefix, options, &template)?,
             Given::Missing => {
                 let (policy, fallback) = numbers(options, None)?;
-                Limits::new([Limit::new(prefix, None, None, By::Key, policy, fallback)])
+                let is_shared = is_shared(options, None)?;
+                Limits::new([Limit::new(prefix, None, None, By::Key, policy, fallback).shared(is_shared)])
             }
             given => {
                 let alone = ["limit", "window", "burst", "fallback"];
@@ -104,6 +105,12 @@ impl Plan {
                 plan.owned_by(owner)
             }
         }
+    }
+
+    /// Whether instances share the fallback of some limit.
+    pub fn has_shares(&self) -> bool {
+        let mut all = std::iter::once(&self.limits).chain(self.actions.values());
+        all.any(|limits| limits.iter().any(|limit| limit.is_shared))
     }
 
     fn tagged(self, owner: Option<Arc<str>>) -> Self {
@@ -155,7 +162,7 @@ fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) ->
     let policy = policy::build(&of_limit(limit, window))?;
     let fallback = input::or_default(own("fallback"), policy, |given| {
         let fallback = input::record("fallback", given, "an object such as { limit: 50, window: '1m' }")?;
-        input::only_known("`fallback`", fallback, &["limit", "window"])?;
+        input::only_known("`fallback`", fallback, &["limit", "window", "share"])?;
         let or = |name, other| match field(fallback, name) {
             Given::Missing => other,
             given => given,
@@ -166,6 +173,20 @@ fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) ->
             .map_err(|error| within("fallback", error))
     })?;
     Ok((policy, fallback))
+}
+
+/// Whether the instances share the fallback. An action whose own fallback does not say so takes after the limiter's.
+fn is_shared(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<bool, Error> {
+    let said = |options| match field(options, "fallback") {
+        Given::Record(fallback) => field(fallback, "share"),
+        _ => &Given::Missing,
+    };
+    let share = match (said(options), defaults) {
+        (Given::Missing, Some(defaults)) => said(defaults),
+        (given, _) => given,
+    };
+    input::or_default(share, false, |given| input::word("share", given, &[("fleet", true)]))
+        .map_err(|error| within("fallback", error))
 }
 
 fn list(prefix: &str, given: &Given, options: &[(String, Given)]) -> Result<Vec<Limit>, Error> {
@@ -213,7 +234,8 @@ fn read_limit(
     let name = name.map_err(|error| within(place, error))?;
     let by = read_by(field(fields, "by")).map_err(|error| within(place, error))?;
     let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(place, error))?;
-    Ok(Limit::new(prefix, Some(name), None, by, policy, fallback))
+    let is_shared = is_shared(fields, Some(defaults)).map_err(|error| within(place, error))?;
+    Ok(Limit::new(prefix, Some(name), None, by, policy, fallback).shared(is_shared))
 }
 
 fn read_by(given: &Given) -> Result<By, Error> {
@@ -237,6 +259,7 @@ fn read_action(
     super::call::action(&Given::Text(action.to_owned())).map_err(|error| within("actions", error))?;
     let by = read_by(field(fields, "by")).map_err(|error| within(&place, error))?;
     let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(&place, error))?;
-    let limit = Limit::new(prefix, None, Some(action), by, policy, fallback);
+    let is_shared = is_shared(fields, Some(defaults)).map_err(|error| within(&place, error))?;
+    let limit = Limit::new(prefix, None, Some(action), by, policy, fallback).shared(is_shared);
     Ok((action.to_owned(), Arc::new(Limits::new([limit]))))
 }

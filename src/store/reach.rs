@@ -1,11 +1,13 @@
 //! How a store is reached that is somewhere else: by a connection of ours, or through a client of the application's.
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::time::Duration;
 
 use super::{Request, Store};
 use crate::decision::Source;
 use crate::error::Error;
+use crate::fleet::Announcement;
 
 /// A way to a store. Deadlines, the circuit and the fallback are the dispatcher's affair, whatever the way.
 pub trait Reach: Send + Sync + 'static {
@@ -27,6 +29,9 @@ pub trait Reach: Send + Sync + 'static {
 /// Whether a request may be sent at all.
 pub type Gate = Box<dyn Fn(&Request) -> Result<(), Error> + Send>;
 
+/// An announcement under way: how many instances there are.
+pub type Announcing = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
+
 /// A store that has answered. Dropping it leaves the store.
 pub trait Link: Send + 'static {
     /// What decides over it.
@@ -37,4 +42,9 @@ pub trait Link: Send + 'static {
 
     /// Resolves when it has ended from the other side.
     fn closed(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Says that an instance is there, or goes. Settings that want it of a store that cannot do it are refused.
+    fn announce(&self, _announcement: &Announcement) -> Announcing {
+        Box::pin(ready(Err(Error::Unsupported("this store keeps no list of instances".into()))))
+    }
 }

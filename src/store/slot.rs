@@ -1,7 +1,7 @@
 //! In which slot of a cluster a key lies.
 
 /// As the specification of Redis Cluster has it: the CRC-16 of the key, or of its hash tag where it has one, modulo 16,384.
-pub(super) fn of(key: &[u8]) -> u16 {
+pub(in crate::store) fn of(key: &[u8]) -> u16 {
     crc16(hash_tag(key).unwrap_or(key)) % 16_384
 }
 

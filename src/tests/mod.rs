@@ -5,6 +5,7 @@ mod circuit;
 mod client;
 mod conformance;
 mod dispatcher;
+mod fleet;
 mod input;
 mod key;
 mod memory;

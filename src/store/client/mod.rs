@@ -12,11 +12,13 @@ pub(super) use reply::words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::redis::roll;
 use super::redis::script::{self, Packed, Script};
 use super::spread::{self, Ran, Run};
-use super::{Answering, Answers, Link, Reach, Request, Store};
+use super::{Announcing, Answering, Answers, Link, Reach, Request, Store};
 use crate::decision::Source;
 use crate::error::Error;
+use crate::fleet::Announcement;
 
 /// Redis behind somebody else's client.
 pub struct Client<W> {
@@ -90,6 +92,11 @@ impl<W: Work> Link for Client<W> {
     /// Never: how a client is doing shows in what it answers.
     async fn closed(&mut self) {
         std::future::pending::<()>().await;
+    }
+
+    fn announce(&self, announcement: &Announcement) -> Announcing {
+        let (work, call) = (self.work.clone(), Arc::new(roll::pack(announcement)));
+        Box::pin(async move { roll::read(&reply::into_value(evaluate(&*work, &roll::ROLL, call).await?)) })
     }
 }
 

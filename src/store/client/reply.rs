@@ -36,7 +36,8 @@ pub(super) fn read_answers(reply: Reply, keys: usize) -> Answers {
     script::read_answers(into_value(reply), keys)
 }
 
-fn into_value(reply: Reply) -> Value {
+/// A reply as Redis itself would give it.
+pub(super) fn into_value(reply: Reply) -> Value {
     match reply {
         #[expect(clippy::cast_possible_truncation, reason = "the guard leaves whole numbers of 32 bits")]
         Reply::Number(number) if number.fract() == 0.0 && number.abs() < 2e9 => Value::Int(number as i64),

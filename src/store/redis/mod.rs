@@ -4,6 +4,7 @@ mod address;
 mod cluster;
 mod connection;
 mod remote;
+pub mod roll;
 pub mod script;
 mod sentinel;
 mod servers;
@@ -21,8 +22,9 @@ pub use tls::{Certificates, Tls};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value};
 
-use super::{Answering, Request, Store};
+use super::{Announcing, Answering, Request, Store};
 use crate::error::Error;
+use crate::fleet::Announcement;
 use script::Script;
 
 /// States in one Redis, reached through one connection.
@@ -44,6 +46,15 @@ impl Redis {
         let call = script::Call::default().pack();
         let reply = evaluate(&mut self.connection.clone(), self.script, &call).await;
         script::read_answers(reply.map_err(|error| unavailable(&error))?, 0).map(drop)
+    }
+
+    /// Says that an instance is there, or goes.
+    pub fn announce(&self, announcement: &Announcement) -> Announcing {
+        let (mut connection, call) = (self.connection.clone(), roll::pack(announcement));
+        Box::pin(async move {
+            let reply = evaluate(&mut connection, &roll::ROLL, &call).await.map_err(|error| unavailable(&error))?;
+            roll::read(&reply)
+        })
     }
 }
 

@@ -12,7 +12,8 @@ use super::servers::{Servers, Topology};
 use super::task::Task;
 use crate::decision::Source;
 use crate::error::Error;
-use crate::store::{self, Answering, Reach, Request, Store};
+use crate::fleet::Announcement;
+use crate::store::{self, Announcing, Answering, Reach, Request, Store};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -97,6 +98,13 @@ impl<C: Connect> store::Link for Link<C> {
                 () = watch.ended() => {}
             },
             Self::Cluster(cluster) => cluster.lost().await,
+        }
+    }
+
+    fn announce(&self, announcement: &Announcement) -> Announcing {
+        match self {
+            Self::One { redis, .. } => redis.announce(announcement),
+            Self::Cluster(cluster) => cluster.announce(announcement),
         }
     }
 }

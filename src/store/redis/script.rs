@@ -197,6 +197,11 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// A call of another script, on one key.
+    pub(super) fn of_one(key: &[u8], argument: Vec<u8>) -> Self {
+        Self { keys: key.to_vec(), ends: vec![key.len()], packed: argument }
+    }
+
     /// The keys one after the other, and where each ends.
     pub fn keys(&self) -> (&[u8], &[usize]) {
         (&self.keys, &self.ends)

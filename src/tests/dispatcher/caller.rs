@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
 use crate::algorithm::Ask;
-use crate::clock::{Micros, SystemClock};
+use crate::clock::{Clock, Micros, SystemClock};
 use crate::decision::{Decision, Source};
 use crate::dispatcher::{Answer, News, Settle, Ticket};
 use crate::error::Error;
@@ -75,6 +75,8 @@ pub(super) struct Caller {
     order: Vec<u64>,
     changes: Vec<Change>,
     cause: String,
+    /// Why announcements were refused, each time that it was told.
+    unheard: Vec<Error>,
 }
 
 impl Caller {
@@ -97,10 +99,15 @@ impl Caller {
 
     /// A limiter on whatever `reach` leads to.
     pub(super) fn reaching(reach: impl Reach, settings: &Settings) -> Self {
+        Self::at(reach, settings, Arc::new(SystemClock::new()))
+    }
+
+    /// The same on another clock.
+    pub(super) fn at(reach: impl Reach, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         let (to, news) = channel();
         let (wakes, gate) = (Arc::default(), Arc::default());
         let settle = Post { to, wakes: Arc::clone(&wakes), gate: Arc::clone(&gate) };
-        let (limiter, worker) = Limiter::on_store(settings, reach, Arc::new(SystemClock::new()), settle);
+        let (limiter, worker) = Limiter::on_store(settings, reach, clock, settle);
         let work = || Builder::new_current_thread().enable_all().build().unwrap().block_on(worker.run());
         Self {
             limiter: Some(limiter),
@@ -115,6 +122,7 @@ impl Caller {
             order: Vec::new(),
             changes: Vec::new(),
             cause: String::new(),
+            unheard: Vec::new(),
         }
     }
 
@@ -158,6 +166,11 @@ impl Caller {
     /// Why the store was last said to be down.
     pub(super) fn cause(&self) -> &str {
         &self.cause
+    }
+
+    /// Why announcements were refused, each time that it was told.
+    pub(super) fn unheard(&self) -> &[Error] {
+        &self.unheard
     }
 
     /// How many calls were decided at once.
@@ -239,6 +252,7 @@ impl Caller {
                 self.change(Change::Down);
             }
             News::StoreUp => self.change(Change::Up),
+            News::FleetUnknown(error) => self.unheard.push(error),
         }
     }
 

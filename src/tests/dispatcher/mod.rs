@@ -1,7 +1,9 @@
 //! A limiter on Redis as its driver sees it: what gathers, what waits, what is settled, how it ends.
 
+mod arrears;
 mod caller;
 mod faults;
+mod fleet;
 mod lost;
 
 use std::convert::identity;

@@ -119,6 +119,27 @@ fn the_fallback_takes_from_the_limit_what_it_does_not_say() {
     assert_eq!(fallback(&bucket), Policy::TokenBucket(TokenBucket::new(100, Micros::from_millis(2_000), 250)));
 }
 
+#[test]
+fn a_fallback_is_shared_where_it_says_so_and_an_actions_where_the_limiters_is() {
+    fn are_shared(fields: &[(&str, Given)]) -> [bool; 2] {
+        let plan = Settings::read(&options(fields)).unwrap().plan;
+        let own = plan.actions.get("a").map_or(plan.limits.clone(), Clone::clone);
+        [plan.limits, own].map(|limits| limits.only().unwrap().is_shared)
+    }
+    let share = || ("fallback", record(&[("share", text("fleet"))]));
+    let actions = |fields: &[(&str, Given)]| {
+        let numbers = [("limit", number(1.0)), ("window", number(1.0))];
+        ("actions", record(&[("a", record(&[&numbers, fields].concat()))]))
+    };
+    assert_eq!(are_shared(&[]), [false, false]);
+    assert_eq!(are_shared(&[("fallback", record(&[("limit", number(5.0))]))]), [false, false]);
+    assert_eq!(are_shared(&[share()]), [true, true]);
+    assert_eq!(are_shared(&[share(), actions(&[])]), [true, true]);
+    assert_eq!(are_shared(&[actions(&[share()])]), [false, true]);
+    let cache = [share(), ("cacheClient", Given::Record(vec![]))];
+    assert_eq!(Settings::read(&options(&cache)).unwrap_err().code(), "ERR_RATE_LIMIT_UNSUPPORTED");
+}
+
 /// Options, the class of their error, and what it must say.
 type BadOption<'a> = (&'a [(&'a str, Given)], Class, &'a [&'a str]);
 

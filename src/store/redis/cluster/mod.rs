@@ -20,13 +20,15 @@ use tokio::sync::Notify;
 
 use super::address::Address;
 use super::connection::{Connect, Dialer};
-use super::script::{Call, Packed};
+use super::script::{Call, Packed, Script};
 use super::task::Task;
-use super::{evaluate, script, send, unavailable};
+use super::{evaluate, roll, script, send, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
+use crate::fleet::Announcement;
+use crate::store::slot;
 use crate::store::spread::{self, Ran, Run};
-use crate::store::{Answering, Answers, Request};
+use crate::store::{Announcing, Answering, Answers, Request};
 use map::{Map, Place, read_place};
 use node::Node;
 
@@ -110,6 +112,21 @@ impl<C: Connect> Cluster<C> {
         spread::decide(&self.shared, &[], batch)
     }
 
+    /// Says to the server that has the list's slot that an instance is there, or goes.
+    pub fn announce(&self, announcement: &Announcement) -> Announcing {
+        let (shared, call) = (self.shared.clone(), roll::pack(announcement));
+        let slot = slot::of(announcement.name.as_bytes());
+        Box::pin(async move {
+            let nobody = || Error::PartUnavailable(format!("no server of the cluster has the slot {slot}"));
+            let owner = shared.owner(slot).ok_or_else(nobody)?;
+            match shared.send(&owner, &roll::ROLL, &call).await {
+                Ok(reply) => roll::read(&reply),
+                Err(Failure::Error(error)) => Err(error),
+                Err(Failure::Divided) => Err(nobody()),
+            }
+        })
+    }
+
     /// Resolves when no server can be reached.
     pub async fn lost(&self) {
         self.shared.lost.notified().await;
@@ -145,7 +162,7 @@ enum Failure {
 impl<C: Connect> Shared<C> {
     /// What a server replies in time.
     async fn reply_of(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
-        match tokio::time::timeout(self.patience * 2 / 3, self.send(owner, call)).await {
+        match tokio::time::timeout(self.patience * 2 / 3, self.send(owner, self.dialer.script, call)).await {
             // What broke on the way says less than what is known of the server.
             Ok(Err(Failure::Error(error))) => Err(Failure::Error(owner.cause().unwrap_or(error))),
             Ok(result) => result,
@@ -173,9 +190,9 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Sends a call to a server, and where that says that another has the slot, to that one.
-    async fn send(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
+    async fn send(&self, owner: &Arc<Node>, script: &Script, call: &Packed) -> Result<Value, Failure> {
         let mut connection = owner.connection().await.map_err(Failure::Error)?;
-        let error = match evaluate(&mut connection, self.dialer.script, call).await {
+        let error = match evaluate(&mut connection, script, call).await {
             Ok(reply) => {
                 owner.answered();
                 return Ok(reply);
@@ -188,11 +205,11 @@ impl<C: Connect> Shared<C> {
             (Some(ServerErrorKind::Moved), Some(place)) => {
                 self.moved.notify_one();
                 let mut connection = self.node(&place).connection().await.map_err(Failure::Error)?;
-                evaluate(&mut connection, self.dialer.script, call).await.map_err(|error| failed(&error))
+                evaluate(&mut connection, script, call).await.map_err(|error| failed(&error))
             }
             (Some(ServerErrorKind::Ask), Some(place)) => {
                 let mut connection = self.node(&place).connection().await.map_err(Failure::Error)?;
-                ask(&mut connection, self.dialer.script, call).await.map_err(|error| failed(&error))
+                ask(&mut connection, script, call).await.map_err(|error| failed(&error))
             }
             _ => Err(failed(&error)),
         }
@@ -285,7 +302,7 @@ async fn read_map(connection: &mut MultiplexedConnection, address: &Address, pat
 }
 
 /// Sends a call to the server that a slot is being moved to, which takes it only so.
-async fn ask(connection: &mut MultiplexedConnection, script: &script::Script, call: &Packed) -> RedisResult<Value> {
+async fn ask(connection: &mut MultiplexedConnection, script: &Script, call: &Packed) -> RedisResult<Value> {
     // Both in one write: `ASKING` is for the command that follows it.
     let mut both = redis::Pipeline::with_capacity(2);
     both.add_command(redis::cmd("ASKING"));
