@@ -8,6 +8,8 @@ mod handle;
 mod ledger;
 mod line;
 mod message;
+mod shared;
+mod sync;
 mod worker;
 
 pub use handle::Handle;
