@@ -95,7 +95,8 @@ it makes of the half's length, or how much the half's last quarter lies above it
     ),
     '## Faults',
     `In turn, each for ${lastsMs / 1_000} s where it lasts. **return**: how long after its end the last of the limiters knew that its store decides
-again, at worst. What each of them does to callers is in [faults.md](faults.md).`,
+again, at worst. The application's client connects again by rules of its own: where it takes seconds, it is the client that is
+waited for. What each of them does to callers is in [faults.md](faults.md).`,
     table(['fault', 'times', 'return'], kinds),
     ...(failures.length > 0 ? [`It does not hold: ${failures.join('; ')}.`] : []),
   ].join('\n\n')}\n`
