@@ -226,12 +226,12 @@ describe('8 processes on one Redis', { timeout: isLong ? 1_800_000 : 180_000 }, 
     ['sends again', cutting, 'a limiter that sends again what a lost connection left unanswered is refused'],
   ]) {
     test(title, async (t) => {
-      const { histories } = await playHistories({ rounds: 1, keys: 50, processes: 4, store, faults })
+      const { histories } = await playHistories({ rounds: 2, keys: 50, processes: 4, store, faults })
       const { refused, perhaps, calls } = checkAll(histories)
       t.diagnostic(
         `${refused.length} of ${histories.length} histories were refused; ${perhaps} of ${calls} calls were perhaps done`,
       )
-      assert.ok(refused.length > histories.length / 20)
+      assert.ok(refused.length > 0)
     })
   }
 
