@@ -37,10 +37,12 @@ async function provideRedis() {
   console.log(process.env.REDIS_SERVER)
 }
 
-/** The fuzzing targets are a crate of their own, which is formatted all the same. */
+/** The fuzzing targets, and the check of orders, are crates of their own, which are formatted all the same. */
 async function checkRustFormat() {
   await runCargo(['fmt', '--check'])
-  await runCargo(['fmt', '--check', '--manifest-path', join('fuzz', 'Cargo.toml')])
+  for (const crate of ['fuzz', 'loom']) {
+    await runCargo(['fmt', '--check', '--manifest-path', join(crate, 'Cargo.toml')])
+  }
 }
 
 function checkTypes(config) {

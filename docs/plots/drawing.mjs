@@ -1,5 +1,6 @@
 /** One plot as SVG: units admitted over time, the worst rolling window, and what became of every call. */
 
+import { STYLE, round, text } from './style.mjs'
 import { CALLS, END_S, LIMIT, WINDOW_S, worstWindow } from './traffic.mjs'
 
 const SIZE = { width: 760, height: 348 }
@@ -7,52 +8,6 @@ const AREA = { left: 48, right: 744, top: 52, bottom: 268 }
 const MOST_UNITS = 70
 const CALL_ROWS = { admitted: 284, refused: 298 }
 
-const LIGHT = {
-  back: '#ffffff',
-  ink: '#1f2328',
-  faint: '#59636e',
-  grid: '#d8dee4',
-  mark: '#ddf4ff',
-  line: '#0969da',
-  refused: '#cf222e',
-  later: '#8250df',
-}
-const DARK = {
-  back: '#0d1117',
-  ink: '#f0f6fc',
-  faint: '#9198a1',
-  grid: '#30363d',
-  mark: '#12325a',
-  line: '#58a6ff',
-  refused: '#ff7b72',
-  later: '#d2a8ff',
-}
-
-// A background of its own makes a plot legible wherever it stands; in the dark both change together.
-const STYLE = `
-text { font: 12px system-ui, sans-serif }
-.title { font-size: 15px; font-weight: 600 }
-.admitted, .leaving { fill: none; stroke-width: 2 }
-.leaving { stroke-dasharray: 5 3 }
-${colours(LIGHT)}
-@media (prefers-color-scheme: dark) {
-${colours(DARK)}
-}
-`
-
-// Written out and not as variables, which some viewers do not know.
-function colours({ back, ink, faint, grid, mark, line, refused, later }) {
-  return `.back { fill: ${back} }
-.faint { fill: ${faint} }
-.title, .strong { fill: ${ink} }
-.grid { stroke: ${grid} }
-.mark { fill: ${mark} }
-.admitted, .yes { stroke: ${line} }
-.no { stroke: ${refused} }
-.leaving { stroke: ${later} }`
-}
-
-const round = (value) => String(Math.round(value * 100) / 100)
 const x = (seconds) => round(AREA.left + ((AREA.right - AREA.left) * seconds) / END_S)
 const y = (units) => round(AREA.bottom - ((AREA.bottom - AREA.top) * units) / MOST_UNITS)
 
@@ -130,9 +85,4 @@ function legend(waits) {
   const after = waits ? ', dashed: when each may go on' : ''
   const words = `line: units admitted since the start${after}; strokes: calls; shaded: the worst rolling window`
   return text(AREA.left, 340, words)
-}
-
-function text(left, top, words, style = 'faint', anchor = 'start') {
-  const anchored = anchor === 'start' ? '' : ` text-anchor="${anchor}"`
-  return `<text class="${style}" x="${left}" y="${top}"${anchored}>${words}</text>`
 }

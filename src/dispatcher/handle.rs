@@ -1,259 +1,58 @@
 //! The callers' end of a dispatcher.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Notify;
-
 use super::message::{Call, Message, Ticket};
+use super::shared::Shared;
 use crate::error::Error;
 
 /// Sends calls to a worker. Dropping it lets the worker settle what it has, and end.
-pub struct Handle(Arc<Shared>);
+pub struct Handle(Arc<Seen>);
 
 /// What both ends see.
-pub(super) struct Shared {
-    /// A standard mutex: it is held for a push or a swap, never across an await.
-    inbox: Mutex<Inbox>,
-    wake: Notify,
-    /// Calls that are not yet sent to the store.
-    waiting: AtomicUsize,
-    max_pending: usize,
-    /// Whether callers should not even ask, since the circuit is open; and why it is.
-    down: AtomicBool,
-    cause: Mutex<Option<Error>>,
-}
-
-/// What callers have left for the worker.
-#[derive(Default)]
-struct Inbox {
-    messages: Vec<Message>,
-    /// With how many messages the worker wants to be woken. A wake-up costs more than a call, so while nothing can be sent the
-    /// worker sleeps, and looks when a batch lands.
-    wake_at: usize,
-}
+pub(super) type Seen = Shared<Message, Error>;
 
 impl Handle {
     /// A handle whose worker lets at most `max_pending` calls wait.
-    pub(super) fn new(max_pending: usize) -> (Self, Arc<Shared>) {
-        let shared = Arc::new(Shared {
-            inbox: Mutex::default(),
-            wake: Notify::new(),
-            waiting: AtomicUsize::new(0),
-            max_pending,
-            down: AtomicBool::new(false),
-            cause: Mutex::default(),
-        });
+    pub(super) fn new(max_pending: usize) -> (Self, Arc<Seen>) {
+        let shared = Arc::new(Shared::new(max_pending));
         (Self(shared.clone()), shared)
     }
 
     /// Whether the store is known not to answer.
     pub fn is_down(&self) -> bool {
-        self.0.down.load(Ordering::Acquire)
+        self.0.is_down()
     }
 
     /// Why it does not.
     pub fn cause(&self) -> Option<Error> {
-        self.0.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.cause()
     }
 
     /// Whether one more call may wait.
     pub fn has_room(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) < self.0.max_pending
+        self.0.has_room()
     }
 
     /// Sends a call; its ticket is settled whatever happens.
     pub fn send(&self, call: Call) {
-        self.0.waiting.fetch_add(1, Ordering::Relaxed);
-        self.0.post(Message::Call(call), false);
+        self.0.call(Message::Call(call));
     }
 
     /// Settles `ticket` when the store answers, with an error at the deadline.
     pub fn ready(&self, ticket: Ticket, deadline: Instant) {
-        self.0.post(Message::Ready { ticket, deadline }, true);
+        self.0.urge(Message::Ready { ticket, deadline });
     }
 
     /// Settles what waits, then `ticket`.
     pub fn close(&self, ticket: Ticket) {
-        self.0.post(Message::Close { ticket: Some(ticket) }, true);
+        self.0.urge(Message::Close { ticket: Some(ticket) });
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.post(Message::Close { ticket: None }, true);
-    }
-}
-
-impl Shared {
-    fn post(&self, message: Message, urgent: bool) {
-        if self.leave(message, urgent) {
-            self.wake.notify_one();
-        }
-    }
-
-    /// Puts a message into the inbox. Answers whether the worker is to be woken.
-    fn leave(&self, message: Message, urgent: bool) -> bool {
-        let mut inbox = self.inbox();
-        inbox.messages.push(message);
-        let wake = urgent || inbox.messages.len() >= inbox.wake_at;
-        if wake {
-            // Once is enough: the worker says anew what it wants after it has looked.
-            inbox.wake_at = usize::MAX;
-        }
-        wake
-    }
-
-    /// Exchanges the inbox for an empty `spare`, whose room is used again.
-    pub(super) fn collect(&self, spare: &mut Vec<Message>) {
-        std::mem::swap(&mut self.inbox().messages, spare);
-    }
-
-    /// Has the worker woken by [`called`](Self::called) once there are `messages`. Answers whether there are already.
-    pub(super) fn wake_at(&self, messages: usize) -> bool {
-        let mut inbox = self.inbox();
-        inbox.wake_at = messages;
-        inbox.messages.len() >= messages
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) async fn called(&self) {
-        self.wake.notified().await;
-    }
-
-    /// So many calls no longer wait.
-    pub(super) fn taken(&self, calls: usize) {
-        self.waiting.fetch_sub(calls, Ordering::Relaxed);
-    }
-
-    /// Has callers decide without asking, for this reason, or ask again.
-    pub(super) fn set_down(&self, cause: Option<Error>) {
-        let down = cause.is_some();
-        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
-        self.down.store(down, Ordering::Release);
-    }
-}
-
-/// All that can happen between callers and a worker, one step after the other in every order: what is done under the mutex is
-/// one step, and so is a wake-up, so there are no other orders than these.
-#[cfg(test)]
-mod tests {
-    use std::future::Future as _;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-
-    /// Where the worker is in its turn.
-    #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Turn {
-        Collects,
-        SaysWhatItWants,
-        Sleeps,
-    }
-
-    struct Scene {
-        // Kept, since it says goodbye when it is dropped.
-        _handle: Handle,
-        shared: Arc<Shared>,
-        turn: Turn,
-        /// With how many messages the worker wants to be woken.
-        wanted: usize,
-        /// Of each caller whether it is urgent, and what it has done: nothing, left its message to be told of, or all.
-        callers: Vec<(bool, Stage)>,
-        urgent_unseen: usize,
-    }
-
-    #[derive(Clone, Copy, PartialEq)]
-    enum Stage {
-        Begins,
-        Wakes,
-        Done,
-    }
-
-    impl Scene {
-        fn new(wanted: usize, urgent: &[bool]) -> Self {
-            let (handle, shared) = Handle::new(9);
-            let callers = urgent.iter().map(|urgent| (*urgent, Stage::Begins)).collect();
-            Self { _handle: handle, shared, turn: Turn::Collects, wanted, callers, urgent_unseen: 0 }
-        }
-
-        /// Has an actor do its next step: a caller, or the worker as the last of them. Answers whether it had one.
-        fn advance(&mut self, actor: usize) -> bool {
-            let Some((urgent, stage)) = self.callers.get_mut(actor) else {
-                return self.work();
-            };
-            *stage = match stage {
-                Stage::Begins => {
-                    self.urgent_unseen += usize::from(*urgent);
-                    let wakes = self.shared.leave(Message::Close { ticket: None }, *urgent);
-                    if wakes { Stage::Wakes } else { Stage::Done }
-                }
-                Stage::Wakes => {
-                    self.shared.wake.notify_one();
-                    Stage::Done
-                }
-                Stage::Done => return false,
-            };
-            true
-        }
-
-        fn work(&mut self) -> bool {
-            self.turn = match self.turn {
-                Turn::Collects => {
-                    self.shared.collect(&mut Vec::new());
-                    self.urgent_unseen = 0;
-                    Turn::SaysWhatItWants
-                }
-                Turn::SaysWhatItWants if self.shared.wake_at(self.wanted) => Turn::Collects,
-                Turn::SaysWhatItWants => Turn::Sleeps,
-                Turn::Sleeps => match pin!(self.shared.called()).poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(()) => Turn::Collects,
-                    Poll::Pending => return false,
-                },
-            };
-            true
-        }
-    }
-
-    /// Tries every order that begins with `order`; answers how many there are.
-    fn explore(wanted: usize, urgent: &[bool], order: &mut Vec<usize>) -> usize {
-        let replay = |order: &[usize]| {
-            let mut scene = Scene::new(wanted, urgent);
-            (order.iter().all(|actor| scene.advance(*actor)), scene)
-        };
-        let mut orders = 0;
-        for actor in 0..=urgent.len() {
-            order.push(actor);
-            if replay(order).0 {
-                orders += explore(wanted, urgent, order);
-            }
-            order.pop();
-        }
-        if orders > 0 {
-            return orders;
-        }
-        let (_, scene) = replay(order);
-        let left = scene.shared.inbox().messages.len();
-        assert_eq!(scene.turn, Turn::Sleeps, "{order:?}");
-        assert!(left < wanted, "{left} messages, {wanted} were wanted, and nobody wakes the worker: {order:?}");
-        assert_eq!(scene.urgent_unseen, 0, "something urgent was left to a worker that sleeps: {order:?}");
-        1
-    }
-
-    /// A lost wake-up would leave calls to their deadlines, and `close()` for ever.
-    #[test]
-    fn in_no_order_is_a_wake_up_lost() {
-        let mut orders = 0;
-        for wanted in [1, 2, 3, usize::MAX] {
-            for urgent in [[false; 3], [true, false, false], [true, true, false]] {
-                orders += explore(wanted, &urgent, &mut Vec::new());
-            }
-        }
-        assert!(orders > 10_000, "{orders} are too few to be all");
+        self.0.urge(Message::Close { ticket: None });
     }
 }

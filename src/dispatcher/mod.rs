@@ -9,6 +9,8 @@ mod herald;
 mod ledger;
 mod line;
 mod message;
+mod shared;
+mod sync;
 mod teller;
 mod worker;
 

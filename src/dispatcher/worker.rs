@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 
 use super::flight::{Flight, GIVES_WAY_AFTER, MAX_BATCH, fewest_to_send, landing};
-use super::handle::{Handle, Shared};
+use super::handle::{Handle, Seen};
 use super::herald::Herald;
 use super::ledger::Ledger;
 use super::line::{Change, Line};
@@ -23,7 +23,7 @@ use crate::store::{Answers, Link, Reach, Store};
 
 /// The task behind a [`Handle`].
 pub struct Worker<R: Reach, S: Settle> {
-    shared: Arc<Shared>,
+    shared: Arc<Seen>,
     reach: Arc<R>,
     timeout: Micros,
     settle: S,

@@ -16,11 +16,17 @@ mod server;
 mod twins;
 mod vectors;
 
-/// Cases of a property test: many more with `RATE_LIMIT_LONG=1`.
+/// Cases of a property test: many more with `RATE_LIMIT_LONG=1`, and few in Miri, which is slow.
 pub(crate) fn cases(normal: u32) -> proptest::test_runner::Config {
     let long = std::env::var_os("RATE_LIMIT_LONG").is_some_and(|value| value == "1");
     proptest::test_runner::Config {
-        cases: if long { normal * 20 } else { normal },
+        cases: if cfg!(miri) {
+            10
+        } else if long {
+            normal * 20
+        } else {
+            normal
+        },
         failure_persistence: None,
         ..Default::default()
     }
