@@ -421,7 +421,7 @@ export type DistributedRateLimiterOptions = Partial<CommonOptions> & {
   maxRequests?: number
   /** Length of the window in milliseconds. */
   timeWindowMs?: number
-  /** The limit while the store is away. Default: twice `maxRequests`. */
+  /** The limit while the store is away. Default: what `fallback` says, or twice `maxRequests`. */
   fallbackMaxRequests?: number
   /** Its window in milliseconds. Default: `timeWindowMs`. */
   fallbackTimeWindowMs?: number

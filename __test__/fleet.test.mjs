@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
+import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
-import { startRedis } from '../scripts/redis.mjs'
+import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { assertEnded, program, start } from './support/child.mjs'
 import { CLUSTER, STANDALONE } from './support/clients.mjs'
@@ -91,6 +91,20 @@ describe('instances that share a fallback', { timeout: 120_000 }, () => {
     assert.deepEqual(warned.length, 1, warned.join())
     assert.equal(limiter.stats().fleet, null)
     assert.equal((await limiter.check('key')).source, 'redis')
+  })
+
+  // Twice `maxRequests` stood in the place of whatever fallback was given.
+  test('a DistributedRateLimiter keeps the fallback that it is given', async (t) => {
+    const given = { maxRequests: 10, timeWindowMs: 60_000, redisUrl: `redis://127.0.0.1:${await freePort()}` }
+    for (const [fallback, limit] of [
+      [undefined, 20],
+      [{ limit: 5 }, 5],
+      [{ share: 'fleet' }, 1],
+    ]) {
+      const limiter = new DistributedRateLimiter({ ...given, fallback })
+      t.after(() => limiter.close())
+      assert.equal((await limiter.check('key')).limit, limit)
+    }
   })
 
   test('without a store nothing is shared, and nothing is announced without `share`', async (t) => {

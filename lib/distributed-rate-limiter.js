@@ -80,7 +80,7 @@ function translate(options) {
     window: fallbackTimeWindowMs,
   }
   const hasFallback = Object.values(fallback).some((value) => value !== undefined)
-  if (hasFallback) own.fallback = fallback
+  if (hasFallback && own.fallback === undefined) own.fallback = fallback
   return own
 }
 
