@@ -7,6 +7,8 @@
  *   was made: nothing can be said of it but that. It is never executed twice.
  * - Redis keeps what it has answered. The faults are of that kind: the server that is killed has an append-only file that is
  *   written before it answers. One that comes back without its data has forgotten its keys, and says so of itself.
+ * - Under `onStoreError: 'local'` Redis is told on its return of what was admitted without it, as of a penalty that nobody called
+ *   for: `arrears.test.mjs` has that, and the limiters here refuse or throw instead.
  * - Moments are those of the monotonic clock, which on Linux, macOS and Windows all processes of a machine share.
  */
 
