@@ -141,8 +141,9 @@ describe('what a call gets', { timeout: atMost(60_000) }, () => {
 
   test('a call that was late is counted once at most', async (t) => {
     const redis = await redisOf(t)
-    const limiter = limiterWith({ redisUrl: redis.url, limit: 1_000, onStoreError: 'throw' })
+    const limiter = limiterWith({ redisUrl: redis.url, limit: 1_000, timeout: 500, onStoreError: 'throw' })
     t.after(() => limiter.close())
+    await limiter.ready()
     assert.equal(await limiter.isAllowed('a'), true)
     redis.process.kill('SIGSTOP')
     const late = await Promise.allSettled(Array.from({ length: 20 }, () => limiter.isAllowed('a')))

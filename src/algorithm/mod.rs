@@ -121,8 +121,8 @@ pub trait Algorithm {
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
 
-    /// The same limit for one of `instances` that decide apart: its numbers of units divided, and rounded up. All of them together
-    /// admit no more than this one, and one unit less than there are instances.
+    /// The same limit for one of `instances` that decide apart: each of its numbers of units divided, and rounded up. Of each number all
+    /// of them together have no more than this one has, and one unit less than there are instances.
     fn share(&self, instances: u64) -> Self;
 
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
