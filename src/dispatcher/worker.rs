@@ -111,8 +111,12 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.send();
         self.announce();
         self.tell();
-        let done = self.closing.is_some() && self.waiting.is_empty() && self.flights.is_empty();
+        // A batch that everybody has given up may never land.
+        let is_owed = self.flights.iter().any(|flight| flight.deadline().is_some());
+        let done = self.closing.is_some() && self.waiting.is_empty() && !is_owed;
         if done {
+            // Nobody who has an answer waits for the farewell.
+            self.deliver();
             self.take_leave().await;
             for ticket in self.closing.take().unwrap_or_default() {
                 self.ledger.settle(ticket, Ok(()));
@@ -121,9 +125,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 self.ledger.settle(ticket, Err(Error::Closed));
             }
         }
-        if !self.ledger.news.is_empty() {
-            self.settle.settle(&mut self.ledger.news);
-        }
+        self.deliver();
         if done {
             return false;
         }
@@ -149,6 +151,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             }
         }
         true
+    }
+
+    /// Tells the callers what has been answered.
+    fn deliver(&mut self) {
+        if !self.ledger.news.is_empty() {
+            self.settle.settle(&mut self.ledger.news);
+        }
     }
 
     async fn wait(&mut self) -> Event<R::Link> {

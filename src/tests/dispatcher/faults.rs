@@ -214,6 +214,24 @@ fn closing_ends_also_when_redis_hangs_or_was_never_there() {
     }
 }
 
+/// One batch is too few for the circuit to open, and it may never land.
+#[test]
+fn closing_ends_also_when_the_only_batch_never_lands() {
+    let server = Server::start();
+    for closes_early in [true, false] {
+        let mut caller = Caller::connected(&server.url(), &[soon()]);
+        server.signal("STOP");
+        let late = caller.take("key");
+        if !closes_early {
+            assert_eq!(caller.decision(late).source, Source::Fallback);
+        }
+        let closed = caller.close();
+        caller.wait_for_end();
+        assert_eq!(caller.order(), [late.0, closed.0]);
+        server.signal("CONT");
+    }
+}
+
 /// A server that answers every probe and fails at work, for three reasons that operators know.
 #[test]
 fn a_redis_that_refuses_to_write_is_not_believed_and_used_again_once_it_writes() {
