@@ -7,7 +7,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -23,14 +23,27 @@ use crate::store::{Request, Verb, When};
 /// Keys of which it is known what they owe. Of those that come when there are as many nobody is told.
 pub const MOST_KEYS: usize = 50_000;
 
+/// When there are as many, those that owe nothing any more are looked for, no more often than this: all of them are looked at.
+const TIDIES_EACH: Micros = Micros::from_millis(1_000);
+
+/// Keys that are looked at in one go for those that still owe something.
+const LOOKS: usize = 2_000;
+
 /// See the module.
 pub struct Arrears {
     clock: Arc<dyn Clock>,
     hasher: RandomState,
     /// A standard mutex: it is held for a look at one key, or at a few of them.
-    table: Mutex<HashTable<Owed>>,
+    table: Mutex<Table>,
     /// Whether there is any, for whoever looks often.
     has_some: AtomicBool,
+}
+
+#[derive(Default)]
+struct Table {
+    owed: HashTable<Owed>,
+    /// When it was full, and was tidied.
+    tidied_at: Micros,
 }
 
 /// What one key under one limit owes.
@@ -45,6 +58,15 @@ struct Owed {
 impl Owed {
     fn limit(&self) -> Option<&Limit> {
         self.limits.iter().nth(self.index)
+    }
+
+    /// How many units count at that moment, at most one limit of them.
+    fn units_at(&self, now: Micros) -> u64 {
+        self.limit().map_or(0, |limit| {
+            let mut units = self.units;
+            let left = counter(limit).step(&mut units, now, Ask::look(0)).remaining;
+            (MAX_UNITS - left).min(limit.policy.capacity())
+        })
     }
 
     fn is_of(&self, limit: &Limit, key: &Key) -> bool {
@@ -71,11 +93,15 @@ impl Arrears {
     /// So many units were admitted by a call that the store was not sent.
     pub fn note(&self, request: &Request, units: u64) {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table();
         for (index, (limit, key)) in request.parts().enumerate() {
-            let has_room = table.len() < MOST_KEYS;
             let hash = self.hash(key);
-            let entry = table.entry(hash, |owed| owed.is_of(limit, key), |owed| self.hash(&owed.key));
+            if table.owed.len() >= MOST_KEYS && table.tidied_at + TIDIES_EACH <= now {
+                table.tidied_at = now;
+                table.owed.retain(|owed| owed.units_at(now) > 0);
+            }
+            let has_room = table.owed.len() < MOST_KEYS;
+            let entry = table.owed.entry(hash, |owed| owed.is_of(limit, key), |owed| self.hash(&owed.key));
             let owed = match entry {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(place) if has_room => {
@@ -94,9 +120,9 @@ impl Arrears {
     /// So many of them were given back.
     pub fn give_back(&self, request: &Request, units: u64) {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table();
         for (limit, key) in request.parts() {
-            if let Some(owed) = table.find_mut(self.hash(key), |owed| owed.is_of(limit, key)) {
+            if let Some(owed) = table.owed.find_mut(self.hash(key), |owed| owed.is_of(limit, key)) {
                 counter(limit).refund(&mut owed.units, now, units);
             }
         }
@@ -104,29 +130,30 @@ impl Arrears {
 
     /// The keys of a request owe nothing.
     pub fn forget(&self, request: &Request) {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table();
         for (limit, key) in request.parts() {
-            if let Ok(entry) = table.find_entry(self.hash(key), |owed| owed.is_of(limit, key)) {
+            if let Ok(entry) = table.owed.find_entry(self.hash(key), |owed| owed.is_of(limit, key)) {
                 entry.remove();
             }
         }
     }
 
-    /// Takes what up to `most` keys owe, as requests that tell it. It is not told again.
+    /// Takes what up to `most` keys owe, as requests that tell it. It is not told again. There may be more, also where there is none.
     pub fn take(&self, most: usize) -> Vec<Request> {
         let now = self.clock.now();
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut requests = Vec::new();
-        while requests.len() < most && !table.is_empty() {
-            let taken = table.extract_if(|_| true).take(most - requests.len());
-            requests.extend(taken.filter_map(|owed| demand(owed, now)));
-        }
-        if table.is_empty() {
+        let mut table = self.table();
+        let taken = table.owed.extract_if(|_| true).take(LOOKS);
+        let requests = taken.filter_map(|owed| demand(owed, now)).take(most).collect();
+        if table.owed.is_empty() {
             // Its room is given back, too.
-            *table = HashTable::new();
+            table.owed = HashTable::new();
             self.has_some.store(false, Ordering::Relaxed);
         }
         requests
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hash(&self, key: &Key) -> u64 {
@@ -136,10 +163,8 @@ impl Arrears {
 
 /// What tells it, unless all of it is older than the window.
 fn demand(owed: Owed, now: Micros) -> Option<Request> {
+    let units = owed.units_at(now);
     let limit = owed.limit()?.clone();
-    let mut units = owed.units;
-    let left = counter(&limit).step(&mut units, now, Ask::look(0)).remaining;
-    let units = (MAX_UNITS - left).min(limit.policy.capacity());
     (units > 0).then(|| Request {
         limits: Arc::new(Limits::new([limit])),
         keys: smallvec![owed.key],

@@ -47,6 +47,7 @@ impl Fallback {
                 Verb::Decide(_) | Verb::Reserve { .. } if decision.granted > 0 => {
                     arrears.note(request, decision.granted);
                 }
+                Verb::Penalize(units) => arrears.note(request, units),
                 Verb::Refund(units) => arrears.give_back(request, units),
                 _ => {}
             }

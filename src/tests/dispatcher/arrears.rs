@@ -278,8 +278,47 @@ fn no_more_keys_are_noted_than_the_bound() {
         arrears.note(&caller.limiter().simple(i.to_string().as_bytes(), Verb::Reset), 1);
     }
     arrears.note(&caller.limiter().simple(b"0", Verb::Reset), 1);
-    let all = arrears.take(usize::MAX);
+    let all = take_all(&arrears);
     assert_eq!(all.len(), MOST_KEYS);
     assert!(all.iter().any(|request| request.verb == Verb::Penalize(2)), "who is noted already is noted on");
-    assert!(!arrears.has_some());
+}
+
+/// Else those of a long outage's first minutes would keep the places of all who come later.
+#[test]
+fn keys_that_owe_nothing_any_more_make_room() {
+    let store = Manual::new();
+    let caller = store.caller(&[]);
+    let arrears = Arrears::new(store.0.clock.clone());
+    let note = |name: &str| arrears.note(&caller.limiter().simple(name.as_bytes(), Verb::Reset), 1);
+    for i in 0..MOST_KEYS {
+        note(&i.to_string());
+    }
+    store.0.clock.advance(WINDOW);
+    note("0");
+    store.0.clock.advance(WINDOW);
+    note("later");
+    let told: Vec<_> = take_all(&arrears).into_iter().map(|request| request.keys[0].clone()).collect();
+    assert_eq!(told.len(), 2, "the one that was noted on, and the one that came later");
+}
+
+/// What is owed, however often it has to be asked for.
+fn take_all(arrears: &Arrears) -> Vec<Request> {
+    let mut all = Vec::new();
+    while arrears.has_some() {
+        all.extend(arrears.take(usize::MAX));
+    }
+    all
+}
+
+/// It is sent to nobody while the store is away.
+#[test]
+fn a_penalty_in_an_outage_is_told_too() {
+    let store = Manual::new();
+    let mut caller = store.caller(&[]);
+    store.outage(&mut caller, &["a"]);
+    let penalty = caller.limiter().simple(b"a", Verb::Penalize(4));
+    caller.limiter().answer_here(&penalty).unwrap();
+    store.return_to(&mut caller);
+    wait_for_told(&mut caller, 1);
+    assert_eq!(store.told(), owed(&[("a", 5)]));
 }
