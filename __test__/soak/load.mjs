@@ -36,10 +36,10 @@ export function openLimiters(standalone, cluster) {
     { name: 'long', limit: 50, window: '20s', algorithm: 'fixed-window' },
   ]
   const limiters = {
-    redis: new RateLimiter({ ...common, redisUrl }),
+    redis: new RateLimiter({ ...common, redisUrl, fallback: { share: 'fleet' } }),
     bucket: new RateLimiter({ ...common, redisUrl, algorithm: 'token-bucket', onStoreError: 'throw' }),
     several: new RateLimiter({ limits, maxKeys: MAX_KEYS, redisUrl }),
-    cluster: new RateLimiter({ ...common, ...cluster.options }),
+    cluster: new RateLimiter({ ...common, ...cluster.options, fallback: { share: 'fleet' } }),
     client: new RateLimiter({ ...common, redisClient: client, prefix: 'client' }),
     memory: new RateLimiter(common),
   }

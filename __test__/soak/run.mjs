@@ -12,7 +12,7 @@ import { sample } from './measures.mjs'
 const PATIENCE_MS = 30_000
 
 /**
- * Soaks for `lengthMs`.
+ * Soaks for `lengthMs`, and until so many `turns` have had their fault.
  *
  * @param given.rate calls a second
  * @param given.everyMs from one fault's begin to the next one's
@@ -21,7 +21,7 @@ const PATIENCE_MS = 30_000
  * @param given.tell hears of each sample and each fault
  * @returns `{ samples, faults, calls, unsettled, unexpected, unhandled }`; times in seconds since the begin
  */
-export async function soak({ lengthMs, rate, everyMs, lastsMs, sampleMs, tell = () => {} }) {
+export async function soak({ lengthMs, turns = 0, rate, everyMs, lastsMs, sampleMs, tell = () => {} }) {
   const takeUncaught = uncaught()
   const standalone = await standaloneTopology.start()
   const cluster = await clusterTopology.start()
@@ -41,7 +41,7 @@ export async function soak({ lengthMs, rate, everyMs, lastsMs, sampleMs, tell = 
   const faults = []
   try {
     const kinds = faultsOf({ standalone, cluster, lastsMs })
-    for (let turn = 0; elapsed() * 1_000 < lengthMs; turn += 1) {
+    for (let turn = 0; turn < turns || elapsed() * 1_000 < lengthMs; turn += 1) {
       // It begins in the midst of its interval, so that before and after it all is well for a while.
       await sleep(Math.max(0, (turn + 0.5) * everyMs - elapsed() * 1_000))
       const { name, play } = kinds[turn % kinds.length]

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::caller::{Caller, Change};
@@ -15,7 +16,17 @@ use crate::store::{Answering, Link, Memory, Reach, Request, Store};
 
 /// Loses each batch that asks about the key `lost`, and decides the others.
 #[derive(Clone)]
-struct Lossy(Arc<Memory>);
+struct Lossy {
+    memory: Arc<Memory>,
+    /// The requests that it has been sent.
+    asked: Arc<AtomicUsize>,
+}
+
+impl Lossy {
+    fn new() -> Self {
+        Self { memory: Arc::new(Memory::new(1_000, Arc::new(SystemClock::new()))), asked: Arc::default() }
+    }
+}
 
 impl Reach for Lossy {
     type Link = Self;
@@ -42,8 +53,9 @@ impl Link for Lossy {
 impl Store for Lossy {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         let batch: Vec<&Request> = batch.collect();
+        self.asked.fetch_add(batch.len(), Ordering::Relaxed);
         let is_lost = batch.iter().flat_map(|request| &request.keys).any(|key| key.as_bytes() == b"lost");
-        if is_lost { Box::pin(pending()) } else { Store::decide(&self.0, &mut batch.into_iter()) }
+        if is_lost { Box::pin(pending()) } else { Store::decide(&self.memory, &mut batch.into_iter()) }
     }
 }
 
@@ -54,8 +66,7 @@ fn batches_that_are_lost_one_by_one_keep_no_place() {
     let options = [("limit", Given::Number(1e6)), ("window", text("1d")), ("timeout", text("50ms"))];
     let options = options.map(|(name, given)| (name.to_owned(), given));
     let settings = Settings::read(&Given::Record(options.into())).unwrap();
-    let memory = Arc::new(Memory::new(1_000, Arc::new(SystemClock::new())));
-    let mut caller = Caller::reaching(Lossy(memory), &settings);
+    let mut caller = Caller::reaching(Lossy::new(), &settings);
     caller.run();
     for _ in 0..5 {
         let lost = caller.take("lost");
@@ -67,15 +78,15 @@ fn batches_that_are_lost_one_by_one_keep_no_place() {
     assert_eq!((stats.circuit_opened, stats.pending), (0, 0));
 }
 
-fn on_lossy(timeout: &str) -> Caller {
+fn on_lossy(timeout: &str) -> (Caller, Lossy) {
     let options = [("limit", Given::Number(1e6)), ("window", text("1d")), ("timeout", text(timeout))];
     let options = options.map(|(name, given)| (name.to_owned(), given));
     let settings = Settings::read(&Given::Record(options.into())).unwrap();
-    let memory = Arc::new(Memory::new(1_000, Arc::new(SystemClock::new())));
-    let mut caller = Caller::reaching(Lossy(memory), &settings);
+    let store = Lossy::new();
+    let mut caller = Caller::reaching(store.clone(), &settings);
     caller.run();
     caller.wait_for(Change::Up);
-    caller
+    (caller, store)
 }
 
 fn wait_for_batches(caller: &mut Caller, batches: u64) {
@@ -86,11 +97,11 @@ fn wait_for_batches(caller: &mut Caller, batches: u64) {
 /// fallback decided most calls of a store that was well.
 #[test]
 fn a_batch_that_is_far_away_gives_way_before_it_lands() {
-    let mut caller = on_lossy("4s");
+    let (mut caller, store) = on_lossy("4s");
     for _ in 0..10 {
         caller.take("lost");
     }
-    caller.wait_until("all of them are sent", |caller| caller.limiter().stats().batches > 0);
+    caller.wait_until("all of them are sent", |_| store.asked.load(Ordering::Relaxed) == 10);
     let sent = caller.limiter().stats().batches;
     // Each of these is less than half of what the one before carries, or finds both places taken.
     for further in 1..=3 {
@@ -105,7 +116,7 @@ fn a_batch_that_is_far_away_gives_way_before_it_lands() {
 /// Were there no bound, a store that hangs would be sent whatever is called.
 #[test]
 fn no_more_than_eight_batches_are_under_way_however_long_they_hang() {
-    let mut caller = on_lossy("800ms");
+    let (mut caller, _) = on_lossy("800ms");
     let mut taken = 0;
     while caller.limiter().stats().circuit_opened == 0 {
         caller.call("lost");
