@@ -74,7 +74,8 @@ export interface Fallback {
   window?: Duration
   /**
    * `'fleet'`: the limit is that of all instances together. They announce themselves in Redis under one `prefix`, and each of `n` decides
-   * by `limit / n`, rounded up, and so by its `burst`; one that has heard of none, by one unit a key. Default: each has the whole limit.
+   * by `limit / n`, rounded up, and so by its `burst`; one that has heard of none, by one unit a key (and one of an `extra`). Default: each has the whole
+   * limit.
    * An action takes after the limiter. Refused with `cacheClient`.
    */
   share?: 'fleet'
@@ -183,8 +184,8 @@ export interface CommonOptions {
   hashKeys?: string | false
   /**
    * What decides in which slot of a Redis Cluster a key lies, so that a check of several limits is one step. Default `false`: the whole
-   * name of each. `true`: the caller's key, whose `limits` and `actions` then lie together. The name of a field, such as `'tenant'`: what the
-   * key has there. All limits, those `by: 'global'` too, then count within that tenant, every key must name it, and `block`, `unblock`
+   * name of each. `true`: the caller's key, whose `limits` and `actions` then lie together. The name of a field (1 to 64 characters), such as
+   * `'tenant'`: what the key has there; every limit and action must say its `by` then. All limits, those `by: 'global'` too, then count within that tenant, every key must name it, and `block`, `unblock`
    * and `reset` mean it where they name nobody else. On every store alike. It makes other names of keys, which start anew.
    */
   hashTag?: boolean | string
