@@ -46,7 +46,9 @@ async function main() {
         late += delays.length > 0
         results.set(`${topology.name}: ${row.name}`, result)
         const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
-        console.log(`${holds ? '✔' : '✖'} ${row.name} (${seconds} s)\n    ${[lineOf(result), ...delays].join('\n    ')}`)
+        console.log(
+          `${holds ? '✔' : '✖'} ${row.name} (${seconds} s)\n    ${[lineOf(result), ...delays].join('\n    ')}`,
+        )
       }
     }
   }
