@@ -60,6 +60,13 @@ fn one_that_is_closed_is_off_the_list_when_that_is_settled() {
     assert_eq!(server.say(&["ZCARD", "rl:fleet"]), redis::Value::Int(1));
 }
 
+/// How many a server has been sent, where nobody makes calls: each is one call of a script.
+fn announcements(server: &Server) -> u64 {
+    let stats = format!("{:?}", server.say(&["INFO", "commandstats"]));
+    let calls = stats.split("cmdstat_evalsha:calls=").nth(1).unwrap();
+    calls.split(',').next().unwrap().parse().unwrap()
+}
+
 /// A Redis that has come back empty knows those alone who were faster, and each of these would take a whole limit if it were lost
 /// again at once.
 #[test]
@@ -70,18 +77,12 @@ fn a_smaller_fleet_is_believed_when_it_was_heard_of_as_often_as_an_announcement_
     for caller in [&mut stays, &mut leaves] {
         wait_for_fleet(caller, 2);
     }
-    // Every announcement is one call of the script, and nobody else calls any.
-    let announced = |server: &Server| {
-        let stats = format!("{:?}", server.say(&["INFO", "commandstats"]));
-        let calls = stats.split("cmdstat_evalsha:calls=").nth(1).unwrap();
-        calls.split(',').next().unwrap().parse::<u64>().unwrap()
-    };
-    let before = announced(&server);
+    let before = announcements(&server);
     leaves.close();
     leaves.wait_for_end();
     stays.wait_until("the smaller number is believed", |caller| caller.limiter().fleet() == Some(1));
     // The farewell is one; between it and the first look another may have been heard already.
-    let beats = announced(&server) - before - 1;
+    let beats = announcements(&server) - before - 1;
     assert!(beats >= 3, "after {beats} announcements");
 }
 
@@ -93,13 +94,8 @@ fn without_the_right_to_announce_the_limiter_works_and_says_so_once() {
     let mut caller = Caller::connected(&url, &shared());
     caller.wait_until("it is told", |caller| !caller.unheard().is_empty());
     assert_eq!(caller.unheard()[0].code(), "ERR_RATE_LIMIT_STORE_UNAVAILABLE");
-    let refused = |server: &Server| {
-        let stats = format!("{:?}", server.say(&["INFO", "commandstats"]));
-        let calls = stats.split("cmdstat_evalsha:calls=").nth(1).unwrap();
-        calls.split(',').next().unwrap().parse::<u64>().unwrap()
-    };
-    let before = refused(&server);
-    caller.wait_until("it is refused again and again", |_| refused(&server) >= before + 2);
+    let before = announcements(&server);
+    caller.wait_until("it is refused again and again", |_| announcements(&server) >= before + 2);
     let ticket = caller.take("key");
     assert!(caller.decision(ticket).allowed);
     assert_eq!((caller.limiter().fleet(), caller.changes()), (None, &[Change::Up][..]));
