@@ -8,6 +8,8 @@ const SLOTS = 16_384
 const MASTERS = 3
 const FORM_TIMEOUT_MS = 20_000
 const ATTEMPTS = 3
+/** By how much the port is higher at which a node talks with the others. */
+const BUS = 10_000
 
 /**
  * Starts one and resolves once every node knows that all slots are served: `{ nodes, stop }`. The masters come first, then
@@ -20,7 +22,7 @@ export async function startRedisCluster({ replicas = 0, announced = (port) => po
     const stop = () => Promise.all(nodes.map((node) => node.stop()))
     try {
       for (let index = 0; index < MASTERS * (1 + replicas); index += 1) {
-        const port = await freePort()
+        const port = await freePort({ companion: BUS })
         const own = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000']
         const known = ['--cluster-announce-port', await announced(port)]
         nodes.push(await startRedis({ port, env, args: [...own, ...known, ...args] }))
@@ -29,7 +31,7 @@ export async function startRedisCluster({ replicas = 0, announced = (port) => po
       return { nodes, stop }
     } catch (error) {
       await stop()
-      // A node also listens 10,000 ports higher, where somebody else may.
+      // Between the choice of a port and its use somebody else may take it.
       if (attempt === ATTEMPTS) throw error
     }
   }

@@ -51,13 +51,14 @@ export function installByApt(program) {
 }
 
 /**
- * A TCP port of 127.0.0.1 on which nobody listens now. It lies below those that systems hand to outgoing connections: a
- * client that keeps trying to reach a stopped server there could be given that very port, and the server not come back.
+ * A TCP port of 127.0.0.1 on which nobody listens now, nor on the one `companion` higher. Both lie below those that systems
+ * hand to outgoing connections: a client that keeps trying to reach a stopped server there could be given that very port, and
+ * the server not come back; and thousands of connections that have just ended hold theirs for a minute.
  */
-export async function freePort() {
+export async function freePort({ companion = 0 } = {}) {
   for (;;) {
-    const port = randomInt(10_000, 32_000)
-    if (await canListen(port)) return port
+    const port = randomInt(10_000, 32_000 - companion)
+    if ((await canListen(port)) && (await canListen(port + companion))) return port
   }
 }
 
