@@ -323,6 +323,11 @@ export interface RateLimiterEvents {
    * of the last number heard, or one unit. Told once, after two in a row, and again only when one was answered meanwhile.
    */
   fleetUnknown: [error: Error]
+  /**
+   * Redis has a bound on its memory and evicts keys by this `maxmemory-policy`: an evicted key has its limit once more. Looked at whenever
+   * a connection is made, where the user may say `INFO`; told once for each policy.
+   */
+  storeEvicts: [policy: string]
 }
 
 export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {

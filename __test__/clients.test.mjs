@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 
 import { RateLimiter } from 'distributed-rate-limiter'
@@ -16,6 +17,7 @@ import { allowedOf, assertBothOrNone, describeFace, TWO_LIMITS } from './support
 import { atMost } from './support/long.mjs'
 import { raceOfClients } from './support/race.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
+import { settles } from './support/wait.mjs'
 
 let redis
 let cluster
@@ -71,6 +73,17 @@ function describeClient(name, { open, close }, server, servers) {
       }
       assertDecision(await limiter.check('a'), { allowed: false, source: 'client' })
       assert.equal(limiter.stats().storeErrors, 0)
+    })
+
+    test('a Redis that evicts keys is told of', async (t) => {
+      const evictBy = (policy, most) =>
+        servers().map(({ port }) => redisCommand(port, 'CONFIG', 'SET', 'maxmemory', most, 'maxmemory-policy', policy))
+      t.after(() => Promise.all(evictBy('noeviction', 0)))
+      await Promise.all(evictBy('allkeys-lfu', '1gb'))
+      const limiter = make({ limit: 3, window: '1d' })
+      t.after(() => limiter.close())
+      const [policy] = await settles(once(limiter, 'storeEvicts'), 'the warning')
+      assert.equal(policy, 'allkeys-lfu')
     })
 
     test('what another wrote under a key is an error of that key', async (t) => {

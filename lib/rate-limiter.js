@@ -19,8 +19,8 @@ const TELL = Symbol('tell')
 const limiters = new Map()
 const collected = new FinalizationRegistry((id) => limiters.delete(id))
 
-function tell(id, event, error) {
-  limiters.get(id)?.deref()?.[TELL](event, error)
+function tell(id, event, what) {
+  limiters.get(id)?.deref()?.[TELL](event, what)
 }
 
 native.install(row, decisionOf, tell, work, release)
@@ -155,23 +155,28 @@ class RateLimiter extends EventEmitter {
   }
 
   // In a tick of its own: a listener that throws is its owner's error, and must not stop answers from being delivered.
-  [TELL](event, error) {
+  [TELL](event, what) {
     process.nextTick(() => {
-      if (event === 'storeDown') {
-        this.#isDown = true
-        this.#logger?.error(`distributed-rate-limiter: ${error.message}`)
-        this.emit(event, error)
-        return
-      }
-      if (event === 'fleetUnknown') {
-        this.#logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${error.message}`)
-        this.emit(event, error)
-        return
-      }
-      if (this.#isDown) this.#logger?.warn('distributed-rate-limiter: Redis answers again')
-      this.#isDown = false
-      this.emit(event)
+      this.#log(event, what)
+      this.emit(event, ...(what === undefined ? [] : [what]))
     })
+  }
+
+  #log(event, what) {
+    const logger = this.#logger
+    if (event === 'storeDown') {
+      this.#isDown = true
+      logger?.error(`distributed-rate-limiter: ${what.message}`)
+    } else if (event === 'storeUp') {
+      if (this.#isDown) logger?.warn('distributed-rate-limiter: Redis answers again')
+      this.#isDown = false
+    } else if (event === 'fleetUnknown') {
+      logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${what.message}`)
+    } else if (event === 'storeEvicts') {
+      logger?.warn(
+        `distributed-rate-limiter: Redis may evict keys (maxmemory-policy is ${what}), and an evicted key has its limit once more: set noeviction`,
+      )
+    }
   }
 }
 

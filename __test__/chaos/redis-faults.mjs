@@ -200,7 +200,8 @@ export const rows = [
     name: 'Redis is full and evicts keys (`allkeys-lru`)',
     says: {
       happens: 'A key that is evicted starts anew. Those that are used longest ago go first.',
-      callers: 'Redis decides. **An evicted key has its limit once more, and nobody is told.**',
+      callers:
+        'Redis decides. **An evicted key has its limit once more.** The event `storeEvicts` has warned of the policy when the connection was made.',
       operator: 'Watch `evicted_keys` in `INFO stats`. Give the limiter a Redis that does not evict.',
     },
     run: evicted,
@@ -230,6 +231,9 @@ async function evicted(scene) {
   }
   await Promise.all(keys.map((key) => limiter.check(key, { cost: LIMIT })))
   assert.equal(await refusedNow(), keys.length, 'all of them are exhausted')
+  await until(() => seen.evictions.length > 0, 'it was warned')
+  assert.deepEqual(seen.evictions, ['allkeys-lru'])
+  assert.ok(seen.told.length === 1 && /allkeys-lru.*noeviction/.test(seen.told[0]), `the logger was told: ${seen.told}`)
 
   const from = performance.now()
   let calls = 0

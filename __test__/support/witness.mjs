@@ -4,9 +4,12 @@
 export function witness() {
   const told = []
   const events = []
+  const evictions = []
   return {
     told,
     events,
+    /** The policies by which Redis was said to evict keys. */
+    evictions,
     // As the loggers that people use, it needs to be called as a method.
     logger: {
       lines: told,
@@ -21,6 +24,7 @@ export function witness() {
     watch(limiter) {
       limiter.on('storeDown', (error) => events.push({ name: 'storeDown', error }))
       limiter.on('storeUp', () => events.push({ name: 'storeUp' }))
+      limiter.on('storeEvicts', (policy) => evictions.push(policy))
       return limiter
     },
     get names() {

@@ -264,13 +264,19 @@ export function readStats(limiter: RateLimiter): number {
 
 // Its events.
 
-export const events: Every<RateLimiterEvents> = { storeDown: true, storeUp: true, fleetUnknown: true }
+export const events: Every<RateLimiterEvents> = {
+  storeDown: true,
+  storeUp: true,
+  fleetUnknown: true,
+  storeEvicts: true,
+}
 
 export function listen(limiter: RateLimiter): RateLimiter {
   return limiter
     .on('storeDown', (error) => void (error satisfies Error).message)
     .once('storeUp', () => {})
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
+    .on('storeEvicts', (policy) => void (policy satisfies string).length)
     .off('storeUp', () => {})
 }
 

@@ -152,6 +152,9 @@ impl Environment {
             Mail::News(News::FleetUnknown(cause)) => {
                 js.call(js.kept(face.tell), &[number(limiter), js.string("fleetUnknown"), error::to_js(js, &cause)]);
             }
+            Mail::News(News::StoreEvicts(policy)) => {
+                js.call(js.kept(face.tell), &[number(limiter), js.string("storeEvicts"), js.string(&policy)]);
+            }
             // It was given up while JavaScript was busy: it would only be counted for nothing.
             Mail::Job(job, work) if !work.is_owed() && !self.waiting.has(job) => {}
             Mail::Job(job, work) => Self::work(js, number(limiter), number(job), &work, face.work),

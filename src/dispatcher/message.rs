@@ -49,6 +49,8 @@ pub enum News {
     StoreUp,
     /// The store answers, but not to announcements, for this reason: how many instances there are is not known any better.
     FleetUnknown(Error),
+    /// The store answers, and may throw keys away by this policy.
+    StoreEvicts(String),
 }
 
 /// A driver's end: takes the news to where the callers are.

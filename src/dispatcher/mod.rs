@@ -10,6 +10,7 @@ mod ledger;
 mod line;
 mod message;
 mod shared;
+mod surveyor;
 mod sync;
 mod teller;
 mod worker;

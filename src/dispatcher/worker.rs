@@ -13,6 +13,7 @@ use super::herald::Herald;
 use super::ledger::Ledger;
 use super::line::{Change, Line};
 use super::message::{Call, Message, News, Settle, Ticket};
+use super::surveyor::Surveyor;
 use super::teller::Teller;
 use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
@@ -33,6 +34,7 @@ pub struct Worker<R: Reach, S: Settle> {
     circuit: Circuit,
     line: Line<R::Link>,
     herald: Herald,
+    surveyor: Surveyor,
     teller: Teller,
     /// Whether the callers have been told that the store is away.
     told_down: bool,
@@ -51,6 +53,7 @@ enum Event<L> {
     Landed(usize, Answers),
     Line(Change<L>),
     Announced(Result<u64, Error>),
+    Surveyed(Option<String>),
     Told(Answers),
     Timer,
 }
@@ -79,6 +82,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             circuit: Circuit::new(),
             line: Line::None,
             herald,
+            surveyor: Surveyor::default(),
             teller,
             told_down: false,
             cause: Error::StoreUnavailable("it has not answered yet".into()),
@@ -139,6 +143,10 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 let told = self.herald.heard(answer);
                 self.ledger.news.extend(told.map(News::FleetUnknown));
             }
+            Event::Surveyed(answer) => {
+                let told = self.surveyor.heard(answer);
+                self.ledger.news.extend(told.map(News::StoreEvicts));
+            }
             // Whoever did not take it is not told again: it may have been counted.
             Event::Told(answers) => {
                 let told = answers.iter().flatten().filter(|answer| answer.is_ok()).count();
@@ -162,11 +170,12 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
-        let Self { shared, flights, line, herald, teller, .. } = self;
+        let Self { shared, flights, line, herald, surveyor, teller, .. } = self;
         tokio::select! {
             biased;
             // These first, since they are seldom, and under load the others are always ready.
             answer = herald.answered() => Event::Announced(answer),
+            answer = surveyor.answered() => Event::Surveyed(answer),
             answers = teller.answered() => Event::Told(answers),
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
@@ -271,6 +280,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     }
 
     fn came_up(&mut self, link: R::Link) {
+        self.surveyor.came_up(&link);
         self.line = Line::Up(link);
         self.herald.came_up();
         self.circuit.close();
@@ -306,6 +316,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
         self.herald.went_down();
+        self.surveyor.went_down();
         self.teller.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);

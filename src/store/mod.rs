@@ -9,7 +9,7 @@ mod slot;
 mod spread;
 
 pub use memory::Memory;
-pub use reach::{Announcing, Gate, Link, Reach};
+pub use reach::{Announcing, Gate, Link, Reach, Surveying};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -32,6 +32,9 @@ pub type Gate = Box<dyn Fn(&Request) -> Result<(), Error> + Send>;
 /// An announcement under way: how many instances there are.
 pub type Announcing = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
 
+/// A question under way: by which policy keys are evicted, where any are.
+pub type Surveying = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
 /// A store that has answered. Dropping it leaves the store.
 pub trait Link: Send + 'static {
     /// What decides over it.
@@ -46,5 +49,10 @@ pub trait Link: Send + 'static {
     /// Says that an instance is there, or goes. Settings that want it of a store that cannot do it are refused.
     fn announce(&self, _announcement: &Announcement) -> Announcing {
         Box::pin(ready(Err(Error::Unsupported("this store keeps no list of instances".into()))))
+    }
+
+    /// Asks whether keys may be evicted. `None` also where that cannot be known.
+    fn survey(&self) -> Surveying {
+        Box::pin(ready(None))
     }
 }

@@ -12,10 +12,10 @@ pub(super) use reply::words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::redis::roll;
 use super::redis::script::{self, Packed, Script};
+use super::redis::{eviction, roll};
 use super::spread::{self, Ran, Run};
-use super::{Announcing, Answering, Answers, Link, Reach, Request, Store};
+use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveying};
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -97,6 +97,14 @@ impl<W: Work> Link for Client<W> {
     fn announce(&self, announcement: &Announcement) -> Announcing {
         let (work, call) = (self.work.clone(), Arc::new(roll::pack(announcement)));
         Box::pin(async move { roll::read(&reply::into_value(evaluate(&*work, &roll::ROLL, call).await?)) })
+    }
+
+    fn survey(&self) -> Surveying {
+        let (work, call) = (self.work.clone(), Arc::new(eviction::pack()));
+        Box::pin(async move {
+            let reply = evaluate(&*work, &eviction::EVICTION, call).await.ok()?;
+            eviction::read(&reply::into_value(reply))
+        })
     }
 }
 

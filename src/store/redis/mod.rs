@@ -3,6 +3,7 @@
 mod address;
 mod cluster;
 mod connection;
+pub mod eviction;
 mod remote;
 pub mod roll;
 pub mod script;
@@ -22,7 +23,7 @@ pub use tls::{Certificates, Tls};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value};
 
-use super::{Announcing, Answering, Request, Store};
+use super::{Announcing, Answering, Request, Store, Surveying};
 use crate::error::Error;
 use crate::fleet::Announcement;
 use script::Script;
@@ -54,6 +55,15 @@ impl Redis {
         Box::pin(async move {
             let reply = evaluate(&mut connection, &roll::ROLL, &call).await.map_err(|error| unavailable(&error))?;
             roll::read(&reply)
+        })
+    }
+
+    /// Asks whether keys may be evicted.
+    pub fn survey(&self) -> Surveying {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            let reply = evaluate(&mut connection, &eviction::EVICTION, &eviction::pack()).await.ok()?;
+            eviction::read(&reply)
         })
     }
 }

@@ -13,7 +13,7 @@ use super::task::Task;
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
-use crate::store::{self, Announcing, Answering, Reach, Request, Store};
+use crate::store::{self, Announcing, Answering, Reach, Request, Store, Surveying};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -105,6 +105,13 @@ impl<C: Connect> store::Link for Link<C> {
         match self {
             Self::One { redis, .. } => redis.announce(announcement),
             Self::Cluster(cluster) => cluster.announce(announcement),
+        }
+    }
+
+    fn survey(&self) -> Surveying {
+        match self {
+            Self::One { redis, .. } => redis.survey(),
+            Self::Cluster(cluster) => cluster.survey(),
         }
     }
 }

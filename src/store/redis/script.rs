@@ -202,6 +202,11 @@ impl Packed {
         Self { keys: key.to_vec(), ends: vec![key.len()], packed: argument }
     }
 
+    /// A call of another script, on no key.
+    pub(super) fn without_keys() -> Self {
+        Self { keys: Vec::new(), ends: Vec::new(), packed: Vec::new() }
+    }
+
     /// The keys one after the other, and where each ends.
     pub fn keys(&self) -> (&[u8], &[usize]) {
         (&self.keys, &self.ends)

@@ -77,6 +77,8 @@ pub(super) struct Caller {
     cause: String,
     /// Why announcements were refused, each time that it was told.
     unheard: Vec<Error>,
+    /// The policies by which keys were said to be evicted.
+    evictions: Vec<String>,
 }
 
 impl Caller {
@@ -123,6 +125,7 @@ impl Caller {
             changes: Vec::new(),
             cause: String::new(),
             unheard: Vec::new(),
+            evictions: Vec::new(),
         }
     }
 
@@ -171,6 +174,11 @@ impl Caller {
     /// Why announcements were refused, each time that it was told.
     pub(super) fn unheard(&self) -> &[Error] {
         &self.unheard
+    }
+
+    /// The policies by which keys were said to be evicted.
+    pub(super) fn evictions(&self) -> &[String] {
+        &self.evictions
     }
 
     /// How many calls were decided at once.
@@ -253,6 +261,7 @@ impl Caller {
             }
             News::StoreUp => self.change(Change::Up),
             News::FleetUnknown(error) => self.unheard.push(error),
+            News::StoreEvicts(policy) => self.evictions.push(policy),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod arrears;
 mod caller;
+mod eviction;
 mod faults;
 mod fleet;
 mod lost;

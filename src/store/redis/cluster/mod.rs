@@ -22,13 +22,13 @@ use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::script::{Call, Packed, Script};
 use super::task::Task;
-use super::{evaluate, roll, script, send, unavailable};
+use super::{evaluate, eviction, roll, script, send, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::store::slot;
 use crate::store::spread::{self, Ran, Run};
-use crate::store::{Announcing, Answering, Answers, Request};
+use crate::store::{Announcing, Answering, Answers, Request, Surveying};
 use map::{Map, Place, read_place};
 use node::Node;
 
@@ -124,6 +124,19 @@ impl<C: Connect> Cluster<C> {
                 Err(Failure::Error(error)) => Err(error),
                 Err(Failure::Divided) => Err(nobody()),
             }
+        })
+    }
+
+    /// Asks each server that is there whether it may evict keys. One that does is enough.
+    pub fn survey(&self) -> Surveying {
+        let nodes = self.shared.nodes();
+        Box::pin(async move {
+            let asked = nodes.iter().filter(|node| node.is_up()).map(|node| async {
+                let mut connection = node.connection().await.ok()?;
+                let reply = evaluate(&mut connection, &eviction::EVICTION, &eviction::pack()).await.ok()?;
+                eviction::read(&reply)
+            });
+            join_all(asked).await.into_iter().flatten().next()
         })
     }
 
