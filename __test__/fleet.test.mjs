@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
+import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { assertEnded, program, start } from './support/child.mjs'
@@ -73,6 +74,30 @@ describe('instances that share a fallback', { timeout: 120_000 }, () => {
       await until(() => sizes().every((size) => size === ways.length), `all are known: ${sizes()}`, 20_000)
     })
   }
+
+  test('behind sentinels, a master that has just taken over hears of all of them', async (t) => {
+    const group = await startRedisSentinel()
+    t.after(() => group.stop())
+    const limiters = Array.from({ length: 3 }, () => {
+      const sentinel = { name: group.name, urls: group.urls }
+      return new RateLimiter({ limit: 5, window: '1h', timeout: '10s', sentinel, fallback: { share: 'fleet' } })
+    })
+    t.after(() => Promise.all(limiters.map((limiter) => limiter.close())))
+    const sizes = () => limiters.map((limiter) => limiter.stats().fleet)
+    await until(() => sizes().every((size) => size === limiters.length), 'all are known', 20_000)
+
+    const before = await group.master()
+    await group.failover()
+    await until(async () => (await group.master()) !== before, 'another is the master', 20_000)
+    // Its list is what it had been passed on; a fourth one can only be heard of where all announce themselves anew.
+    const late = new RateLimiter({
+      ...{ limit: 5, window: '1h', timeout: '10s', fallback: { share: 'fleet' } },
+      redisUrl: `redis://127.0.0.1:${await group.master()}`,
+    })
+    t.after(() => late.close())
+    limiters.push(late)
+    await until(() => sizes().every((size) => size === limiters.length), `all are known: ${sizes()}`, 20_000)
+  })
 
   test('a Redis that refuses announcements is told of once, and decides all the same', async (t) => {
     const redis = await startRedis()
