@@ -8,8 +8,8 @@ import { manyCalls } from './many-calls.mjs'
 import { ordeal, watched } from './ordeal.mjs'
 import { FALLBACK } from './words.mjs'
 
-/** The timeout where it is the question whether Redis still decides, and a busy machine must not be the answer. */
-const AMPLE_MS = 1_600
+/** The timeout where it is the question whether Redis still decides, and a busy machine must not be the answer: a server of a cluster has two thirds of it. */
+const AMPLE_MS = 3_000
 
 const behave = (stage, manners) => stage.each(async ({ proxy }) => proxy.behave(manners))
 
