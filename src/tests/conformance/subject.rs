@@ -123,6 +123,11 @@ impl InMemory {
         let clock = Arc::new(ManualClock::at(START));
         Self { store: Arc::new(Memory::new(1_000, clock.clone())), clock }
     }
+
+    /// Keys that it holds.
+    pub(super) fn len(&self) -> usize {
+        self.store.len()
+    }
 }
 
 impl Subject for InMemory {
