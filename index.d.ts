@@ -106,10 +106,16 @@ export interface LimitOptions {
 
 /** One of several limits that are decided together. */
 export interface NamedLimitOptions extends LimitOptions {
-  /** 1 to 64 letters, digits, `-`, `_` or `.`; each limit has its own. */
+  /** 1 to 64 letters, digits, `-`, `_` or `.`; each limit has its own, and none is called `newKeys`. */
   name: string
   /** The field of the key by which it counts, or `'global'` for a limit that all callers share. All of the `limits` say it, or none. */
   by?: string
+}
+
+/** How many new identities one source may bring. */
+export interface NewKeysOptions extends LimitOptions {
+  /** The field of the key that says where a call comes from, such as `'ip'`; or `'global'` for all sources together. */
+  by: string
 }
 
 /** Where the master of a Redis with sentinels is asked for, and how one logs in there. */
@@ -210,12 +216,22 @@ export interface CommonOptions {
  */
 export type RateLimiterOptions = CommonOptions &
   (
-    | (LimitOptions & { limits?: undefined })
-    | ({ limits: NamedLimitOptions[]; limit?: undefined; window?: undefined } & Pick<
-        LimitOptions,
-        'algorithm' | 'resolution' | 'align'
-      >)
-    | ({ limit: 'configured'; limits?: undefined; window?: undefined } & Pick<
+    | (LimitOptions & { limits?: undefined; newKeys?: undefined })
+    | ({
+        limits: NamedLimitOptions[]
+        /**
+         * How many new identities one source may bring, against floods of made-up ones. Every limit and action must say its `by` then, and a call
+         * names its source as well: `check({ user: 'u1', ip: '::1' })`. Whom a call names in a field by which limits count, other than this one's,
+         * is new where none of these limits counts anything of theirs. A call that brings somebody new takes one unit of this limit, whatever it
+         * costs, or is refused by it, takes nothing and writes nothing; any other call takes none of it. In decisions its name is `'newKeys'`.
+         * `reset({ ip })`, which names nobody else, forgets what the source has brought; nothing else changes it. Its algorithm is the limiter's own
+         * unless it says another.
+         */
+        newKeys?: NewKeysOptions
+        limit?: undefined
+        window?: undefined
+      } & Pick<LimitOptions, 'algorithm' | 'resolution' | 'align'>)
+    | ({ limit: 'configured'; limits?: undefined; newKeys?: undefined; window?: undefined } & Pick<
         LimitOptions,
         'algorithm' | 'resolution' | 'align'
       >)
@@ -271,9 +287,12 @@ export interface Decision {
   readonly delayMs: number
   /** Who decided: Redis, this process as the only store, this process in place of a store that failed, or the application's client. */
   readonly source: 'redis' | 'memory' | 'fallback' | 'client'
-  /** Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left. */
+  /**
+   * Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left,
+   * `newKeys` left out.
+   */
   readonly name?: string
-  /** Of named limits: what each of them said, in the order of `limits`. */
+  /** Of named limits: what each of them said, in the order of `limits`, `newKeys` as the last. */
   readonly limits?: readonly LimitDecision[]
 }
 
@@ -419,8 +438,9 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 
 /** The options of a {@link RateLimiter}, or in other words: `maxRequests` for `limit`, `timeWindowMs` for `window`. */
 export type DistributedRateLimiterOptions = Partial<CommonOptions> & {
-  [Option in keyof (LimitOptions & { limits: NamedLimitOptions[] })]?: (LimitOptions & {
+  [Option in keyof (LimitOptions & { limits: NamedLimitOptions[]; newKeys: NewKeysOptions })]?: (LimitOptions & {
     limits: NamedLimitOptions[]
+    newKeys: NewKeysOptions
   })[Option]
 } & {
   /** Calls admitted in a window, 1 to 2^32. */

@@ -4,7 +4,7 @@
 
 const OWN = 10
 const EACH = 5
-const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 16)))
+const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
 const SOURCES = ['redis', 'memory', 'fallback', 'client']
 
 /** The decision that was written last; `names` are those of its limits, where they have any. */

@@ -99,8 +99,10 @@ class WaitingRoom {
   async #peekBehind(line, waiter) {
     const ahead = line.slice(0, line.indexOf(waiter)).reduce((sum, { cost }) => sum + cost, 0)
     const { source, limit, limits = [] } = await this.#store.peek(waiter.key, waiter.call)
+    // What a call costs is nothing to the limit on new keys.
+    const own = limits.filter(({ name }) => name !== 'newKeys').map((each) => each.limit)
     // A fallback may have a larger limit than any call could ask for.
-    const most = source === 'fallback' ? waiter.cost : Math.min(limit, ...limits.map((each) => each.limit))
+    const most = source === 'fallback' ? waiter.cost : Math.min(...(own.length > 0 ? own : [limit]))
     return this.#store.peek(waiter.key, { ...waiter.call, cost: Math.min(ahead + waiter.cost, most) })
   }
 

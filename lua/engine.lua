@@ -6,12 +6,14 @@
 --   each of these, '>I7'
 --   the requests in runs of equal ones, each '>HBBI5I5I7':
 --     run    how many requests in a row
---     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock
+--     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock, 7 admit: decide, the last key being that of
+--            the limit on new keys
 --     parts  how many keys each of them has, which are decided together
 --     cost   units; 0 only looks, and writes nothing
 --     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"
 --     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block how long it lasts
---   then for each part which of the policies, '>H', from 1
+--   then for each part which of the policies, '>H', from 1; and of verb 7 for each but the last whose key it is, '>B': the number
+--   of an identity, from 1, or 0 for nobody who could be new
 --
 -- Returns { answers, i, message, i, message, … }
 --   answers   one for each key, packed one after the other, the first byte telling the rest:
@@ -32,7 +34,7 @@ local list, pack, unpack, pcall = unpack, struct.pack, struct.unpack, redis.pcal
 
 local ALLOWED, REFUSED, DELAYED = 1, 2, 5
 local FORGOTTEN, FAILED = '\3', '\4'
-local FORGET, DECIDE = 0, 1
+local FORGET, DECIDE, ADMIT = 0, 1, 7
 
 local now = present()
 local packed = ARGV[1]
@@ -115,13 +117,20 @@ while i < #KEYS do
     number, offset = unpack('>H', packed, offset)
     known[j] = policies[number]
   end
+  local identities
+  if verb == ADMIT then
+    identities = {}
+    for j = 1, parts - 1 do
+      identities[j], offset = unpack('>B', packed, offset)
+    end
+  end
   local policy = known[1]
   for _ = 1, run do
     if verb == DECIDE and parts == 1 and time == 0 then
       i = i + 1
       answers[i] = decide(i, policy, cost, least)
-    elseif verb == DECIDE and parts > 1 then
-      seldom().together(i + 1, known, cost, least, time, answers)
+    elseif parts > 1 and (verb == DECIDE or verb == ADMIT) then
+      seldom().together(i + 1, known, cost, least, time, answers, identities)
       i = i + parts
     else
       for j = 1, parts do

@@ -153,8 +153,14 @@ local function verbs(now, answer, fail)
   end
 
   -- Takes from the keys from `first` on, one for each policy, or from none of them. Answers are added to `answers`.
-  local function together(first, policies, cost, least, time, answers)
+  --
+  -- Where there are `identities`, the last key is that of the limit on new keys, and of each key before it they say whose it is, 0
+  -- for nobody who could be new. Somebody is new of whom no key counts anything. A call that brings somebody new takes one unit
+  -- of that limit, whatever it costs; any other takes none of it, and is not refused by it.
+  local function together(first, policies, cost, least, time, answers, identities)
     local free, opened = cost, {}
+    local last = identities and #policies
+    local known, newcomers = {}, 0
     local refused, failure = false, nil
     for j, policy in ipairs(policies) do
       local key = KEYS[first + j - 1]
@@ -163,37 +169,55 @@ local function verbs(now, answer, fail)
         failure = failure or { first + j - 1, till }
         break
       end
-      local at = dated(policy, state, time)
+      local at, wanted = dated(policy, state, time), least
+      if j == last then
+        for _, is_known in pairs(known) do
+          newcomers = is_known and newcomers or 1
+        end
+        wanted = newcomers
+      end
       local allowed, _, remaining, retry_after, reset_at, repaired, expires, delay =
-        step(policy, state, till, at, 0, least)
+        step(policy, state, till, at, 0, wanted)
       if allowed == nil then
         failure = { first + j - 1, UNREADABLE }
         break
       end
+      if j == last then
+        if newcomers == 0 then
+          allowed, retry_after, delay = true, 0, nil
+        end
+      else
+        free = remaining < free and remaining or free
+        local identity = identities and identities[j] or 0
+        if identity > 0 then
+          known[identity] = known[identity] or reset_at > at
+        end
+      end
       opened[j] = { key = key, state = state, at = at, till = till, repaired = repaired, expires = expires }
       answers[first + j - 1] = answer(allowed, 0, remaining, retry_after, reset_at, delay)
       refused = refused or not allowed
-      free = remaining < free and remaining or free
     end
     if not failure and not refused and free > 0 then
       for j, policy in ipairs(policies) do
-        local part = opened[j]
-        local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
-          step(policy, part.state, part.till, part.at, free, free)
-        failure = save(part.key, changed, part.till, expires)
-        if failure then
-          -- What was taken before is given back as far as Redis lets it: nobody is charged for a call that failed.
-          for k = 1, j - 1 do
-            if opened[k].state then
-              pcall('SET', opened[k].key, opened[k].state, 'KEEPTTL')
-            else
-              pcall('DEL', opened[k].key)
+        local part, units = opened[j], j == last and newcomers or free
+        if units > 0 then
+          local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
+            step(policy, part.state, part.till, part.at, units, units)
+          failure = save(part.key, changed, part.till, expires)
+          if failure then
+            -- What was taken before is given back as far as Redis lets it: nobody is charged for a call that failed.
+            for k = 1, j - 1 do
+              if opened[k].state then
+                pcall('SET', opened[k].key, opened[k].state, 'KEEPTTL')
+              else
+                pcall('DEL', opened[k].key)
+              end
             end
+            failure = { first + j - 1, failure }
+            break
           end
-          failure = { first + j - 1, failure }
-          break
+          answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
         end
-        answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
       end
     elseif not failure and cost > 0 then
       -- A refusal takes nothing, but keeps what a clock that jumped back has mended: waits go on from there.

@@ -90,11 +90,16 @@ impl Arrears {
         self.has_some.load(Ordering::Relaxed)
     }
 
-    /// So many units were admitted by a call that the store was not sent.
-    pub fn note(&self, request: &Request, units: u64) {
+    /// So many units of the limit of each index were admitted by a call that the store was not sent. Of the one on new keys these are
+    /// others than of the rest: the store is told of whom it did not know, and how many they were.
+    pub fn note(&self, request: &Request, units: impl Fn(usize) -> u64) {
         let now = self.clock.now();
         let mut table = self.table();
         for (index, (limit, key)) in request.parts().enumerate() {
+            let units = units(index);
+            if units == 0 {
+                continue;
+            }
             let hash = self.hash(key);
             if table.owed.len() >= MOST_KEYS && table.tidied_at + TIDIES_EACH <= now {
                 table.tidied_at = now;

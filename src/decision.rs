@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
-use crate::limits::{Limit, Limits};
+use crate::limits::{Limit, Limits, Role};
 
 /// Who made a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Decision {
     }
 
     /// What the outcomes of all limits of a call say together. The limit that decides is the one that must be waited for
-    /// longest, or where all allow the one with the least left.
+    /// longest, or where all allow the one with the least left; that on new keys, whose units are no calls, only where it refuses.
     pub fn new(limits: &Limits, which: Which, outcomes: &[Outcome], source: Source) -> Self {
         if let (Some(limit @ Limit { name: None, .. }), [outcome]) = (limits.only(), outcomes) {
             return Self::of_one(which(limit), outcome, source);
@@ -103,7 +103,7 @@ impl Decision {
         let allowed = each.iter().all(|(_, decision)| decision.allowed);
         let delay_ms = each.iter().map(|(_, decision)| decision.delay_ms).max().unwrap_or(0);
         let decisive = if allowed {
-            (0..each.len()).min_by_key(|index| each[*index].1.remaining)
+            (0..each.len() - usize::from(limits.has_new_keys())).min_by_key(|index| each[*index].1.remaining)
         } else {
             // Of equal waits the first, as they were written.
             (0..each.len())
@@ -116,17 +116,27 @@ impl Decision {
         Self { allowed, delay_ms, named: Some(Box::new(Named { decisive, each })), ..decided }
     }
 
+    /// What it took of the limit of that index.
+    pub fn granted_of(&self, index: usize) -> u64 {
+        let of_limit = self.named.as_ref().and_then(|named| named.each.get(index));
+        of_limit.map_or(self.granted, |(_, own)| own.granted)
+    }
+
     /// Yes or no without counting, for `onStoreError: 'allow' | 'deny'`. A refusal asks to come back in a second: nobody
     /// knows better while the store is away.
     pub fn uncounted(limits: &Limits, allowed: bool, now: Micros, ask: Ask) -> Self {
         let retry_after = if allowed { Micros::ZERO } else { Micros::from_millis(1_000) };
-        let outcome = |limit: &Limit| Outcome {
-            allowed,
-            granted: if allowed { ask.cost } else { 0 },
-            remaining: if allowed { limit.policy.capacity().saturating_sub(ask.cost) } else { 0 },
-            retry_after,
-            reset_at: now + retry_after,
-            delay: Micros::ZERO,
+        let outcome = |limit: &Limit| {
+            // Nobody has looked who is new.
+            let granted = if allowed && limit.role != Role::NewKeys { ask.cost } else { 0 };
+            Outcome {
+                allowed,
+                granted,
+                remaining: if allowed { limit.policy.capacity().saturating_sub(granted) } else { 0 },
+                retry_after,
+                reset_at: now + retry_after,
+                delay: Micros::ZERO,
+            }
         };
         let outcomes: Vec<Outcome> = limits.iter().map(outcome).collect();
         Self::new(limits, |limit| &limit.policy, &outcomes, Source::Fallback)

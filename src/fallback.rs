@@ -45,9 +45,9 @@ impl Fallback {
         if let Some(arrears) = &self.arrears {
             match request.verb {
                 Verb::Decide(_) | Verb::Reserve { .. } if decision.granted > 0 => {
-                    arrears.note(request, decision.granted);
+                    arrears.note(request, |index| decision.granted_of(index));
                 }
-                Verb::Penalize(units) => arrears.note(request, units),
+                Verb::Penalize(units) => arrears.note(request, |_| units),
                 Verb::Refund(units) => arrears.give_back(request, units),
                 _ => {}
             }

@@ -24,6 +24,7 @@ pub mod key;
 pub mod limiter;
 pub mod limits;
 pub mod metrics;
+pub mod newcomers;
 pub mod policy;
 pub mod pseudonym;
 pub mod settings;

@@ -21,6 +21,8 @@ pub struct Limit {
     pub fallback: Policy,
     /// Whether the instances that share the store share that, too.
     pub is_shared: bool,
+    /// What it has to do with the limit on new keys.
+    pub role: Role,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
     /// Whether they stand in braces there.
@@ -39,6 +41,20 @@ pub enum By {
     /// Nothing: all callers share it.
     Global,
 }
+
+/// What a limit has to do with the one on new keys, where a call has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: whoever it counts is not asked for.
+    Bystander,
+    /// Its key is one of those of the identity that has this number in the call.
+    Of(u8),
+    /// It is that limit. A call that brings a new identity takes a unit of it, whatever it costs, and any other takes none.
+    NewKeys,
+}
+
+/// What the limit on new keys is called. No other limit may be.
+pub const NEW_KEYS: &str = "newKeys";
 
 /// Opens a room in memory, and ends it. No text is encoded with this byte, so rooms and keys are never taken for one another.
 const ROOM: u8 = 0xFE;
@@ -69,6 +85,7 @@ impl Limit {
             policy,
             fallback,
             is_shared: false,
+            role: Role::Bystander,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
             is_tagged: false,
             room: room.into(),
@@ -102,6 +119,11 @@ impl Limit {
         self.is_tagged
     }
 
+    /// The same limit in another role.
+    fn playing(&self, role: Role) -> Self {
+        Self { role, ..self.clone() }
+    }
+
     /// Whether their keys stand in the same place, whatever their numbers are.
     pub fn is_at_place_of(&self, other: &Self) -> bool {
         self.namespace == other.namespace
@@ -123,18 +145,57 @@ impl Limit {
 
 /// The limits of one call, at least one.
 #[derive(Clone, Debug)]
-pub struct Limits(SmallVec<[Limit; 1]>);
+pub struct Limits {
+    each: SmallVec<[Limit; 1]>,
+    /// The same and the limit on new keys, for calls that it is about.
+    guarded: Option<Arc<Self>>,
+}
 
 impl Limits {
     /// `limits`, of which there is at least one.
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
-        Self(limits.into_iter().collect())
+        Self { each: limits.into_iter().collect(), guarded: None }
+    }
+
+    /// The same limits, which remember themselves with one on new keys, unless none of them counts by anything else than that
+    /// one does: then a call cannot bring anybody but its source.
+    pub fn guarded_by(self, new_keys: &Limit) -> Self {
+        Self { guarded: self.with_new_keys(new_keys).map(Arc::new), ..self }
+    }
+
+    fn with_new_keys(&self, new_keys: &Limit) -> Option<Self> {
+        let mut identities: SmallVec<[&By; 4]> = SmallVec::new();
+        let mut all: SmallVec<[Limit; 1]> = SmallVec::new();
+        for limit in self.iter() {
+            if !matches!(limit.by, By::Field(_)) || limit.by == new_keys.by {
+                all.push(limit.playing(Role::Bystander));
+                continue;
+            }
+            let known = identities.iter().position(|by| **by == limit.by);
+            let number = known.unwrap_or_else(|| {
+                identities.push(&limit.by);
+                identities.len() - 1
+            });
+            all.push(limit.playing(Role::Of(u8::try_from(number).expect("a call has few limits"))));
+        }
+        all.push(new_keys.playing(Role::NewKeys));
+        (!identities.is_empty()).then(|| Self::new(all))
+    }
+
+    /// The same with the limit on new keys as the last of them, where there is one.
+    pub fn guarded(&self) -> Option<&Arc<Self>> {
+        self.guarded.as_ref()
+    }
+
+    /// Whether the last of them is one on new keys, for the others. Alone it is a limit like any other.
+    pub fn has_new_keys(&self) -> bool {
+        self.len() > 1 && self.each.last().is_some_and(|limit| limit.role == Role::NewKeys)
     }
 
     /// The only limit, where there is no other.
     #[inline]
     pub fn only(&self) -> Option<&Limit> {
-        if let [limit] = self.0.as_slice() { Some(limit) } else { None }
+        if let [limit] = self.each.as_slice() { Some(limit) } else { None }
     }
 
     /// The same limits, [tagged](Limit::tagged).
@@ -144,17 +205,17 @@ impl Limits {
 
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Limit> {
-        self.0.iter()
+        self.each.iter()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.each.len()
     }
 
     /// Never: there is at least one.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.each.is_empty()
     }
 
     /// The most units that one call can ever take.

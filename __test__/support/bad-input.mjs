@@ -35,6 +35,7 @@ export const EXPECTED = {
   clientName: /leave it out/,
   sentinel: /object|name|array/,
   fallback: /object/,
+  newKeys: /object|by/,
   logger: /warn/,
 }
 
@@ -147,6 +148,11 @@ export const OPTION_ROWS = [
   row('redisUrl', [], kind, /1 to 100/),
   row('redisUrl', ['redis://a', 5], url, 'redisUrl[1]'),
   row('redisUrl', ['redis://a', ['redis://b']], url, 'array'),
+
+  row('newKeys', 5, kind, alone(5)),
+  row('newKeys', null, kind, 'null'),
+  row('newKeys', [], kind, 'array'),
+  row('newKeys', { limit: 1, window: '1m', by: 'ip' }, kind, '`limits`'),
 
   row('hashTag', '', range, "''"),
   row('hashTag', 1, kind, alone(1)),

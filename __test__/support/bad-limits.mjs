@@ -4,6 +4,16 @@ import { GOOD, YEARS_10, alone, costKind, costRange, kind, range, unknown } from
 
 const named = (name, more) => ({ ...GOOD, name, ...more })
 const list = (count) => Array.from({ length: count }, (_, index) => named(`n${index}`))
+/** A limit by user, with a limit on new keys that is good but for what is said, and with whatever else. */
+const byUser = named('user', { by: 'user' })
+const guarded = (newKeys, more) => ({ limits: [byUser], newKeys: { ...GOOD, by: 'ip', ...newKeys }, ...more })
+const cacheClient = {
+  get: async () => 0,
+  set: async () => {},
+  incrementAndGet: async () => 1,
+  decrementAndGet: async () => 0,
+}
+const unsupported = { type: Error, code: 'ERR_RATE_LIMIT_UNSUPPORTED' }
 const client = { evalsha: async () => [], eval: async () => [] }
 const redisUrl = 'redis://localhost:6379'
 
@@ -47,6 +57,40 @@ export const BAD_LIMITS = [
   ["limits with limit: 'configured'", { limits: [named('a')], limit: 'configured' }, kind, ['`limit`', '`limits`']],
   ['a name without limits', named('a'), unknown, ['name']],
   ['`by` without limits', { ...GOOD, by: 'user' }, unknown, ['`by`']],
+
+  ['a limit called newKeys', { limits: [named('newKeys')] }, kind, ['limits[0].name', "'newKeys'", 'another name']],
+  ['newKeys without by', guarded({ by: undefined }), kind, ['newKeys.by', 'nothing', "'ip'"]],
+  ['newKeys with an empty by', guarded({ by: '' }), range, ['newKeys.by', "''"]],
+  ['newKeys by a number', guarded({ by: 5 }), kind, ['newKeys.by', alone(5)]],
+  ['newKeys without a limit', guarded({ limit: undefined }), kind, ['newKeys.limit', 'nothing']],
+  ['newKeys of 0', guarded({ limit: 0 }), range, ['newKeys.limit', alone(0)]],
+  ['newKeys in a bad window', guarded({ window: '5 m' }), range, ['newKeys.window', '5 m']],
+  ['newKeys by a bad algorithm', guarded({ algorithm: 'nope' }), range, ['newKeys.algorithm', 'nope']],
+  ['newKeys with a bad burst', guarded({ burst: 5 }), kind, ['newKeys.burst', alone(5)]],
+  ['newKeys with a bad fallback', guarded({ fallback: { limit: 0 } }), range, ['newKeys.fallback.limit', alone(0)]],
+  ['newKeys with a bad share', guarded({ fallback: { share: 'all' } }), range, ['newKeys.fallback.share', 'all']],
+  ['newKeys, misspelt', guarded({ limti: 5 }), unknown, ['`newKeys`', 'limti', /\blimit\b/]],
+  ['newKeys with a name', guarded({ name: 'mine' }), unknown, ['`newKeys`', '`name`']],
+  [
+    'newKeys of limits by the whole key',
+    guarded({}, { limits: [named('a')] }),
+    kind,
+    ['`newKeys`', '`limits`', '`by`'],
+  ],
+  ["newKeys with limit: 'configured'", { limit: 'configured', newKeys: { ...GOOD, by: 'ip' } }, kind, ['`newKeys`']],
+  [
+    'newKeys, an action without by',
+    guarded({}, { actions: { login: GOOD } }),
+    kind,
+    ['`actions.login.by`', '`newKeys`'],
+  ],
+  [
+    'newKeys by what all limits count by',
+    guarded({ by: 'user' }, { actions: { login: { ...GOOD, by: 'global' } } }),
+    kind,
+    ['newKeys.by', "'user'", '`by`'],
+  ],
+  ['newKeys on a cache', guarded({}, { cacheClient }), unsupported, ['`newKeys`', 'cacheClient']],
 
   ['a misspelt configured', { limit: 'cofigured' }, kind, ['limit', 'cofigured']],
   ...['window', 'burst', 'fallback'].map((option) => [

@@ -16,6 +16,7 @@ import type {
   LimitOptions,
   Logger,
   NamedLimitOptions,
+  NewKeysOptions,
   OnStoreError,
   RateLimiterEvents,
   ScriptClient,
@@ -72,10 +73,17 @@ const commonOptions: Required<CommonOptions> = {
 const named: Required<NamedLimitOptions> = { ...limitOptions, name: 'daily', by: 'user' }
 export const limiter: EventEmitter = new RateLimiter({ ...commonOptions, ...limitOptions })
 export const smallest = new RateLimiter({ limit: 1, window: 1000 })
+const newKeys: Required<NewKeysOptions> = { ...limitOptions, by: 'ip' }
 export const several = new RateLimiter({
   ...commonOptions,
   limits: [named, { name: 'all', by: 'global', limit: 1, window: 1 }],
+  newKeys,
 })
+export const guarded = new DistributedRateLimiter({ limits: [named], newKeys: { limit: 1, window: '1h', by: 'ip' } })
+// @ts-expect-error A single limit knows of no source.
+export const unguarded = new RateLimiter({ limit: 1, window: '1m', newKeys })
+// @ts-expect-error It counts by something.
+export const byNothing = new RateLimiter({ limits: [named], newKeys: { limit: 1, window: '1m' } })
 export const open = new RateLimiter({ limit: 'configured', algorithm: 'token-bucket' })
 export const faces: DistributedRateLimiter[] = [
   new DistributedRateLimiter(),

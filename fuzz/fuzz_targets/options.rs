@@ -36,8 +36,8 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
             return Ok(());
         }
     };
-    for limit in std::iter::once(&settings.plan.limits).chain(settings.plan.actions.values()).flat_map(|all| all.iter())
-    {
+    let all = std::iter::once(&settings.plan.limits).chain(settings.plan.actions.values());
+    for limit in all.flat_map(|limits| limits.iter()).chain(&settings.plan.new_keys) {
         for policy in [limit.policy, limit.fallback] {
             assert!((1..=MAX_UNITS).contains(&policy.capacity()), "{policy:?}");
             assert!(policy.numbers().iter().all(|number| *number < 1 << 53), "{policy:?}");
@@ -55,9 +55,11 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         Ok(call) => call,
         Err(error) => return Ok(is_worded(&error)),
     };
-    let who = match u.arbitrary()? {
-        true => Who::Key(b"somebody"[..].into()),
-        false => Who::Fields(vec![("user".into(), b"somebody"[..].into())]),
+    let user = || ("user".to_owned(), b"somebody"[..].into());
+    let who = match u.int_in_range(0..=2)? {
+        0 => Who::Key(b"somebody"[..].into()),
+        1 => Who::Fields(vec![user()]),
+        _ => Who::Fields(vec![user(), ("ip".to_owned(), b"somewhere"[..].into())]),
     };
     match limiter.request(&who, Deed::Take, &call) {
         Ok(request) => {

@@ -37,7 +37,7 @@ const NAMES: [&str; 23] = [
 ];
 
 /// Texts that some option accepts.
-const WORDS: [&str; 25] = [
+const WORDS: [&str; 26] = [
     "sliding-window",
     "sliding-counter",
     "fixed-window",
@@ -46,6 +46,7 @@ const WORDS: [&str; 25] = [
     "configured",
     "global",
     "user",
+    "ip",
     "store",
     "timestamps",
     "local",

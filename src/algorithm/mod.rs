@@ -82,6 +82,11 @@ impl Outcome {
         }
     }
 
+    /// The same where nobody asked: what is left, and no refusal.
+    pub fn unasked(self) -> Self {
+        Self { allowed: true, granted: 0, retry_after: Micros::ZERO, delay: Micros::ZERO, ..self }
+    }
+
     /// The answer to a reset: nothing was asked, and nothing is left to wait for.
     pub fn forgotten(now: Micros) -> Self {
         Self { allowed: true, granted: 0, remaining: 0, retry_after: Micros::ZERO, reset_at: now, delay: Micros::ZERO }

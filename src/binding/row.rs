@@ -13,8 +13,8 @@ const OWN: usize = 10;
 /// Of each named limit: allowed, limit, remaining, retryAfterMs, resetAt.
 const EACH: usize = 5;
 
-/// As many as a call may be decided by.
-pub(super) const COLUMNS: usize = OWN + EACH * 16;
+/// As many as a call may be decided by: 16 limits, and the one on new keys.
+pub(super) const COLUMNS: usize = OWN + EACH * 17;
 
 /// Where the numbers are. Null until `index.js` has handed in its array.
 pub(super) struct Row(Cell<*mut f64>);

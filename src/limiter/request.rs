@@ -46,15 +46,20 @@ const MOST_DERIVED: usize = 1_024;
 impl Limiter {
     /// The request that a call comes to.
     pub fn request(&self, who: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Request, Error> {
-        let limits = self.limits_of(who, options)?;
-        if self.plan.is_open && options.own.is_none() && !self.has_own(who, options, &limits)? {
+        let own = self.limits_of(who, options)?;
+        if self.plan.is_open && options.own.is_none() && !self.has_own(who, options, &own)? {
             return Err(Error::NoLimit(
                 "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
             ));
         }
+        let capacity = own.capacity();
+        let limits = match (deed, own.guarded()) {
+            (Deed::Take | Deed::Look | Deed::Reserve(_), Some(guarded)) => guarded.clone(),
+            _ => own,
+        };
         let keys = self.keys_of(&limits, who)?;
         let name = if options.up_to { "upTo" } else { "cost" };
-        let cost = policy::cost(name, limits.capacity(), options.cost.as_ref())?;
+        let cost = policy::cost(name, capacity, options.cost.as_ref())?;
         let verb = match deed {
             Deed::Take if options.up_to => Verb::Decide(Ask { cost, least: 1 }),
             Deed::Take => Verb::Decide(Ask::all(cost)),
@@ -91,7 +96,13 @@ impl Limiter {
                 By::Field(name) => is_meant(name) && fields.iter().any(|(field, _)| **field == **name),
                 By::Key | By::Global => false,
             };
-            limits = Arc::new(Limits::new(limits.iter().filter(named).cloned()));
+            // Whoever names a source and nobody else means what it has brought, too.
+            let of_source = self.plan.new_keys.iter().filter(|limit| {
+                let is_whole =
+                    |field: &str| By::Field(field.into()) == limit.by || self.plan.owner.as_deref() == Some(field);
+                verb == Verb::Reset && named(limit) && fields.iter().all(|(field, _)| is_whole(field))
+            });
+            limits = Arc::new(Limits::new(limits.iter().filter(named).chain(of_source).cloned()));
             if limits.is_empty() {
                 return Err(Error::Key(format!("the key names nobody: {}", self.expected_fields())));
             }
@@ -115,7 +126,7 @@ impl Limiter {
                 input::contradiction("a call's own `limit` is for a limiter with one limit: leave it out".into())
             })?;
             let policy = self.plan.template.build(limit, window)?;
-            return Ok(Arc::new(Limits::new([only.with(policy, policy)])));
+            return Ok(Arc::new(self.plan.guarded(Limits::new([only.with(policy, policy)]))));
         }
         if has_own {
             return Ok(limits);
@@ -124,7 +135,7 @@ impl Limiter {
             && !self.configured.borrow().is_empty()
             && let Some(policy) = self.configured.borrow().get(&self.keys_of(&limits, who)?[0])
         {
-            return Ok(Arc::new(Limits::new([only.with(*policy, *policy)])));
+            return Ok(Arc::new(self.plan.guarded(Limits::new([only.with(*policy, *policy)]))));
         }
         Ok(limits)
     }
@@ -146,7 +157,7 @@ impl Limiter {
                 .shared(limit.is_shared);
             if limit.is_tagged() { derived.tagged() } else { derived }
         };
-        let limits = Arc::new(Limits::new(self.plan.limits.iter().map(of)));
+        let limits = Arc::new(self.plan.guarded(Limits::new(self.plan.limits.iter().map(of))));
         if derived.len() < MOST_DERIVED {
             derived.insert(action.to_owned(), limits.clone());
         }
@@ -197,7 +208,8 @@ impl Limiter {
 
     fn fields(&self) -> impl Iterator<Item = &str> {
         let all = std::iter::once(&self.plan.limits).chain(self.plan.actions.values());
-        let counted = all.flat_map(|limits| limits.iter()).filter_map(|limit| match &limit.by {
+        let counting = all.flat_map(|limits| limits.iter()).chain(&self.plan.new_keys);
+        let counted = counting.filter_map(|limit| match &limit.by {
             By::Field(name) => Some(&**name),
             By::Key | By::Global => None,
         });

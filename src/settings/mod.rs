@@ -1,6 +1,7 @@
 //! The options of a limiter and of its calls, each checked once.
 
 mod call;
+mod new_keys;
 mod plan;
 mod servers;
 
@@ -17,11 +18,12 @@ use crate::store::cache;
 use crate::store::redis::Servers;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 25] = [
+pub const OPTIONS: [&str; 26] = [
     "limit",
     "window",
     "limits",
     "actions",
+    "newKeys",
     "redisUrl",
     "cluster",
     "sentinel",
@@ -132,6 +134,9 @@ impl Settings {
 
 /// What a limiter on a cache decides by: two windows, whose counts go up by one.
 fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
+    if *field(options, "newKeys") != Given::Missing {
+        return Err(cache::beyond("`newKeys`"));
+    }
     let mut options = options.to_vec();
     if *field(&options, "algorithm") == Given::Missing {
         options.retain(|(name, _)| name != "algorithm");

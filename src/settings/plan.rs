@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::algorithm::Policy;
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field, within};
-use crate::limits::{By, Limit, Limits};
+use crate::limits::{By, Limit, Limits, NEW_KEYS};
 use crate::policy;
 
 /// The options that make one limit.
-const NUMBERS: [&str; 7] = ["limit", "window", "algorithm", "burst", "resolution", "align", "fallback"];
+pub(super) const NUMBERS: [&str; 7] = ["limit", "window", "algorithm", "burst", "resolution", "align", "fallback"];
 
 /// The most limits that one call is decided by. Each is a key of its own in the store.
 const MOST_LIMITS: usize = 16;
@@ -22,6 +22,8 @@ pub struct Plan {
     pub limits: Arc<Limits>,
     /// Of the actions that have their own.
     pub actions: HashMap<String, Arc<Limits>>,
+    /// How many new identities one source may bring: part of the [guarded](Limits::guarded) ones among the limits.
+    pub new_keys: Option<Limit>,
     /// Whether each key's limit is given by `configure` or with the call: [`limits`](Self::limits) is then only their place.
     pub is_open: bool,
     /// The field of every key within whose value all limits count, and whose value alone decides in which slot of a cluster a
@@ -94,28 +96,42 @@ impl Plan {
                 input::record("actions", given, "an object such as { download: { limit: 5, window: '1h' } }")?;
             actions.iter().map(|(action, given)| read_action(prefix, action, given, options)).collect()
         })?;
-        let plan =
-            Self { limits: Arc::new(limits), actions, is_open, owner: None, prefix: prefix.to_owned(), template };
-        match field(options, "hashTag") {
-            Given::Missing | Given::Flag(false) => Ok(plan),
-            Given::Flag(true) => Ok(plan.tagged(None)),
+        let new_keys = match field(options, NEW_KEYS) {
+            Given::Missing => None,
+            given => Some(super::new_keys::read(prefix, given, options)?),
+        };
+        let limits = Arc::new(limits);
+        let plan = Self { limits, actions, new_keys, is_open, owner: None, prefix: prefix.to_owned(), template };
+        let plan = match field(options, "hashTag") {
+            Given::Missing | Given::Flag(false) => plan,
+            Given::Flag(true) => plan.tagged(None),
             given => {
                 let expected = "true, false, or the name of the field that all keys of a slot have in common";
                 let owner = input::text("hashTag", given, 64, expected, |_| true)?;
-                plan.owned_by(owner)
+                plan.owned_by(owner)?
             }
+        };
+        super::new_keys::guard(plan)
+    }
+
+    /// These limits with the one on new keys, where the limiter has one and it is about any of them.
+    pub fn guarded(&self, limits: Limits) -> Limits {
+        match &self.new_keys {
+            Some(new_keys) => limits.guarded_by(new_keys),
+            None => limits,
         }
     }
 
     /// Whether instances share the fallback of some limit.
     pub fn has_shares(&self) -> bool {
-        let mut all = std::iter::once(&self.limits).chain(self.actions.values());
-        all.any(|limits| limits.iter().any(|limit| limit.is_shared))
+        let all = std::iter::once(&self.limits).chain(self.actions.values());
+        all.flat_map(|limits| limits.iter()).chain(&self.new_keys).any(|limit| limit.is_shared)
     }
 
     fn tagged(self, owner: Option<Arc<str>>) -> Self {
         let actions = self.actions.into_iter().map(|(action, limits)| (action, Arc::new(limits.tagged()))).collect();
-        Self { limits: Arc::new(self.limits.tagged()), actions, owner, ..self }
+        let new_keys = self.new_keys.map(Limit::tagged);
+        Self { limits: Arc::new(self.limits.tagged()), actions, new_keys, owner, ..self }
     }
 
     fn owned_by(self, owner: &str) -> Result<Self, Error> {
@@ -143,7 +159,10 @@ fn open(prefix: &str, options: &[(String, Given)], template: &Template) -> Resul
 }
 
 /// The policy that `options` describe and the one of their fallback; what is not said is as in `defaults`.
-fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<(Policy, Policy), Error> {
+pub(super) fn numbers(
+    options: &[(String, Given)],
+    defaults: Option<&[(String, Given)]>,
+) -> Result<(Policy, Policy), Error> {
     let own = |name: &str| match (field(options, name), defaults) {
         (Given::Missing, Some(defaults)) if matches!(name, "algorithm" | "resolution" | "align") => {
             field(defaults, name)
@@ -176,7 +195,7 @@ fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) ->
 }
 
 /// Whether the instances share the fallback. An action whose own fallback does not say so takes after the limiter's.
-fn is_shared(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<bool, Error> {
+pub(super) fn is_shared(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<bool, Error> {
     let said = |options| match field(options, "fallback") {
         Given::Record(fallback) => field(fallback, "share"),
         _ => &Given::Missing,
@@ -232,6 +251,11 @@ fn read_limit(
     let name =
         input::text("name", field(fields, "name"), 64, expected, |c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let name = name.map_err(|error| within(place, error))?;
+    if name == NEW_KEYS {
+        return Err(contradiction(format!(
+            "`{place}.name` is '{NEW_KEYS}', as the limit of the option `{NEW_KEYS}` is called: give it another name"
+        )));
+    }
     let by = read_by(field(fields, "by")).map_err(|error| within(place, error))?;
     let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(place, error))?;
     let is_shared = is_shared(fields, Some(defaults)).map_err(|error| within(place, error))?;

@@ -21,6 +21,8 @@ use super::{Answering, Request, Store, Verb, When};
 use crate::algorithm::{Ask, Change, Outcome, Policy, State};
 use crate::clock::{Clock, Micros};
 use crate::decision::Which;
+use crate::limits::Role;
+use crate::newcomers::Newcomers;
 
 /// Many shards keep the pause short when one of the tables grows, and threads out of each other's way.
 const MAX_SHARDS: usize = 64;
@@ -157,7 +159,7 @@ impl Memory {
         outcome
     }
 
-    /// Takes from all keys of a request or from none.
+    /// Takes from all keys of a request or from none. Of a limit on new keys, which comes last, it takes what the others' keys tell.
     fn decide_together(&self, request: &Request, ask: Ask, which: Which) -> SmallVec<[Outcome; 1]> {
         struct Part<'a> {
             policy: &'a Policy,
@@ -166,26 +168,36 @@ impl Memory {
             state: State,
             now: Micros,
             jumped: bool,
+            counts_new: bool,
         }
         let keys = request.parts().map(|(limit, key)| {
             let key = limit.in_memory(key.as_bytes());
-            (which(limit), self.hash(&key), key)
+            (limit, self.hash(&key), key)
         });
         let keys: SmallVec<[_; 4]> = keys.collect();
         let mut shards = self.lock_all(keys.iter().map(|(_, hash, _)| self.shard_index(*hash)));
         let present = self.present(request.when);
         let mut parts: SmallVec<[Part<'_>; 4]> = SmallVec::new();
-        for (policy, hash, key) in keys {
-            let state = shards.of(self.shard_index(hash)).state(policy, hash, &key, present);
+        let mut looks: SmallVec<[Outcome; 1]> = SmallVec::new();
+        let (mut granted, mut newcomers) = (ask.cost, Newcomers::default());
+        let guarded = request.limits.has_new_keys();
+        for (limit, hash, key) in keys {
+            let policy = which(limit);
+            let mut state = shards.of(self.shard_index(hash)).state(policy, hash, &key, present);
             let now = moment(policy, &state, request.when, present);
             let jumped = now < policy.seen(&state);
-            parts.push(Part { policy, key, hash, state, now, jumped });
+            let counts_new = guarded && limit.role == Role::NewKeys;
+            let least = if counts_new { newcomers.units() } else { ask.least };
+            let look = policy.step(&mut state, now, Ask::look(least));
+            if counts_new {
+                looks.push(newcomers.told(look));
+            } else {
+                newcomers.see(limit, look.reset_at <= now);
+                granted = granted.min(look.remaining);
+                looks.push(look);
+            }
+            parts.push(Part { policy, key, hash, state, now, jumped, counts_new });
         }
-        let look = Ask::look(ask.least);
-        let looks: SmallVec<[Outcome; 1]> =
-            parts.iter_mut().map(|part| part.policy.step(&mut part.state, part.now, look)).collect();
-        let free = looks.iter().map(|outcome| outcome.remaining).min().unwrap_or(0);
-        let granted = ask.cost.min(free);
         if granted == 0 || looks.iter().any(|outcome| !outcome.allowed) {
             // As one key's refusal does, it keeps what a clock that jumped back has mended: waits go on from there.
             for (part, outcome) in parts.into_iter().zip(&looks).filter(|(part, _)| part.jumped && ask.cost > 0) {
@@ -194,12 +206,17 @@ impl Memory {
             }
             return looks;
         }
-        let take = |Part { policy, key, hash, mut state, now, .. }: Part<'_>| {
-            let outcome = policy.step(&mut state, now, Ask::all(granted));
+        let take = |(part, look): (Part<'_>, Outcome)| {
+            let Part { policy, key, hash, mut state, now, counts_new, .. } = part;
+            let units = if counts_new { newcomers.units() } else { granted };
+            if units == 0 {
+                return look;
+            }
+            let outcome = policy.step(&mut state, now, Ask::all(units));
             self.put(shards.of(self.shard_index(hash)), hash, &key, present, outcome.reset_at, state);
             outcome
         };
-        parts.into_iter().map(take).collect()
+        parts.into_iter().zip(looks).map(take).collect()
     }
 
     /// The store's own time of a request.

@@ -4,19 +4,25 @@
 //! the other, in the order of the slots, and what was taken is given back when one of them refuses. So it never takes too much;
 //! a call beside it may be refused for the moment until it is given back; and where it breaks off between the two, what was
 //! taken is missing until it comes back by itself.
+//!
+//! With a limit on new keys all keys are looked at first, which tells whether the call brings somebody new; then that limit's unit is
+//! taken, and the others after it. So a call that is refused for being new writes nothing anywhere, and nobody new gets in without
+//! a unit but one whose key ran out between the look and the taking. Of two first calls of somebody at once the later one sees by what
+//! it took that it was, and gives its unit back.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::{join_all, join3, try_join_all};
 
 use super::redis::script::Call;
 use super::{Answering, Answers, Request, Verb, When, slot};
 use crate::algorithm::{Ask, Outcome};
 use crate::error::Error;
 use crate::limits::{Limit, Limits};
+use crate::newcomers::Newcomers;
 
 /// Runs calls of the script, each on the server that has its slot.
 pub(super) trait Run: Clone + Send + Sync + 'static {
@@ -46,7 +52,7 @@ fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
 /// Decides a batch. Where one of the slots fails, it is those keys that do.
 pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
     let mut calls: BTreeMap<u16, Vec<(Places, Request)>> = BTreeMap::new();
-    let mut scattered = Vec::new();
+    let (mut scattered, mut admitted) = (Vec::new(), Vec::new());
     let mut keys = 0;
     for request in batch {
         let slots: Vec<u16> = slots_of(prefix, request).collect();
@@ -54,6 +60,11 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
         keys = places.end;
         if slots.iter().all(|slot| *slot == slots[0]) {
             calls.entry(slots[0]).or_default().push((places, request.clone()));
+        } else if let Verb::Decide(ask) = request.verb
+            && request.limits.has_new_keys()
+        {
+            let admitting = admit_in_turn(runner.clone(), request.clone(), slots, ask);
+            admitted.push(async move { vec![(places, admitting.await)] });
         } else if let Verb::Decide(ask @ Ask { cost: 1.., .. }) = request.verb {
             let taking = take_in_turn(runner.clone(), request.clone(), slots, ask);
             scattered.push(async move { vec![(places, taking.await)] });
@@ -66,8 +77,8 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
     }
     let parts: Vec<_> = calls.into_iter().map(|(slot, requests)| run(runner.clone(), slot, requests)).collect();
     Box::pin(async move {
-        let (parts, scattered) = join(join_all(parts), join_all(scattered)).await;
-        let all: Vec<(Places, Answers)> = parts.into_iter().chain(scattered).flatten().collect();
+        let (parts, scattered, admitted) = join3(join_all(parts), join_all(scattered), join_all(admitted)).await;
+        let all: Vec<(Places, Answers)> = parts.into_iter().chain(scattered).chain(admitted).flatten().collect();
         let is_well = all.iter().any(|(_, answers)| answers.is_ok());
         let mut placed: Vec<Result<Outcome, Error>> = Vec::new();
         placed.resize(keys, Err(Error::Internal("a key was in no call".into())));
@@ -184,6 +195,59 @@ async fn take_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, want
                 outcomes[*index] = outcome;
             }
         }
+    }
+    Ok(outcomes.into_iter().map(Ok).collect())
+}
+
+/// Who was new before these outcomes of a look or of a taking. A key has all its units exactly where nothing of it counts; when that is
+/// would be told in its server's time.
+fn newcomers(request: &Request, outcomes: &[Outcome]) -> Newcomers {
+    let mut newcomers = Newcomers::default();
+    for (limit, outcome) in request.limits.iter().zip(outcomes) {
+        newcomers.see(limit, outcome.remaining + outcome.granted == limit.policy.capacity());
+    }
+    newcomers
+}
+
+/// Decides a request whose last limit is the one on new keys.
+async fn admit_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
+    let last = slots.len() - 1;
+    let about = |indexes: &[usize], ask: Ask| Request { verb: Verb::Decide(ask), ..part(&request, indexes) };
+    let looks = (0..=last).map(|index| {
+        let least = if index == last { 1 } else { wanted.least };
+        ask(&runner, slots[index], about(&[index], Ask::look(least)))
+    });
+    let mut outcomes = try_join_all(looks).await?.concat();
+    let before = newcomers(&request, &outcomes);
+    outcomes[last] = before.told(outcomes[last]);
+    let full: Vec<usize> = (0..last).filter(|index| !outcomes[*index].allowed).collect();
+    if wanted.cost > 0 && full.is_empty() {
+        if before.units() > 0 {
+            outcomes[last] = ask(&runner, slots[last], about(&[last], Ask::all(1))).await?[0];
+        }
+        if outcomes[last].allowed {
+            let others: Vec<usize> = (0..last).collect();
+            let taking = take_in_turn(runner.clone(), about(&others, wanted), slots[..last].to_vec(), wanted);
+            // Where that fails it may have been done, so the unit stays taken.
+            let taken: Vec<Outcome> = taking.await?.into_iter().collect::<Result<_, _>>()?;
+            let is_in_vain = taken.iter().any(|outcome| !outcome.allowed) || newcomers(&request, &taken).units() == 0;
+            outcomes.splice(..last, taken);
+            if is_in_vain && outcomes[last].granted > 0 {
+                let giving_back = Request { verb: Verb::Refund(1), when: When::Now, ..part(&request, &[last]) };
+                // What cannot be given back is missing until it comes back by itself.
+                let _ = ask(&runner, slots[last], giving_back).await;
+                outcomes[last].granted = 0;
+                outcomes[last].remaining += 1;
+            }
+        }
+    } else if wanted.cost > 0 {
+        // A look mends nothing that a clock which jumped back has left, a refusal does: and more than there can be is always refused.
+        let limits: Vec<&Limit> = request.limits.iter().collect();
+        let asking = full.iter().map(|index| {
+            let least = limits[*index].policy.capacity() + 1;
+            ask(&runner, slots[*index], about(&[*index], Ask { cost: 1, least }))
+        });
+        join_all(asking).await;
     }
     Ok(outcomes.into_iter().map(Ok).collect())
 }

@@ -9,12 +9,15 @@ use redis::{Cmd, Value};
 use crate::algorithm::{Outcome, Policy, TWINS};
 use crate::clock::Micros;
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{Limits, Role};
 use crate::store::{Answers, Request, Verb, When};
 use crate::wire;
 
 /// The script that production runs.
 pub static ENGINE: Lazy<Script> = Lazy::new(|| Script::new(include_str!("../../../lua/clock.lua")));
+
+/// The verb of a decision whose last key is that of a limit on new keys.
+const ADMIT: u8 = 7;
 
 /// A Lua script and the digest by which Redis knows it.
 pub struct Script {
@@ -95,8 +98,8 @@ impl Run {
 
     /// Whether a request may be added.
     fn takes(&self, request: &Request) -> bool {
-        fn policies(limits: &Limits) -> impl Iterator<Item = &Policy> {
-            limits.iter().map(|limit| &limit.policy)
+        fn policies(limits: &Limits) -> impl Iterator<Item = (&Policy, Role)> {
+            limits.iter().map(|limit| (&limit.policy, limit.role))
         }
         // Nearly all requests of a batch are made under the limiter's own limits.
         let is_alike =
@@ -112,6 +115,7 @@ impl Run {
         };
         match self.verb {
             Verb::Reset => (0, 0, 0, Micros::ZERO),
+            Verb::Decide(ask) if self.limits.has_new_keys() => (ADMIT, ask.cost, ask.least, dated),
             Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
             Verb::Refund(units) => (2, units, 0, dated),
             Verb::Penalize(units) => (3, units, 0, dated),
@@ -157,6 +161,12 @@ impl Call {
             for limit in run.limits.iter() {
                 let policy = self.number_of(&limit.policy);
                 wire::put::<2>(&mut self.runs, policy.into());
+            }
+            if verb == ADMIT {
+                for limit in run.limits.iter().take(run.limits.len() - 1) {
+                    let identity = if let Role::Of(number) = limit.role { u64::from(number) + 1 } else { 0 };
+                    wire::put::<1>(&mut self.runs, identity);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use super::new_keys::guarded;
 use super::subject::{InMemory, OnRedis, Subject, limits};
 use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
@@ -22,6 +23,8 @@ struct Step {
     joins: bool,
     /// Whether it is about all limits, each with a key of its own, or about the first.
     together: bool,
+    /// Of all limits whether there is one on new keys besides, from one of two sources.
+    source: Option<u8>,
     verb: Verb,
 }
 
@@ -40,8 +43,12 @@ fn verb(policy: &Policy, ask: Ask) -> impl Strategy<Value = Verb> + use<> {
 }
 
 fn step(policy: &Policy, gap: i64, ask: Ask) -> impl Strategy<Value = Step> + use<> {
-    let others = (0..4u8, prop::bool::weighted(0.6), prop::bool::weighted(0.3), verb(policy, ask));
-    others.prop_map(move |(key, joins, together, verb)| Step { gap, key, joins, together, verb })
+    let source = prop::option::weighted(0.6, 0..2u8);
+    let others = (0..4u8, prop::bool::weighted(0.6), prop::bool::weighted(0.4), source, verb(policy, ask));
+    others.prop_map(move |(key, joins, together, source, verb)| {
+        let source = source.filter(|_| together && matches!(verb, Verb::Decide(_)));
+        Step { gap, key, joins, together, source, verb }
+    })
 }
 
 fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
@@ -50,12 +57,13 @@ fn steps(policy: &Policy) -> impl Strategy<Value = Vec<Step>> + use<> {
         .prop_flat_map(move |asks| asks.into_iter().map(|(gap, ask)| step(&policy, gap, ask)).collect::<Vec<_>>())
 }
 
-/// Some policies, and requests of the size of the one that holds the least.
-fn plan() -> impl Strategy<Value = (Vec<Policy>, Vec<Step>)> {
-    prop::collection::vec(schedule::policy(), 1..4).prop_flat_map(|mut policies| {
+/// Some policies, one on new keys, and requests of the size of the one that holds the least.
+fn plan() -> impl Strategy<Value = (Vec<Policy>, Policy, Vec<Step>)> {
+    let policies = prop::collection::vec(schedule::policy(), 1..4);
+    (policies, schedule::policy()).prop_flat_map(|(mut policies, new_keys)| {
         policies.sort_by_key(Policy::capacity);
         let steps = steps(&policies[0]);
-        (Just(policies), steps)
+        (Just(policies), Just(new_keys), steps)
     })
 }
 
@@ -63,19 +71,31 @@ fn plan() -> impl Strategy<Value = (Vec<Policy>, Vec<Step>)> {
 #[test]
 fn both_stores_decide_alike() {
     let redis = OnRedis::on_manual_time();
-    let compare = |(policies, steps): (Vec<Policy>, Vec<Step>)| {
+    let compare = |(policies, new_keys, steps): (Vec<Policy>, Policy, Vec<Step>)| {
         let memory = InMemory::new();
         redis.flush();
         let (first, all) = (limits(&policies[..1]), limits(&policies));
+        // The first and the last are of one field where there are three.
+        let fields = ["user", "tenant", "user"];
+        let by_fields: Vec<_> = fields.into_iter().zip(policies.iter().copied()).collect();
+        let with_new_keys = guarded(&by_fields, new_keys);
         let mut now = START;
         for batch in steps.chunk_by(|_, next| next.joins) {
             now = after(now, batch[0].gap);
             memory.set_clock(now);
             redis.set_clock(now);
             let request = |step: &Step| {
-                let limits = Arc::clone(if step.together { &all } else { &first });
-                let key = |index| Key::from_normal(format!("{}/{index}", step.key).as_bytes());
-                Request { keys: (0..limits.len()).map(key).collect(), limits, verb: step.verb, when: When::Now }
+                let limits = match (step.together, step.source) {
+                    (false, _) => &first,
+                    (true, None) => &all,
+                    (true, Some(_)) => &with_new_keys,
+                };
+                let key = |index: usize| match step.source {
+                    Some(source) if index == policies.len() => format!("source/{source}"),
+                    _ => format!("{}/{index}", step.key),
+                };
+                let keys = (0..limits.len()).map(|index| Key::from_normal(key(index).as_bytes())).collect();
+                Request { keys, limits: Arc::clone(limits), verb: step.verb, when: When::Now }
             };
             let requests: Vec<Request> = batch.iter().map(request).collect();
             let memory = memory.requests(&requests).unwrap();

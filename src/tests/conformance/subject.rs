@@ -123,6 +123,11 @@ impl InMemory {
         let clock = Arc::new(ManualClock::at(START));
         Self { store: Arc::new(Memory::new(1_000, clock.clone())), clock }
     }
+
+    /// Keys that it holds.
+    pub(super) fn len(&self) -> usize {
+        self.store.len()
+    }
 }
 
 impl Subject for InMemory {
@@ -191,11 +196,16 @@ pub(super) struct ThroughClient {
 }
 
 /// Their client: it knows how to run a script.
-struct Theirs(MultiplexedConnection);
+struct Theirs {
+    connection: MultiplexedConnection,
+    /// Is told of each job before it is done.
+    before: Box<dyn Fn() + Send + Sync>,
+}
 
 impl Work for Theirs {
     fn perform(&self, job: Job) -> Performing {
-        let mut connection = self.0.clone();
+        (self.before)();
+        let mut connection = self.connection.clone();
         Box::pin(async move {
             let command = match &job {
                 Job::EvalSha(digest, call) => call.command("EVALSHA", digest),
@@ -224,10 +234,17 @@ fn reply_of(value: Value) -> Reply {
 
 impl ThroughClient {
     pub(super) fn on_manual_time() -> Self {
+        Self::interrupted(|_| ())
+    }
+
+    /// Before each script call that it makes `before` is told of it, from the URL of the Redis.
+    pub(super) fn interrupted(before: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let redis = OnRedis::on_manual_time();
+        let url = redis.server.url();
+        let before = Box::new(move || before(&url));
         let theirs = redis::Client::open(redis.server.url()).unwrap();
         let connection = redis.runtime.block_on(theirs.get_multiplexed_async_connection()).unwrap();
-        let client = Client::new(Theirs(connection), &ON_MANUAL_TIME, Some(Cluster { prefix: Vec::new() }));
+        let client = Client::new(Theirs { connection, before }, &ON_MANUAL_TIME, Some(Cluster { prefix: Vec::new() }));
         Self { redis, client }
     }
 }

@@ -275,9 +275,9 @@ fn no_more_keys_are_noted_than_the_bound() {
     let caller = store.caller(&[]);
     let arrears = Arrears::new(store.0.clock.clone());
     for i in 0..MOST_KEYS + 10 {
-        arrears.note(&caller.limiter().simple(i.to_string().as_bytes(), Verb::Reset), 1);
+        arrears.note(&caller.limiter().simple(i.to_string().as_bytes(), Verb::Reset), |_| 1);
     }
-    arrears.note(&caller.limiter().simple(b"0", Verb::Reset), 1);
+    arrears.note(&caller.limiter().simple(b"0", Verb::Reset), |_| 1);
     let all = take_all(&arrears);
     assert_eq!(all.len(), MOST_KEYS);
     assert!(all.iter().any(|request| request.verb == Verb::Penalize(2)), "who is noted already is noted on");
@@ -289,7 +289,7 @@ fn keys_that_owe_nothing_any_more_make_room() {
     let store = Manual::new();
     let caller = store.caller(&[]);
     let arrears = Arrears::new(store.0.clock.clone());
-    let note = |name: &str| arrears.note(&caller.limiter().simple(name.as_bytes(), Verb::Reset), 1);
+    let note = |name: &str| arrears.note(&caller.limiter().simple(name.as_bytes(), Verb::Reset), |_| 1);
     for i in 0..MOST_KEYS {
         note(&i.to_string());
     }
