@@ -135,6 +135,12 @@ pub trait Algorithm {
         0
     }
 
+    /// Whether it takes nothing beside its own place: sooner told than how much.
+    #[inline]
+    fn is_flat(_state: &Self::State) -> bool {
+        true
+    }
+
     /// Makes a state smaller that takes much, at the price of being stricter. Answers whether there was something to do.
     fn compact(_state: &mut Self::State) -> bool {
         false
@@ -276,6 +282,15 @@ macro_rules! algorithms {
                 match self {
                     $(Self::$Name(own) => <$Type as Algorithm>::heap(own),)+
                     Self::Blocked(blocked) => block(size_of::<Blocked>()) + blocked.beneath.heap(),
+                }
+            }
+
+            /// See [`Algorithm::is_flat`].
+            #[inline]
+            pub(crate) fn is_flat(&self) -> bool {
+                match self {
+                    $(Self::$Name(own) => <$Type as Algorithm>::is_flat(own),)+
+                    Self::Blocked(_) => false,
                 }
             }
 

@@ -274,6 +274,11 @@ impl Algorithm for SlidingWindow {
         }
     }
 
+    #[inline]
+    fn is_flat(log: &Log) -> bool {
+        matches!(log, Log::One(_))
+    }
+
     fn compact(log: &mut Log) -> bool {
         log.halve()
     }

@@ -27,6 +27,11 @@ impl Policy {
         matches!(self, Self::FixedWindow(_) | Self::FixedWindowBurst(_)) && self.numbers()[2] == 0
     }
 
+    /// Whether units of a window count for less and less in the next one.
+    pub(crate) fn wanes(&self) -> bool {
+        matches!(self, Self::SlidingCounter(_) | Self::SlidingCounterBurst(_))
+    }
+
     /// How long a key is not as good as new that has used `units`, at the longest.
     pub(crate) fn lasts(&self, units: u64) -> Micros {
         // Where windows are the clock's, one that has just begun lasts longest.

@@ -140,6 +140,11 @@ impl<A: Windowed> Algorithm for WithBurst<A> {
         block(size_of::<Both<A::State>>()) + A::heap(&both.base)
     }
 
+    #[inline]
+    fn is_flat(_: &Self::State) -> bool {
+        false
+    }
+
     fn compact(both: &mut Self::State) -> bool {
         A::compact(&mut both.base)
     }

@@ -11,8 +11,8 @@
 //!   in both, so the lesser of them is no less than what it has used; and who takes a slot beside a spill starts from it, since
 //!   somebody with the same fingerprint may have spilled.
 //!
-//! A slot is never given up for less than its time, nor when its key gets a state of its own: another key may share it. But a
-//! reset clears it, and a refund takes from it, as the application has asked for.
+//! A slot is never given up for less than its time, nor lowered, nor when its key gets a state of its own: another key may share
+//! it. Only a reset clears it, as the application has asked for.
 //!
 //! Limits share the table. What a slot says of units that come back depends on the limit, so each slot names one of 15; a slot
 //! that keys under different limits share, and a spill, is *common*: it is counted up, and lasts as long as any limit does.
@@ -188,22 +188,6 @@ impl Overflow {
                     self.spill(spot, used);
                 }
             }
-        }
-    }
-
-    /// Takes back what a key has used beyond `units`, the last of which was used when the last of all was.
-    pub(super) fn lower(&mut self, note: &Note, hash: u64, units: u64, keeps_time: bool) {
-        let Place::Slot(bucket, slot, before) = note.place else { return };
-        if note.is_common() || before.units() <= units {
-            return;
-        }
-        let mark = self.spot(hash).mark;
-        if units == 0 {
-            self.buckets[bucket].slots[slot] = Slot::default();
-        } else if keeps_time {
-            self.buckets[bucket].slots[slot] = Slot::new(mark, note.kind, before.tick(), units);
-        } else {
-            self.set(bucket, slot, mark, note.kind, Used { units, at: self.now });
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Shard {
     in_this_round: Micros,
 }
 
+const _: () = assert!(size_of::<Entry>() == 64, "one more line of the cache for each call");
+
 /// One line of the processor's cache, so that a look at it waits for memory once.
 #[repr(align(64))]
 pub(super) struct Entry {
@@ -43,6 +45,14 @@ pub(super) struct Entry {
 impl Entry {
     fn heap(&self) -> usize {
         heap_of(&self.key) + self.state.heap()
+    }
+
+    /// Charges what the state has grown by. Where there is no room it becomes smaller instead: as small as it can be, it takes a
+    /// few words.
+    fn settle(&mut self, heap: &mut usize, before: usize, most: usize) {
+        *heap -= before;
+        while *heap + self.state.heap() > most && self.state.compact() {}
+        *heap += self.state.heap();
     }
 }
 
@@ -113,8 +123,7 @@ impl Shard {
         self.earliest = self.earliest.min(entry.expires_at);
         self.in_this_round = self.in_this_round.min(entry.expires_at);
         let most = self.most_beside(bound);
-        let entry = self.table.insert_unique(hash, entry, hasher).into_mut();
-        settle(&mut self.heap, &mut entry.state, 0, most);
+        self.table.insert_unique(hash, entry, hasher).into_mut().settle(&mut self.heap, 0, most);
     }
 
     /// Pays for what a state has grown by since it took `before` bytes beside its place.
@@ -122,7 +131,7 @@ impl Shard {
     pub(super) fn settle(&mut self, hash: u64, key: &[u8], before: usize, bound: &Bound) {
         let most = self.most_beside(bound);
         if let Some(entry) = self.table.find_mut(hash, |entry| entry.key.as_slice() == key) {
-            settle(&mut self.heap, &mut entry.state, before, most);
+            entry.settle(&mut self.heap, before, most);
         }
     }
 
@@ -171,7 +180,7 @@ impl Shard {
             let entry = entry.get();
             let rank = match entry.state.units() {
                 _ if entry.expires_at <= now => (false, Micros::ZERO, self.second_hand),
-                Some((_, units)) if units == 1 || (units > 1 && whoever) => {
+                Some((_, units)) if units <= 1 || whoever => {
                     let loses = if wants_bytes { entry.heap() == 0 } else { units > 1 };
                     (loses, entry.expires_at, self.second_hand)
                 }
@@ -186,9 +195,11 @@ impl Shard {
         let entry = found.get();
         if entry.expires_at > now {
             let Some((at, units)) = entry.state.units() else { return false };
-            let kind = overflow.kind_like(&entry.state, entry.expires_at - at);
-            if !overflow.demote(kind, hasher(entry), units, at, now) {
-                return false;
+            if units > 0 {
+                let kind = overflow.kind_like(&entry.state, entry.expires_at - at);
+                if !overflow.demote(kind, hasher(entry), units, at, now) {
+                    return false;
+                }
             }
         }
         self.heap -= found.remove().0.heap();
@@ -266,14 +277,6 @@ impl Shard {
         (self.hand, self.earliest, self.in_this_round) = (0, Micros::ZERO, Micros(u64::MAX));
         true
     }
-}
-
-/// Charges what a state has grown by. Where there is no room it becomes smaller instead: as small as it can be, it takes a few
-/// words.
-fn settle(heap: &mut usize, state: &mut State, before: usize, most: usize) {
-    *heap -= before;
-    while *heap + state.heap() > most && state.compact() {}
-    *heap += state.heap();
 }
 
 /// How many entries a table of so many places holds before it grows.
