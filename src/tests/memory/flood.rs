@@ -1,5 +1,6 @@
 //! A flood of made-up keys: who is limited stays limited, and who keeps within the limit is hardly ever refused.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::{bucket, left, sliding, take};
@@ -68,6 +69,21 @@ fn a_flood_resets_nobody_and_hardly_refuses_the_honest() {
 #[test]
 fn nor_does_it_where_counters_wane() {
     flood(&Policy::SlidingCounter(SlidingCounter::new(10, MINUTE)), 2);
+}
+
+/// Keys that lie in one of 16 parts by a hash without a secret. Were the store's such, they would crowd there.
+#[test]
+fn nobody_can_aim_at_a_part_of_the_store() {
+    let aimed = |key: &String| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(key.as_bytes());
+        (hasher.finish() >> 32) & 15 == 0
+    };
+    let (store, _) = store(16 << 20);
+    let keys = (0..).map(|i| format!("user:{i:08}")).filter(aimed).take(40_000);
+    let admitted = keys.filter(|key| take(&store, &per_minute(5), key, 1).allowed).count();
+    assert_eq!(admitted, 40_000);
+    assert!(store.len() > 20_000, "{} have a state of their own", store.len());
 }
 
 /// When a flood has expired, the keys that come then are decided exactly, as many as fit.
