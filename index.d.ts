@@ -199,8 +199,11 @@ export interface CommonOptions {
   timeout?: Duration
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */
   maxPending?: number
-  /** Keys remembered in memory, 1 to 100,000,000. Default 1,000,000. At the bound new keys share counts, so nobody passes the limit. */
-  maxKeys?: number
+  /**
+   * What keys may take in this process: bytes, or a string such as `'64mb'` (`kb`, `mb`, `gb`), 64 KiB to 256 GiB. Default 64 MiB.
+   * Keys that find no room are counted by fingerprints, as strictly or more so: nobody passes the limit, and nobody is forgotten.
+   */
+  maxMemory?: number | string
   /**
    * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by the limit's `fallback`;
    * `'allow'` and `'deny'` say so; `'throw'` rejects with an error whose `code` names the cause.

@@ -61,27 +61,27 @@ describe('memory alone', { timeout: 60_000 }, () => {
   })
 })
 
-describe('the bound on keys', { timeout: 60_000 }, () => {
+describe('the bound on memory', { timeout: 60_000 }, () => {
   for (const algorithm of ['sliding-window', 'token-bucket']) {
-    test(`${algorithm}: a key that is limited stays limited while ten times more come`, async (t) => {
-      const limiter = new RateLimiter({ algorithm, limit: 1, window: '1d', maxKeys: 100 })
+    test(`${algorithm}: a key that is limited stays limited while many more come than have room`, async (t) => {
+      const limiter = new RateLimiter({ algorithm, limit: 1, window: '1d', maxMemory: '64kb' })
       t.after(() => limiter.close())
       assert.equal(await limiter.isAllowed('victim'), true)
       for (let index = 0; index < 1_000; index += 1) {
         const allowed = await allowedOf(limiter, `flood-${index}`, 3)
         assert.ok(allowed <= 1, `flood-${index} passed the limit of 1: it was allowed ${allowed} times`)
-        assert.ok(limiter.stats().keys <= 100, `${limiter.stats().keys} keys are held, more than maxKeys`)
+        assert.ok(limiter.stats().keys <= 500, `${limiter.stats().keys} keys have a state of their own in 64 KiB`)
         assert.equal(await limiter.isAllowed('victim'), false, `the victim was forgotten after ${index + 1} other keys`)
       }
     })
 
     test(`${algorithm}: keys that are as good as new make room`, async (t) => {
-      const limiter = new RateLimiter({ algorithm, limit: 1, window: 50, maxKeys: 10 })
+      const limiter = new RateLimiter({ algorithm, limit: 1, window: 50, maxMemory: '64kb' })
       t.after(() => limiter.close())
-      for (let index = 0; index < 100; index += 1) await limiter.isAllowed(`flood-${index}`)
+      for (let index = 0; index < 30_000; index += 1) await limiter.isAllowed(`flood-${index}`)
       await sleep(100)
       await until(() => limiter.isAllowed('newcomer'), 'a new key was allowed after the window of all others')
-      assert.ok(limiter.stats().keys <= 10, `${limiter.stats().keys} keys are held, more than maxKeys`)
+      assert.ok(limiter.stats().keys <= 500, `${limiter.stats().keys} keys have a state of their own in 64 KiB`)
     })
   }
 })

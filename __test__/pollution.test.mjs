@@ -44,7 +44,7 @@ describe('a polluted Object.prototype', { timeout: 30_000 }, () => {
     ['prefix', ''],
     ['redisUrl', 'nope'],
     ['timeout', 0],
-    ['maxKeys', 0],
+    ['maxMemory', 0],
     ['onStoreError', 'nope'],
     ['fallback', 5],
     ['logger', 5],

@@ -6,17 +6,17 @@ import { redisCommand } from '../scripts/resp.mjs'
 
 const PEERS = ['rate-limiter-flexible', 'rate-limit-redis', 'ioredis', 'redis']
 
-/** `redisPort` is asked for the version of its server. */
+/** `redisPort` is asked for the version of its server, where one was measured. */
 export async function describeMachine(redisPort) {
   const cpus = os.cpus()
-  const info = await redisCommand(redisPort, 'INFO', 'server')
+  const info = redisPort && (await redisCommand(redisPort, 'INFO', 'server'))
   return {
     cpu: cpus[0]?.model.trim() || 'unknown',
     cores: cpus.length,
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     os: `${os.type()} ${os.release()} ${os.arch()}`,
     node: process.version,
-    redis: /^redis_version:(.*?)\r?$/m.exec(info)[1],
+    ...(info && { redis: /^redis_version:(.*?)\r?$/m.exec(info)[1] }),
     versions: {
       'distributed-rate-limiter': versionIn(new URL('../package.json', import.meta.url)),
       ...Object.fromEntries(PEERS.map((peer) => [peer, installedVersion(peer)])),
@@ -26,7 +26,8 @@ export async function describeMachine(redisPort) {
 
 /** One line for people. */
 export function machineLine({ cpu, cores, memoryGiB, os, node, redis }) {
-  return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}; Node.js ${node}, Redis ${redis} on the same machine`
+  const server = redis ? `, Redis ${redis} on the same machine` : ''
+  return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}; Node.js ${node}${server}`
 }
 
 export function versionsLine({ versions }) {

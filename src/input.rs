@@ -180,6 +180,42 @@ fn parse_duration(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * scale)
 }
 
+/// A size within `range`: a number of bytes, or a string with a unit, each of which is 1,024 of the one before.
+pub fn size(option: &str, given: &Given, range: RangeInclusive<u64>) -> Result<usize, Error> {
+    let bytes = match given {
+        Given::Text(text) => parse_size(text),
+        given => given_whole(given),
+    };
+    if let Some(bytes) = bytes.filter(|bytes| range.contains(bytes)) {
+        // More than the processor can address is as good as no bound.
+        return Ok(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    let expected = format!(
+        "a size from {} to {}, in bytes or with a unit as in '512kb', '64mb', '1gb'",
+        show_size(*range.start()),
+        show_size(*range.end())
+    );
+    let fits = |given: &Given| matches!(given, Given::Number(_) | Given::Text(_));
+    Err(Error::Option(given.refuse(option, &expected, fits)))
+}
+
+/// Bytes of `'64mb'` and the like: digits and a unit; no signs, no spaces, no fractions.
+fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+    let scale = match unit {
+        "kb" => 1 << 10,
+        "mb" => 1 << 20,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    let plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| plain)?.checked_mul(scale)
+}
+
+fn show_size(bytes: u64) -> String {
+    if bytes >= 1 << 30 { format!("{} gb", bytes >> 30) } else { format!("{} kb", bytes >> 10) }
+}
+
 fn show_duration(length: Micros) -> String {
     match length.0 {
         us if us >= 86_400_000_000 && us % 86_400_000_000 == 0 => {

@@ -8,7 +8,7 @@ const TICK_MS = 10
 const MOST_A_TICK = 200
 const KEYS = 4_000
 /** As full as it gets within the first minute, so that what grows later is no table. */
-const MAX_KEYS = 5_000
+const MAX_MEMORY = '1mb'
 /** One call in so many is on a key that never comes again, and one in so many on a few that are called far above their limit. */
 const [FRESH, HOT] = [10, 4]
 const HOT_KEYS = 10
@@ -22,7 +22,7 @@ const EXPECTED = new Set([
 
 /** Limiters on one Redis, on a cluster, through a client and in memory: `{ limiters, close }`. */
 export function openLimiters(standalone, cluster) {
-  const common = { limit: 20, window: '5s', maxKeys: MAX_KEYS }
+  const common = { limit: 20, window: '5s', maxMemory: MAX_MEMORY }
   const { redisUrl } = standalone.options
   // As docs/errors.md tells to configure it: it neither queues nor sends again.
   const client = new Redis(redisUrl, {
@@ -38,7 +38,7 @@ export function openLimiters(standalone, cluster) {
   const limiters = {
     redis: new RateLimiter({ ...common, redisUrl, fallback: { share: 'fleet' } }),
     bucket: new RateLimiter({ ...common, redisUrl, algorithm: 'token-bucket', onStoreError: 'throw' }),
-    several: new RateLimiter({ limits, maxKeys: MAX_KEYS, redisUrl }),
+    several: new RateLimiter({ limits, maxMemory: MAX_MEMORY, redisUrl }),
     cluster: new RateLimiter({ ...common, ...cluster.options, fallback: { share: 'fleet' } }),
     client: new RateLimiter({ ...common, redisClient: client, prefix: 'client' }),
     memory: new RateLimiter(common),

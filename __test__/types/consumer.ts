@@ -66,7 +66,7 @@ const commonOptions: Required<CommonOptions> = {
   hashKeys: 'a secret of all servers',
   timeout: '50ms',
   maxPending: 1024,
-  maxKeys: 10_000,
+  maxMemory: '64mb',
   onStoreError: 'local',
   logger,
 }

@@ -44,7 +44,7 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         }
     }
     // A table of a million places for each input would be all that is measured.
-    let settings = Settings { max_keys: settings.max_keys.min(1_000), ..settings };
+    let settings = Settings { max_memory: settings.max_memory.min(1 << 20), ..settings };
     let clock = Arc::new(ManualClock::at(Micros(1_795_219_200_000_000)));
     let limiter = Limiter::in_memory(&settings, clock);
     let call = match CallOptions::read(

@@ -85,6 +85,10 @@ impl Algorithm for FixedWindow {
         counter.start
     }
 
+    fn units(counter: &Counter) -> Option<u64> {
+        Some(counter.count)
+    }
+
     fn capacity(&self) -> u64 {
         self.limit
     }

@@ -8,6 +8,7 @@ mod fixed_window;
 mod leaky_bucket;
 mod sliding_counter;
 mod sliding_window;
+mod summary;
 mod token_bucket;
 mod with_burst;
 
@@ -25,6 +26,11 @@ use crate::clock::Micros;
 
 /// The first byte of every encoded state, so that a value of another layout is told apart.
 const VERSION: u8 = 1;
+
+/// What an allocator takes for so many bytes: rounded up, and with a word of its own.
+pub(crate) const fn block(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16)
+}
 
 /// What one call asks of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +129,39 @@ pub trait Algorithm {
     /// The moment before which no call can be dated back, since the state has been changed at it.
     fn seen(state: &Self::State) -> Micros;
 
+    /// Units that a state counts at most, were all of them used at [`Self::seen`]. `None` where that cannot be told from the state.
+    fn units(_state: &Self::State) -> Option<u64> {
+        None
+    }
+
+    /// What a state takes beside its own place, in bytes.
+    #[inline]
+    fn heap(_state: &Self::State) -> usize {
+        0
+    }
+
+    /// Whether it takes nothing beside its own place: sooner told than how much.
+    #[inline]
+    fn is_flat(_state: &Self::State) -> bool {
+        true
+    }
+
+    /// Makes a state smaller that takes much, at the price of being stricter. Answers whether there was something to do.
+    fn compact(_state: &mut Self::State) -> bool {
+        false
+    }
+
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
 
     /// The same limit for one of `instances` that decide apart: each of its numbers of units divided, and rounded up. Of each number all
     /// of them together have no more than this one has, and one unit less than there are instances.
     fn share(&self, instances: u64) -> Self;
+
+    /// The most that one call can take of a key's regular units, without those of a burst beside them.
+    fn regular(&self) -> u64 {
+        self.capacity()
+    }
 
     /// The numbers from which the Lua twin prepares itself, each below 2^53.
     fn numbers(&self) -> Numbers;
@@ -175,6 +208,11 @@ macro_rules! algorithms {
             /// The window over which its limit counts.
             pub fn window(&self) -> Micros {
                 Micros(self.numbers()[1])
+            }
+
+            /// See [`Algorithm::regular`].
+            pub(crate) fn regular(&self) -> u64 {
+                match self { $(Self::$Name(algorithm) => algorithm.regular(),)+ }
             }
 
             /// The numbers from which the Lua twin prepares itself.
@@ -227,6 +265,45 @@ macro_rules! algorithms {
                         *state = self.fresh();
                         self.change_own(state, now, change)
                     }
+                }
+            }
+        }
+
+        impl State {
+            /// The moment of its last change, and how many units it counts at most, all of which may be taken to have been used
+            /// then. `None` where that cannot be told, and of a block.
+            pub(crate) fn units(&self) -> Option<(Micros, u64)> {
+                match self {
+                    $(Self::$Name(own) => {
+                        <$Type as Algorithm>::units(own).map(|units| (<$Type as Algorithm>::seen(own), units))
+                    })+
+                    Self::Blocked(_) => None,
+                }
+            }
+
+            /// See [`Algorithm::heap`].
+            #[inline]
+            pub(crate) fn heap(&self) -> usize {
+                match self {
+                    $(Self::$Name(own) => <$Type as Algorithm>::heap(own),)+
+                    Self::Blocked(blocked) => block(size_of::<Blocked>()) + blocked.beneath.heap(),
+                }
+            }
+
+            /// See [`Algorithm::is_flat`].
+            #[inline]
+            pub(crate) fn is_flat(&self) -> bool {
+                match self {
+                    $(Self::$Name(own) => <$Type as Algorithm>::is_flat(own),)+
+                    Self::Blocked(_) => false,
+                }
+            }
+
+            /// See [`Algorithm::compact`].
+            pub(crate) fn compact(&mut self) -> bool {
+                match self {
+                    $(Self::$Name(own) => <$Type as Algorithm>::compact(own),)+
+                    Self::Blocked(blocked) => blocked.beneath.compact(),
                 }
             }
         }

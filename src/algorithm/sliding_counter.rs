@@ -156,6 +156,11 @@ impl Algorithm for SlidingCounter {
         counters.start
     }
 
+    /// Units of the window before are taken to be of this one, where they count longer.
+    fn units(counters: &Counters) -> Option<u64> {
+        (counters.count > 0 || counters.before == 0).then_some(counters.before + counters.count)
+    }
+
     fn capacity(&self) -> u64 {
         self.limit
     }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use smallvec::smallvec;
 
-use super::{Algorithm, Ask, Numbers, Outcome, VERSION, Windowed};
+use super::{Algorithm, Ask, Numbers, Outcome, VERSION, Windowed, block};
 use crate::arithmetic::quotient;
 use crate::clock::Micros;
 use crate::wire;
@@ -80,6 +80,24 @@ impl Log {
             Self::One(group) => (group.count > 0).then_some(group.newest),
             Self::Many(groups) => groups.list.back().map(|group| group.newest),
         }
+    }
+
+    /// Makes one group of each two, which counts until the newer one's end: coarser, hence only stricter. Answers whether there
+    /// were two.
+    fn halve(&mut self) -> bool {
+        let Self::Many(groups) = self else { return false };
+        let mut halved = VecDeque::with_capacity(groups.list.len().div_ceil(2));
+        while let Some(older) = groups.list.pop_front() {
+            let newer = groups.list.pop_front();
+            halved.push_back(
+                newer.map_or(older, |newer| Group { newest: newer.newest, count: older.count + newer.count }),
+            );
+        }
+        match halved.len() {
+            0 | 1 => *self = Self::One(halved.pop_front().unwrap_or_default()),
+            _ => groups.list = halved,
+        }
+        true
     }
 
     fn push(&mut self, group: Group) {
@@ -242,6 +260,27 @@ impl Algorithm for SlidingWindow {
 
     fn seen(log: &Log) -> Micros {
         log.newest().unwrap_or_default()
+    }
+
+    fn units(log: &Log) -> Option<u64> {
+        Some(log.total())
+    }
+
+    #[inline]
+    fn heap(log: &Log) -> usize {
+        match log {
+            Log::One(_) => 0,
+            Log::Many(groups) => block(size_of::<Groups>()) + block(groups.list.capacity() * size_of::<Group>()),
+        }
+    }
+
+    #[inline]
+    fn is_flat(log: &Log) -> bool {
+        matches!(log, Log::One(_))
+    }
+
+    fn compact(log: &mut Log) -> bool {
+        log.halve()
     }
 
     fn capacity(&self) -> u64 {

@@ -12,7 +12,7 @@
 //! and above their limit of the bucket.
 
 use super::token_bucket::Bucket;
-use super::{Algorithm, Ask, Numbers, Outcome, TokenBucket, VERSION};
+use super::{Algorithm, Ask, Numbers, Outcome, TokenBucket, VERSION, block};
 use crate::clock::Micros;
 use crate::wire;
 
@@ -128,6 +128,29 @@ impl<A: Windowed> Algorithm for WithBurst<A> {
 
     fn seen(both: &Self::State) -> Micros {
         A::seen(&both.base).max(TokenBucket::seen(&both.extra))
+    }
+
+    /// Only while nothing was taken from the bucket, whose units come back at a pace of their own.
+    fn units(both: &Self::State) -> Option<u64> {
+        (TokenBucket::seen(&both.extra) == Micros::ZERO).then(|| A::units(&both.base)).flatten()
+    }
+
+    #[inline]
+    fn heap(both: &Self::State) -> usize {
+        block(size_of::<Both<A::State>>()) + A::heap(&both.base)
+    }
+
+    #[inline]
+    fn is_flat(_: &Self::State) -> bool {
+        false
+    }
+
+    fn compact(both: &mut Self::State) -> bool {
+        A::compact(&mut both.base)
+    }
+
+    fn regular(&self) -> u64 {
+        self.base.capacity()
     }
 
     fn capacity(&self) -> u64 {

@@ -63,7 +63,7 @@ impl Limiter {
             configured: RefCell::default(),
             replays: settings.replays,
             pseudonyms: settings.pseudonyms.clone(),
-            memory: Arc::new(Memory::new(settings.max_keys, clock)),
+            memory: Arc::new(Memory::new(settings.max_memory, clock)),
             remote: None,
             metrics: Arc::default(),
             closed: AtomicBool::new(false),

@@ -14,8 +14,12 @@ use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
 use crate::pseudonym::Pseudonyms;
-use crate::store::cache;
 use crate::store::redis::Servers;
+use crate::store::{DEFAULT_BYTES, cache};
+
+/// The fewest bytes that a store in memory can be told to keep to, and the most.
+const LEAST_MEMORY: u64 = 64 << 10;
+const MOST_MEMORY: u64 = 256 << 30;
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
 pub const OPTIONS: [&str; 26] = [
@@ -41,7 +45,7 @@ pub const OPTIONS: [&str; 26] = [
     "hashKeys",
     "timeout",
     "maxPending",
-    "maxKeys",
+    "maxMemory",
     "onStoreError",
     "fallback",
     "logger",
@@ -62,8 +66,8 @@ pub struct Settings {
     pub timeout: Micros,
     /// Calls that may wait for Redis.
     pub max_pending: usize,
-    /// Keys remembered in memory.
-    pub max_keys: usize,
+    /// Bytes that keys may take in memory.
+    pub max_memory: usize,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -89,8 +93,8 @@ impl Settings {
             max_pending: input::or_default(field(options, "maxPending"), 16_384, |given| {
                 count("maxPending", given, 1 << 20)
             })?,
-            max_keys: input::or_default(field(options, "maxKeys"), 1_000_000, |given| {
-                count("maxKeys", given, 100_000_000)
+            max_memory: input::or_default(field(options, "maxMemory"), DEFAULT_BYTES, |given| {
+                input::size("maxMemory", given, LEAST_MEMORY..=MOST_MEMORY)
             })?,
             on_store_error: input::or_default(field(options, "onStoreError"), OnStoreError::Local, |given| {
                 let words = [

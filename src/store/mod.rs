@@ -8,7 +8,7 @@ pub mod redis;
 mod slot;
 mod spread;
 
-pub use memory::Memory;
+pub use memory::{DEFAULT_BYTES, Memory};
 pub use reach::{Announcing, Gate, Link, Reach, Surveying};
 
 use std::future::Future;

@@ -121,7 +121,7 @@ pub(super) struct InMemory {
 impl InMemory {
     pub(super) fn new() -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        Self { store: Arc::new(Memory::new(1_000, clock.clone())), clock }
+        Self { store: Arc::new(Memory::new(1 << 20, clock.clone())), clock }
     }
 
     /// Keys that it holds.

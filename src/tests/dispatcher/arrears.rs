@@ -15,7 +15,7 @@ use crate::decision::Source;
 use crate::error::Error;
 use crate::input::Given;
 use crate::settings::Settings;
-use crate::store::{Answering, Link, Memory, Reach, Request, Store, Verb};
+use crate::store::{Answering, DEFAULT_BYTES, Link, Memory, Reach, Request, Store, Verb};
 use crate::tests::schedule::START;
 
 const WINDOW: Micros = Micros::from_millis(60_000);
@@ -39,7 +39,7 @@ impl Manual {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::at(START));
         Self(Arc::new(Switches {
-            memory: Arc::new(Memory::new(100_000, clock.clone())),
+            memory: Arc::new(Memory::new(DEFAULT_BYTES, clock.clone())),
             clock,
             is_there: watch::Sender::new(true),
             hangs: AtomicBool::new(false),

@@ -24,7 +24,7 @@ struct Lossy {
 
 impl Lossy {
     fn new() -> Self {
-        Self { memory: Arc::new(Memory::new(1_000, Arc::new(SystemClock::new()))), asked: Arc::default() }
+        Self { memory: Arc::new(Memory::new(1 << 20, Arc::new(SystemClock::new()))), asked: Arc::default() }
     }
 }
 

@@ -69,7 +69,7 @@ fn what_is_left_out_has_a_default() {
     assert!(settings.redis.is_none());
     assert_eq!(settings.plan.prefix, "rl");
     assert_eq!(settings.timeout, Micros::from_millis(100));
-    assert_eq!((settings.max_pending, settings.max_keys), (16_384, 1_000_000));
+    assert_eq!((settings.max_pending, settings.max_memory), (16_384, 64 << 20));
     assert_eq!(settings.on_store_error, OnStoreError::Local);
 }
 
@@ -82,7 +82,7 @@ fn what_is_given_is_taken() {
         ("prefix", text("api")),
         ("timeout", text("1m")),
         ("maxPending", number(1.0)),
-        ("maxKeys", number(1e8)),
+        ("maxMemory", text("256gb")),
         ("onStoreError", text("throw")),
         ("fallback", record(&[("limit", number(10.0))])),
         ("logger", Given::Other("an object with methods")),
@@ -98,7 +98,7 @@ fn what_is_given_is_taken() {
     assert!(matches!(settings.redis.unwrap().topology, Topology::One(_)));
     assert_eq!(settings.plan.prefix, "api");
     assert_eq!(settings.timeout, minute);
-    assert_eq!((settings.max_pending, settings.max_keys), (1, 100_000_000));
+    assert_eq!((settings.max_pending, settings.max_memory), (1, 256 << 30));
     assert_eq!(settings.on_store_error, OnStoreError::Throw);
 }
 
@@ -203,8 +203,8 @@ fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
         (&[("timeout", null.clone())], Class::Type, &["`timeout`", "null was given"]),
         (&[("maxPending", number(0.0))], Class::Range, &["`maxPending`", "from 1 to 1048576", "0 was given"]),
         (&[("maxPending", number(1_048_577.0))], Class::Range, &["`maxPending`", "1048577 was given"]),
-        (&[("maxKeys", number(0.0))], Class::Range, &["`maxKeys`", "from 1 to 100000000", "0 was given"]),
-        (&[("maxKeys", number(100_000_001.0))], Class::Range, &["`maxKeys`", "100000001 was given"]),
+        (&[("maxMemory", number(0.0))], Class::Range, &["`maxMemory`", "from 64 kb to 256 gb", "0 was given"]),
+        (&[("maxMemory", text("64MB"))], Class::Range, &["`maxMemory`", "'64mb'", "64MB"]),
         (
             &[("onStoreError", text("ignore"))],
             Class::Range,
