@@ -160,7 +160,7 @@ local function verbs(now, answer, fail)
   local function together(first, policies, cost, least, time, answers, identities)
     local free, opened = cost, {}
     local last = identities and #policies
-    local known, newcomers = {}, 0
+    local known, newcomers = identities and {}, 0
     local refused, failure = false, nil
     for j, policy in ipairs(policies) do
       local key = KEYS[first + j - 1]
@@ -188,9 +188,8 @@ local function verbs(now, answer, fail)
         end
       else
         free = remaining < free and remaining or free
-        local identity = identities and identities[j] or 0
-        if identity > 0 then
-          known[identity] = known[identity] or reset_at > at
+        if identities and identities[j] > 0 then
+          known[identities[j]] = known[identities[j]] or reset_at > at
         end
       end
       opened[j] = { key = key, state = state, at = at, till = till, repaired = repaired, expires = expires }
