@@ -27,14 +27,15 @@ export const rows = [
     name: 'The process exits with promises pending',
     only: ['standalone'],
     says: {
-      happens: 'It ends with its own code, at once, whatever Redis does. A limiter keeps no process alive.',
+      happens:
+        'It ends with its own code, at once, whatever Redis does. One that does not exit ends when its calls are answered: a limiter keeps no process alive.',
       callers: 'Nobody is left. Redis has counted what had been sent.',
       operator: 'Nothing; `await limiter.close()` where the last calls matter.',
     },
     async run(scene) {
       for (const url of await redisesOf(scene)) {
-        for (const afterMs of [0, 3, 150]) {
-          const end = await run(program('exit.mjs'), { args: [7, afterMs, ...(url ? [url] : [])] })
+        for (const after of [0, 3, 150, 'never']) {
+          const end = await run(program('exit.mjs'), { args: [7, after, ...(url ? [url] : [])] })
           assertEnded(end, `a program that left with code 7, ${url ?? 'in memory'}`, 7)
         }
       }
