@@ -5,11 +5,26 @@ import assert from 'node:assert/strict'
 import { freePort } from '../../scripts/redis.mjs'
 import { assertEnded, program, run } from '../support/child.mjs'
 import { settles, sleep, until } from '../support/wait.mjs'
+import { applicationClock } from './application-clock.mjs'
 import { assertToldOfEachChange, watched } from './ordeal.mjs'
 import { FALLBACK } from './words.mjs'
 
 /** For rows in which nothing is measured. */
 const NOTHING = { unsettled: 0, over: 0, p99Ms: undefined, returnMs: undefined }
+
+const CLOCK = {
+  name: "The clock of the application's host is set two days forward, and back",
+  only: ['standalone'],
+  says: {
+    happens: 'Nothing. Time is that of Redis; in memory, and of deadlines, it is a clock that nobody can set.',
+    callers: 'Nothing.',
+    operator: 'Nothing.',
+  },
+  async run(scene) {
+    await applicationClock(scene)
+    return NOTHING
+  },
+}
 
 export const rows = [
   {
@@ -72,6 +87,7 @@ export const rows = [
     },
     run: manyLimiters,
   },
+  ...(process.platform === 'linux' ? [CLOCK] : []),
 ]
 
 /** No Redis at all, one that answers, one that is silent, and none where one should be. */
