@@ -68,4 +68,14 @@ describe('the model that all rows are held against', () => {
       /counted only 9/,
     )
   })
+
+  test('has keys of which Redis, which counts no further than the limit, can tell that they were charged twice', async () => {
+    const model = new Model()
+    told(model, 5 * LIMIT, true, 'fallback')
+    const tell = [...model.accounts.values()].filter(({ made }) => 2 * made <= LIMIT)
+    assert.ok(tell.length > model.accounts.size / 2, `${tell.length} of ${model.accounts.size}`)
+    const charged = (times) => async (key) => Math.min(LIMIT, times * model.accounts.get(key).made)
+    await model.reconcile(charged(1))
+    await assert.rejects(model.reconcile(charged(2)), /charged twice/)
+  })
 })

@@ -111,35 +111,56 @@ describe('a cluster', { timeout: 180_000 }, () => {
     assert.equal(limiter.stats().storeErrors, 0)
   })
 
+  /** A limiter under which one of the masters is to be lost, which has some of the keys. */
+  async function losingOne(t, options) {
+    const limiter = limiterOf({ limit: 1_000_000, window: '1d', onStoreError: 'local', redisUrl: urls, ...options })
+    t.after(() => limiter.close())
+    await limiter.ready()
+    const prefix = `cluster-${made}`
+    const keys = Array.from({ length: 60 }, (_, index) => `user:${index}`)
+    const owners = await Promise.all(
+      keys.map(async (key) => {
+        const name = `${prefix}:default:sliding-window:${key}`
+        return ownerOf(cluster.nodes, await redisCommand(cluster.nodes[0].port, 'CLUSTER', 'KEYSLOT', name))
+      }),
+    )
+    const lost = owners.find((owner) => owner !== cluster.nodes[0])
+    const theirs = keys.filter((_, index) => owners[index] === lost)
+    const others = keys.filter((_, index) => owners[index] !== lost)
+    const allBy = async (keys, expected) => {
+      const decisions = await Promise.all(keys.map((key) => limiter.check(key)))
+      return decisions.every(({ source }) => source === expected)
+    }
+    await until(() => allBy(keys, 'redis'), 'Redis decides all of them')
+    return { limiter, lost, keys, theirs, others, allBy }
+  }
+
+  test('a master that misses a slot and serves none (CLUSTERDOWN) takes nobody else with it', async (t) => {
+    const { limiter, lost, keys, theirs, others, allBy } = await losingOne(t)
+    const ranges = await redisCommand(lost.port, 'CLUSTER', 'SLOTS')
+    const [slot] = ranges.find(([, , [, port]]) => port === lost.port)
+    await redisCommand(lost.port, 'CLUSTER', 'DELSLOTS', slot)
+    await until(() => allBy(theirs, 'fallback'), 'its keys are decided here')
+    assert.ok(await allBy(others, 'redis'), 'the others go on')
+    // More often than a circuit would bear.
+    for (let again = 0; again < 5; again += 1) assert.ok(await allBy(theirs, 'fallback'), 'nobody decides its keys')
+    assert.ok(await allBy(others, 'redis'), 'the others still do')
+    await redisCommand(lost.port, 'CLUSTER', 'ADDSLOTS', slot)
+    await until(() => allBy(keys, 'redis'), 'it serves all of them again')
+    assert.equal(limiter.stats().circuitOpened, 0)
+  })
+
   for (const [what, lose, bring] of [
     ['hangs', (node) => node.process.kill('SIGSTOP'), (node) => node.process.kill('SIGCONT')],
     ['is killed', (node) => node.kill(), (node) => node.restart()],
   ]) {
     test(`a master that ${what} takes nobody else with it, and its replica takes over`, async (t) => {
-      const limiter = limiterOf({ limit: 1_000_000, window: '1d', timeout: 400, onStoreError: 'local', redisUrl: urls })
-      t.after(() => limiter.close())
-      await limiter.ready()
-      const keys = Array.from({ length: 60 }, (_, index) => `user:${index}`)
-      const owners = await Promise.all(
-        keys.map(async (key) => {
-          const name = `cluster-${made}:default:sliding-window:${key}`
-          return ownerOf(cluster.nodes, await redisCommand(cluster.nodes[0].port, 'CLUSTER', 'KEYSLOT', name))
-        }),
-      )
-      const lost = owners.find((owner) => owner !== cluster.nodes[0])
-      const theirs = keys.filter((_, index) => owners[index] === lost)
-      const others = keys.filter((_, index) => owners[index] !== lost)
-      const sources = async (keys) => {
-        const decisions = await Promise.all(keys.map((key) => limiter.check(key)))
-        return decisions.map(({ source }) => source)
-      }
-      const allBy = async (keys, expected) => (await sources(keys)).every((source) => source === expected)
-      await until(() => allBy(keys, 'redis'), 'Redis decides all of them')
+      const { limiter, lost, keys, theirs, others, allBy } = await losingOne(t, { timeout: 400 })
       await lose(lost)
       await until(() => allBy(theirs, 'fallback'), 'its keys are decided here')
       await until(() => allBy(others, 'redis'), 'the others go on')
       await until(() => allBy(theirs, 'redis'), 'the replica took over', 20_000)
-      await until(() => allBy(others, 'redis'), 'so do the others')
+      await until(() => allBy(keys, 'redis'), 'so do the others')
       assert.equal(limiter.stats().circuitOpened, 0)
       await bring(lost)
       const isReplica = async () =>
@@ -199,25 +220,41 @@ describe('sentinels', { timeout: 120_000 }, () => {
     await assert.rejects(limiter.ready({ timeout: 1_000 }), { message: /no master that is called 'nobody'/ })
   })
 
-  for (const [what, lose] of [
-    ['switched by hand', () => group.failover()],
-    ['killed', async () => group.servers.find(({ port }) => port === group.lost).kill()],
-  ]) {
-    test(`a master that is ${what} is followed under load`, async (t) => {
-      const limiter = limiterOf({ limit: 1e6, window: '1d', timeout: 200, onStoreError: 'local', sentinel: sentinel() })
-      t.after(() => limiter.close())
-      await limiter.ready()
-      const load = startLoad(limiter, { callers: 10 })
-      await until(() => load.now.sources.redis > 100, 'Redis decided under load')
-      group.lost = await group.master()
-      load.phase('during')
-      await lose()
-      await until(async () => (await group.master()) !== group.lost, 'the sentinels name another', 20_000)
-      load.phase('after')
-      const master = await group.master()
-      const hasDecided = async () => (await redisCommand(master, 'INFO', 'commandstats')).includes('cmdstat_evalsha')
-      await until(hasDecided, 'the new master decides under load', 20_000)
-      assertAllSettled(await load.stop())
-    })
+  /** Loses the master under load, which goes on at the one that takes its place. Resolves with the one that was lost. */
+  async function assertFollowed(t, group, lose, timeout = 200) {
+    const { name, urls } = group
+    const options = { limit: 1e6, window: '1d', timeout, onStoreError: 'local', sentinel: { name, urls } }
+    const limiter = limiterOf(options)
+    t.after(() => limiter.close())
+    await limiter.ready()
+    const load = startLoad(limiter, { callers: 10 })
+    await until(() => load.now.sources.redis > 100, 'Redis decided under load')
+    const first = await group.master()
+    const lost = group.servers.find(({ port }) => port === first)
+    load.phase('during')
+    await lose(lost)
+    await until(async () => (await group.master()) !== first, 'the sentinels name another', 20_000)
+    load.phase('after')
+    const master = await group.master()
+    const hasDecided = async () => (await redisCommand(master, 'INFO', 'commandstats')).includes('cmdstat_evalsha')
+    await until(hasDecided, 'the new master decides under load', 20_000)
+    assertAllSettled(await load.stop())
+    return lost
   }
+
+  test('a master that is switched by hand is followed under load', (t) =>
+    assertFollowed(t, group, () => group.failover()))
+
+  test('a master that is killed is followed under load', (t) => assertFollowed(t, group, (lost) => lost.kill()))
+
+  // It decides all the while, so that nothing but the sentinels says that its counts are no longer those of the others.
+  test('a master that is replaced is left although it goes on answering', async (t) => {
+    const another = await startRedisSentinel()
+    t.after(() => another.stop())
+    // By this the sentinels find that it is down, while limiters do not.
+    const lose = ({ port }) => redisCommand(port, 'ACL', 'SETUSER', 'default', '-ping')
+    const { port } = await assertFollowed(t, another, lose, '10s')
+    const [role] = await redisCommand(port, 'ROLE')
+    assert.equal(role, 'master', 'it was left before anybody told it that it is no master')
+  })
 })

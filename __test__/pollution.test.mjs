@@ -5,8 +5,10 @@ import { describe, test } from 'node:test'
 
 import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 
+import { freePort } from '../scripts/redis.mjs'
 import { GOOD, kind } from './support/bad-input.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
+import { until } from './support/wait.mjs'
 
 describe('a polluted Object.prototype', { timeout: 30_000 }, () => {
   /** Runs `action` while every object inherits `name: value`. Synchronous, so that nobody else sees it. */
@@ -56,6 +58,42 @@ describe('a polluted Object.prototype', { timeout: 30_000 }, () => {
       await limiter.close()
     })
   }
+
+  for (const name of ['redisClient', 'cacheClient']) {
+    test(`a ${name} that would work is not taken from it`, async () => {
+      const asked = []
+      const client = {}
+      for (const method of ['evalsha', 'eval', 'get', 'set', 'del'])
+        client[method] = async () => void asked.push(method)
+      const limiter = polluted(name, client, () => new RateLimiter({ ...GOOD }))
+      assert.equal((await limiter.check('somebody')).source, 'memory')
+      await limiter.close()
+      assert.deepEqual(asked, [])
+    })
+  }
+
+  test('a logger is not taken from it', async () => {
+    const told = []
+    const logger = { warn: (message) => told.push(message), error: (message) => told.push(message) }
+    const redisUrl = `redis://127.0.0.1:${await freePort()}`
+    const limiter = polluted('logger', logger, () => new RateLimiter({ ...GOOD, redisUrl }))
+    let isDown = false
+    limiter.once('storeDown', () => (isDown = true))
+    await until(() => isDown, 'its loss is told')
+    await limiter.close()
+    assert.deepEqual(told, [])
+  })
+
+  test('an error has no name that is only inherited', () => {
+    for (const [name, wrong] of [
+      ['maxRequests', { limit: 0, window: '1m' }],
+      ['timeWindowMs', { limit: 1, window: 0 }],
+      ['fallbackMaxRequests', { limit: 1, window: '1m', fallback: 5 }],
+    ]) {
+      const refusal = polluted(name, 1, () => thrownBy(() => new DistributedRateLimiter(wrong), name))
+      assert.ok(!refusal.message.includes(name), refusal.message)
+    }
+  })
 
   for (const [name, value] of [
     ['cost', 5],

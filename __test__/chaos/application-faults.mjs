@@ -5,11 +5,26 @@ import assert from 'node:assert/strict'
 import { freePort } from '../../scripts/redis.mjs'
 import { assertEnded, program, run } from '../support/child.mjs'
 import { settles, sleep, until } from '../support/wait.mjs'
+import { applicationClock } from './application-clock.mjs'
 import { assertToldOfEachChange, watched } from './ordeal.mjs'
 import { FALLBACK } from './words.mjs'
 
 /** For rows in which nothing is measured. */
 const NOTHING = { unsettled: 0, over: 0, p99Ms: undefined, returnMs: undefined }
+
+const CLOCK = {
+  name: "The clock of the application's host is set two days forward, and back",
+  only: ['standalone'],
+  says: {
+    happens: 'Nothing. Time is that of Redis; in memory, and of deadlines, it is a clock that nobody can set.',
+    callers: 'Nothing.',
+    operator: 'Nothing.',
+  },
+  async run(scene) {
+    await applicationClock(scene)
+    return NOTHING
+  },
+}
 
 export const rows = [
   {
@@ -27,14 +42,15 @@ export const rows = [
     name: 'The process exits with promises pending',
     only: ['standalone'],
     says: {
-      happens: 'It ends with its own code, at once, whatever Redis does. A limiter keeps no process alive.',
+      happens:
+        'It ends with its own code, at once, whatever Redis does. One that does not exit ends when its calls are answered: a limiter keeps no process alive.',
       callers: 'Nobody is left. Redis has counted what had been sent.',
       operator: 'Nothing; `await limiter.close()` where the last calls matter.',
     },
     async run(scene) {
       for (const url of await redisesOf(scene)) {
-        for (const afterMs of [0, 3, 150]) {
-          const end = await run(program('exit.mjs'), { args: [7, afterMs, ...(url ? [url] : [])] })
+        for (const after of [0, 3, 150, 'never']) {
+          const end = await run(program('exit.mjs'), { args: [7, after, ...(url ? [url] : [])] })
           assertEnded(end, `a program that left with code 7, ${url ?? 'in memory'}`, 7)
         }
       }
@@ -71,6 +87,7 @@ export const rows = [
     },
     run: manyLimiters,
   },
+  ...(process.platform === 'linux' ? [CLOCK] : []),
 ]
 
 /** No Redis at all, one that answers, one that is silent, and none where one should be. */
@@ -115,10 +132,13 @@ async function blockedLoop(scene) {
 
 async function manyLimiters(scene) {
   const stage = await scene.start()
-  const limiters = Array.from({ length: scene.long ? 1_000 : 100 }, (_, index) => {
-    const { limiter, seen } = watched(scene, { ...stage.options, prefix: `limiter-${index}`, limit: 5, timeout: '10s' })
+  const limiterOf = (known, index) => {
+    const { limiter, seen } = watched(scene, { ...known, prefix: `limiter-${index}`, limit: 5, timeout: '10s' })
     return { limiter, seen, admitted: { redis: 0, fallback: 0 } }
-  })
+  }
+  const limiters = Array.from({ length: scene.long ? 1_000 : 100 }, (_, index) => limiterOf(stage.options, index))
+  // One of the same process that loses nothing, where there is a way past the fault.
+  const spared = stage.direct === stage.options ? undefined : limiterOf(stage.direct, 'spared')
   const each = (act) => settles(Promise.all(limiters.map(act)), `${limiters.length} limiters`, 60_000)
   const latencies = []
   const check = async ({ limiter, admitted }) => {
@@ -129,6 +149,7 @@ async function manyLimiters(scene) {
     return source
   }
   await each(({ limiter }) => limiter.ready({ timeout: '60s' }))
+  await spared?.limiter.ready({ timeout: '60s' })
   for (let call = 0; call < 3; call += 1) assert.ok((await each(check)).every((source) => source === 'redis'))
 
   await stage.each(({ proxy }) => proxy.refuse())
@@ -140,6 +161,7 @@ async function manyLimiters(scene) {
   latencies.length = 0
   for (let call = 0; call < 10; call += 1) assert.ok((await each(check)).every((source) => source === 'fallback'))
   const sorted = latencies.toSorted((a, b) => a - b)
+  if (spared) assert.equal(await check(spared), 'redis', "a circuit is one limiter's")
   await sleep(scene.lasts)
 
   await stage.each(({ proxy }) => proxy.accept())

@@ -1,30 +1,18 @@
-/** A Redis whose time of day is set by the test, by a small library that is compiled and loaded into it. For Linux. */
+/** A Redis whose time of day is set by the test. For Linux. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import { ALGORITHMS } from '../support/algorithms.mjs'
+import { movedClock } from '../support/moved-clock.mjs'
 import { ordeal, watched } from './ordeal.mjs'
 
 const HOUR_S = 3_600
 const MINUTE_MS = 60_000
-const SOURCE = fileURLToPath(new URL('./clock.c', import.meta.url))
 
 /** An hour forward under load, and back. */
-export async function movedClock(scene) {
-  const folder = mkdtempSync(join(tmpdir(), 'rate-limiter-clock-'))
-  scene.after(() => rmSync(folder, { recursive: true, force: true }))
-  const [library, file] = [join(folder, 'clock.so'), join(folder, 'seconds')]
-  execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, SOURCE])
-  const moveTo = (seconds) =>
-    writeFileSync(file, new Uint8Array(new BigInt64Array([BigInt(seconds)]).buffer), { flag: 'r+' })
-  writeFileSync(file, new Uint8Array(8))
-
-  const stage = await scene.start({ env: { LD_PRELOAD: library, REDIS_CLOCK_FILE: file } })
+export async function clockFault(scene) {
+  const { env, moveTo } = movedClock(scene.after)
+  const stage = await scene.start({ env })
   const minutes = ALGORITHMS.map((algorithm) => {
     const options = { ...stage.direct, algorithm, limit: 5, window: '1m', prefix: algorithm, timeout: '10s' }
     return { algorithm, limiter: watched(scene, { ...options, onStoreError: 'throw' }).limiter }

@@ -1,7 +1,7 @@
 /*
- * clock.c: the time of day of one process, moved by what a file says; loaded into redis-server by LD_PRELOAD.
+ * clock.c: the time of day of one process, moved by what a file says; loaded into it by LD_PRELOAD.
  *
- * REDIS_CLOCK_FILE names a file of 8 bytes: whole seconds, signed, in this machine's order. It is mapped, so what is written to it
+ * MOVED_CLOCK_FILE names a file of 8 bytes: whole seconds, signed, in this machine's order. It is mapped, so what is written to it
  * holds at once. Only the time of day moves, as when somebody sets a host's clock; timers and sleeps go on as ever. libfaketime
  * cannot do it here: it calls what allocates, and jemalloc asks for the time while it is set up.
  */
@@ -20,7 +20,7 @@ static volatile int64_t *moved;
 
 static int64_t seconds(void) {
   if (moved == NULL) {
-    const char *name = getenv("REDIS_CLOCK_FILE");
+    const char *name = getenv("MOVED_CLOCK_FILE");
     int file = name == NULL ? -1 : open(name, O_RDONLY | O_CLOEXEC);
     void *map = file < 0 ? MAP_FAILED : mmap(NULL, sizeof *moved, PROT_READ, MAP_SHARED, file, 0);
     if (map == MAP_FAILED) return 0;

@@ -1,9 +1,13 @@
 /** What the limit promises, kept by simple counting: the load asks it for keys and tells it of every decision. */
 
-/** Units of each key. Small, so that nearly every key is exhausted and one admission too many is seen. */
+/** Units of each key. Small, so that many a key is exhausted and one admission too many is seen. */
 export const LIMIT = 40
-/** Calls on a key before the load goes on to the next. */
+/** Calls on a key before the load goes on to the next: where an admission too many is looked for, more than there are units. */
 const CALLS = Math.floor(LIMIT * 1.5)
+/** Elsewhere so few that a key has units left when each of them was charged twice: of one that is exhausted nobody could tell. */
+const FEW_CALLS = Math.floor(LIMIT / 4)
+/** Of so many keys one is to be exhausted. */
+const EXHAUSTED_OF = 8
 /** Within the window no unit comes back while a row runs: whoever is admitted can simply be counted. */
 export const WINDOW = '1d'
 
@@ -48,7 +52,7 @@ export class Model {
 
   /** The key of the next call. */
   nextKey() {
-    if (this.#calls === CALLS) {
+    if (this.#calls === (this.#key % EXHAUSTED_OF === 0 ? CALLS : FEW_CALLS)) {
       this.#calls = 0
       this.#key += 1
     }

@@ -81,7 +81,8 @@ export const rows = [
           // After so many bytes of a reply: within its length, within its answers.
           for (const bytes of scene.long ? [0, 1, 3, 10, 50, 0, 1, 3, 10, 50] : [1, 10, 50]) {
             const before = cuts()
-            await behave(stage, { cutAfter: bytes })
+            // Late as well, so that many calls are under way.
+            await behave(stage, { delayAnsweredMs: 20, cutAfter: bytes })
             await until(() => cuts() > before, 'a reply was cut')
             await behave(stage)
             await sleep(200)
@@ -127,10 +128,15 @@ export const rows = [
         during: 'redis',
         // A reply of some kilobytes is as many packets.
         options: { timeout: 5 * AMPLE_MS },
-        async fault() {
+        async fault({ limiter }) {
           for (const sliceBytes of [1, 2, 7, 64]) {
             await behave(stage, { sliceBytes })
+            const before = limiter.stats().sources.redis
             await sleep(scene.lasts / 2)
+            await until(
+              () => limiter.stats().sources.redis > before + 100,
+              `replies in pieces of ${sliceBytes} were read`,
+            )
           }
         },
         lasts: 0,

@@ -60,6 +60,18 @@ export async function ordeal(scene, stage, given) {
     const returnMs = performance.now() - mended
     await until(() => limiter.stats().store === 'up', 'the limiter knows it', PATIENCE_MS)
     await heard(load.phase('afterwards'), 'redis')
+    // All of it is back: of a cluster most servers decide all the while. So many calls are on keys of each of them.
+    let looks = 0
+    await until(
+      async () => {
+        looks += 1
+        const { sources } = load.phase(`whole, look ${looks}`)
+        await until(() => sources.redis > 3 * ENOUGH, 'Redis decided', PATIENCE_MS)
+        return sources.fallback === 0
+      },
+      'Redis decides every call again',
+      PATIENCE_MS,
+    )
     const phases = await load.stop()
 
     assertAllSettled(phases)

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 
 import { until } from '../support/wait.mjs'
-import { movedClock } from './clock-fault.mjs'
+import { clockFault } from './clock-fault.mjs'
 import { ordeal, refused } from './ordeal.mjs'
 import { reconnecting } from './reconnecting.mjs'
 import { FALLBACK } from './words.mjs'
@@ -17,7 +17,7 @@ const CLOCK = {
       'Redis decides. Of longer windows nobody is admitted more; of shorter ones up to one limit more for each jump.',
     operator: "Let the clock be slewed (chrony, ntpd). The application's own clock has no effect.",
   },
-  run: movedClock,
+  run: clockFault,
 }
 
 /** A master that does not come back, where somebody stands by. */

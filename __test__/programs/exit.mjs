@@ -1,7 +1,7 @@
 /**
- * Leaves with `process.exit` in the midst of many calls.
+ * Leaves with `process.exit` in the midst of many calls, or comes to its end when they are answered.
  *
- * Arguments: the exit code, the milliseconds after which to leave, and the URL of a Redis where there is one.
+ * Arguments: the exit code; the milliseconds after which to leave, or `never`; and the URL of a Redis where there is one.
  */
 
 import { RateLimiter } from 'distributed-rate-limiter'
@@ -11,4 +11,5 @@ const limiter = new RateLimiter({ limit: 5, window: '1d', redisUrl })
 
 for (let index = 0; index < 1_000; index += 1) limiter.check(`key-${index}`)
 if (after === '0') process.exit(Number(code))
-setTimeout(() => process.exit(Number(code)), Number(after))
+if (after === 'never') process.exitCode = Number(code)
+else setTimeout(() => process.exit(Number(code)), Number(after))

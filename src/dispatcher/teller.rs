@@ -73,3 +73,35 @@ impl Teller {
         self.under_way = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::algorithm::{Policy, SlidingWindow};
+    use crate::clock::{ManualClock, Micros};
+    use crate::key::Key;
+    use crate::limits::{Limit, Limits};
+    use crate::store::{Memory, Verb, When};
+
+    /// Else they would follow each other as fast as the store answers, and callers would wait behind each of them.
+    #[test]
+    fn the_next_batch_is_due_a_while_after_the_last_began() {
+        let clock = Arc::new(ManualClock::at(Micros::from_millis(1_000_000)));
+        let policy = Policy::SlidingWindow(SlidingWindow::new(9, Micros::from_millis(60_000), 32));
+        let limits = Arc::new(Limits::new([Limit::in_namespace("rl:", policy)]));
+        let arrears = Arc::new(Arrears::new(clock.clone()));
+        for key in 0..2 * MOST_AT_A_TIME {
+            let keys = smallvec![Key::from_normal(&key.to_be_bytes())];
+            arrears.note(&Request { limits: limits.clone(), keys, verb: Verb::Reset, when: When::Now }, 1);
+        }
+        let mut teller = Teller::new(Some(arrears));
+        let begun = Instant::now();
+        teller.tell(&Arc::new(Memory::new(1_000, clock)), Duration::from_secs(60));
+        let answers = teller.answered().now_or_never().expect("memory answers at once");
+        assert_eq!(answers.expect("memory does not fail").len(), MOST_AT_A_TIME);
+        assert!(teller.due().expect("half of it is left") >= begun + PACE);
+    }
+}

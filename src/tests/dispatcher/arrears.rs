@@ -1,6 +1,6 @@
 //! What the store is told when it is back of what was admitted in its place.
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ struct Switches {
     hangs: AtomicBool,
     /// Answers nothing that it is told of another's admissions.
     hangs_when_told: AtomicBool,
+    /// Fails when it is told so.
+    fails_when_told: AtomicBool,
     sent: Mutex<Vec<Vec<(String, Verb)>>>,
 }
 
@@ -44,6 +46,7 @@ impl Manual {
             is_there: watch::Sender::new(true),
             hangs: AtomicBool::new(false),
             hangs_when_told: AtomicBool::new(false),
+            fails_when_told: AtomicBool::new(false),
             sent: Mutex::default(),
         }))
     }
@@ -138,6 +141,9 @@ impl Store for Manual {
         let hangs = if is_telling { &self.0.hangs_when_told } else { &self.0.hangs };
         if hangs.load(Ordering::Relaxed) {
             return Box::pin(pending());
+        }
+        if is_telling && self.0.fails_when_told.load(Ordering::Relaxed) {
+            return Box::pin(ready(Err(Error::StoreUnavailable("a test has said so".into()))));
         }
         Store::decide(&self.0.memory, &mut batch.into_iter())
     }
@@ -256,6 +262,22 @@ fn it_goes_on_after_a_batch_that_was_not_answered_and_does_not_tell_that_again()
     told.dedup();
     assert_eq!(told.len(), 120, "each once");
     assert_eq!(caller.limiter().stats().circuit_opened, 1, "it is no failure of the store");
+}
+
+/// What it may not do beside its work says nothing of its work.
+#[test]
+fn a_store_that_fails_when_it_is_told_decides_all_the_same() {
+    let store = Manual::new();
+    let mut caller = store.caller(&[]);
+    store.0.fails_when_told.store(true, Ordering::Relaxed);
+    let keys: Vec<String> = (0..120).map(|i| format!("key {i}")).collect();
+    store.outage(&mut caller, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    store.return_to(&mut caller);
+    caller.wait_until("it is told thrice", |_| store.tellings().len() == 3);
+    let ticket = caller.take("a call");
+    assert_eq!(caller.decision(ticket).source, Source::Redis);
+    let stats = caller.limiter().stats();
+    assert_eq!((stats.circuit_opened, stats.told), (1, 0));
 }
 
 #[test]
