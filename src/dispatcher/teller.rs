@@ -95,7 +95,7 @@ mod tests {
         let arrears = Arc::new(Arrears::new(clock.clone()));
         for key in 0..2 * MOST_AT_A_TIME {
             let keys = smallvec![Key::from_normal(&key.to_be_bytes())];
-            arrears.note(&Request { limits: limits.clone(), keys, verb: Verb::Reset, when: When::Now }, 1);
+            arrears.note(&Request { limits: limits.clone(), keys, verb: Verb::Reset, when: When::Now }, |_| 1);
         }
         let mut teller = Teller::new(Some(arrears));
         let begun = Instant::now();
