@@ -52,6 +52,21 @@ for (const [store, make] of Object.entries(makers(() => redis))) {
       'token-bucket': 2 * WINDOW,
       'leaky-bucket': 2.5 * WINDOW,
     }
+    for (const algorithm of ['sliding-window', 'sliding-counter', 'fixed-window', 'token-bucket']) {
+      test(`${algorithm}: of many at once all are allowed for whom there is room, and nobody else`, async (t) => {
+        const limiter = make(t, { algorithm, limit: 9, window: '1d' })
+        const decisions = await settles(
+          Promise.all(Array.from({ length: 12 }, () => limiter.acquire('a', { maxWait: '30s' }))),
+          'those who are refused at once',
+        )
+        const allowed = decisions.map((decision) => decision.allowed)
+        assert.deepEqual(
+          allowed,
+          allowed.map((_, index) => index < 9),
+        )
+      })
+    }
+
     for (const algorithm of ALGORITHMS) {
       test(`${algorithm}: all pass, in the order in which they came, at the limit's rate`, async (t) => {
         const limiter = make(t, { algorithm, limit: 2, window: WINDOW })

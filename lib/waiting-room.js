@@ -85,32 +85,45 @@ class WaitingRoom {
     if (line[0] === waiter) return undefined
     const late = Symbol('late')
     if ((await waiter.until(turn, waiter.remaining(), late)) !== late) return undefined
-    return denied(await this.#peekBehind(line, waiter))
+    return denied((await this.#peekBehind(line, waiter)).decision)
   }
 
   /** The denial of a caller for whom those ahead leave nothing in time, as far as can be known now. */
   async #deniedBehind(line, waiter) {
-    const decision = await this.#peekBehind(line, waiter)
-    const tooLong = !decision.allowed && decision.retryAfterMs > waiter.remaining()
-    return tooLong ? denied(decision) : undefined
+    for (;;) {
+      const { decision, asker } = await this.#peekBehind(line, waiter)
+      if (!decision.allowed && decision.retryAfterMs > waiter.remaining()) return denied(decision)
+      if (asker === undefined) return undefined
+      await asker.asking?.catch(() => {})
+      // Who was refused is ahead again, and what it wants was not reckoned with.
+      if (line[0] !== asker) return undefined
+    }
   }
 
-  /** What a caller would be told who asked for all that is wanted up to this one. */
+  /**
+   * What a caller would be told who asked for all that is wanted up to this one; and who is asking at that moment, whom the store has
+   * told already: what it takes is taken.
+   */
   async #peekBehind(line, waiter) {
-    const ahead = line.slice(0, line.indexOf(waiter)).reduce((sum, { cost }) => sum + cost, 0)
     const { source, limit, limits = [] } = await this.#store.peek(waiter.key, waiter.call)
     // What a call costs is nothing to the limit on new keys.
     const own = limits.filter(({ name }) => name !== 'newKeys').map((each) => each.limit)
     // A fallback may have a larger limit than any call could ask for.
     const most = source === 'fallback' ? waiter.cost : Math.min(...(own.length > 0 ? own : [limit]))
-    return this.#store.peek(waiter.key, { ...waiter.call, cost: Math.min(ahead + waiter.cost, most) })
+    const ahead = line.slice(0, line.indexOf(waiter))
+    const asker = ahead.find(({ asking }) => asking !== undefined)
+    const wanted = ahead.reduce((sum, { cost, asking }) => sum + (asking === undefined ? cost : 0), waiter.cost)
+    const decision = await this.#store.peek(waiter.key, { ...waiter.call, cost: Math.min(wanted, most) })
+    return { decision, asker }
   }
 
   /** Asks until the answer is final, then waits for the place that was booked. */
   async #beFirst(id, line, waiter) {
     for (;;) {
       const patience = Math.min(Math.max(waiter.remaining(), 0), LONGEST_WAIT_MS)
-      const decision = await this.#reserve(waiter, patience)
+      waiter.asking = this.#reserve(waiter, patience)
+      const decision = await waiter.asking
+      waiter.asking = undefined
       if (decision.allowed) {
         this.#makeWay(line, waiter)
         return this.#waitForPlace(id, waiter, decision)
@@ -190,6 +203,8 @@ class Waiter {
     this.signal = signal
     this.deadline = performance.now() + patience
     this.becomeFirst = undefined
+    /** What the store is to say to it, while that is under way. */
+    this.asking = undefined
     if (signal !== undefined) {
       this.#gaveUp = new Promise((_, reject) => (this.#abort = () => reject(signal.reason)))
       this.#gaveUp.catch(() => {})

@@ -9,7 +9,7 @@ use distributed_rate_limiter::settings::OPTIONS;
 
 /// Beside the options themselves, what means something inside of one, and what does not: a name that nobody knows is refused before
 /// its value is read.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 21] = [
     "share",
     "name",
     "by",
@@ -20,8 +20,6 @@ const NAMES: [&str; 23] = [
     "timestamp",
     "maxWait",
     "signal",
-    ",
-    ",
     "urls",
     "username",
     "database",
@@ -33,7 +31,6 @@ const NAMES: [&str; 23] = [
     "__proto__",
     "constructor",
     "windwo",
-    ", ",
 ];
 
 /// Texts that some option accepts.
