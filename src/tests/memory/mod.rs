@@ -3,6 +3,7 @@
 mod bytes;
 mod flood;
 mod overflow;
+mod strictness;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Barrier};
@@ -12,7 +13,9 @@ use proptest::prelude::*;
 use super::schedule::START;
 use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow, TokenBucket};
 use crate::clock::{ManualClock, Micros};
-use crate::store::Memory;
+use crate::key::Key;
+use crate::limits::{Limit, Limits};
+use crate::store::{Memory, Request, Verb, When};
 
 const WINDOW: Micros = Micros::from_millis(1_000);
 
@@ -36,6 +39,20 @@ fn take(store: &Memory, policy: &Policy, key: &str, cost: u64) -> Outcome {
 
 fn left(store: &Memory, policy: &Policy, key: &str) -> u64 {
     store.decide(policy, key.as_bytes(), Ask::look(1)).remaining
+}
+
+fn act(store: &Memory, policy: &Policy, key: &str, verb: Verb) -> Outcome {
+    together(store, &[(policy, key)], verb)[0]
+}
+
+fn together(store: &Memory, parts: &[(&Policy, &str)], verb: Verb) -> Vec<Outcome> {
+    let request = Request {
+        limits: Arc::new(Limits::new(parts.iter().map(|(policy, _)| Limit::in_namespace("test", **policy)))),
+        keys: parts.iter().map(|(_, key)| Key::from_normal(key.as_bytes())).collect(),
+        verb,
+        when: When::Now,
+    };
+    store.answer(&request, |limit| &limit.policy).into_vec()
 }
 
 #[test]
