@@ -7,8 +7,7 @@
 //!
 //! With a limit on new keys all keys are looked at first, which tells whether the call brings somebody new; then that limit's unit is
 //! taken, and the others after it. So a call that is refused for being new writes nothing anywhere, and nobody new gets in without
-//! a unit but one whose key ran out between the look and the taking. Of two first calls of somebody at once the later one sees by what
-//! it took that it was, and gives its unit back.
+//! a unit but one whose key ran out between the look and the taking. Two first calls of somebody at once may take a unit each.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -199,16 +198,6 @@ async fn take_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, want
     Ok(outcomes.into_iter().map(Ok).collect())
 }
 
-/// Who was new before these outcomes of a look or of a taking. A key has all its units exactly where nothing of it counts; when that is
-/// would be told in its server's time.
-fn newcomers(request: &Request, outcomes: &[Outcome]) -> Newcomers {
-    let mut newcomers = Newcomers::default();
-    for (limit, outcome) in request.limits.iter().zip(outcomes) {
-        newcomers.see(limit, outcome.remaining + outcome.granted == limit.policy.capacity());
-    }
-    newcomers
-}
-
 /// Decides a request whose last limit is the one on new keys.
 async fn admit_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
     let last = slots.len() - 1;
@@ -218,11 +207,15 @@ async fn admit_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wan
         ask(&runner, slots[index], about(&[index], Ask::look(least)))
     });
     let mut outcomes = try_join_all(looks).await?.concat();
-    let before = newcomers(&request, &outcomes);
-    outcomes[last] = before.told(outcomes[last]);
+    let mut newcomers = Newcomers::default();
+    for (limit, look) in request.limits.iter().zip(&outcomes) {
+        // A key has all its units exactly where nothing of it counts. When that would be is told in its server's time.
+        newcomers.see(limit, look.remaining == limit.policy.capacity());
+    }
+    outcomes[last] = newcomers.told(outcomes[last]);
     let full: Vec<usize> = (0..last).filter(|index| !outcomes[*index].allowed).collect();
     if wanted.cost > 0 && full.is_empty() {
-        if before.units() > 0 {
+        if newcomers.units() > 0 {
             outcomes[last] = ask(&runner, slots[last], about(&[last], Ask::all(1))).await?[0];
         }
         if outcomes[last].allowed {
@@ -230,9 +223,9 @@ async fn admit_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wan
             let taking = take_in_turn(runner.clone(), about(&others, wanted), slots[..last].to_vec(), wanted);
             // Where that fails it may have been done, so the unit stays taken.
             let taken: Vec<Outcome> = taking.await?.into_iter().collect::<Result<_, _>>()?;
-            let is_in_vain = taken.iter().any(|outcome| !outcome.allowed) || newcomers(&request, &taken).units() == 0;
+            let is_refused = taken.iter().any(|outcome| !outcome.allowed);
             outcomes.splice(..last, taken);
-            if is_in_vain && outcomes[last].granted > 0 {
+            if is_refused && outcomes[last].granted > 0 {
                 let giving_back = Request { verb: Verb::Refund(1), when: When::Now, ..part(&request, &[last]) };
                 // What cannot be given back is missing until it comes back by itself.
                 let _ = ask(&runner, slots[last], giving_back).await;
