@@ -85,3 +85,17 @@ describe('the bound on memory', { timeout: 60_000 }, () => {
     })
   }
 })
+
+describe("unblock with clock: 'timestamps'", () => {
+  // It is not said when that happens, and the present is years after what is replayed.
+  test('forgets nobody', async (t) => {
+    const limiter = new RateLimiter({ limit: 1, window: '1m', clock: 'timestamps' })
+    t.after(() => limiter.close())
+    const timestamp = Date.UTC(2020, 0, 1)
+    for (const key of ['a', 'b', 'c']) assert.equal(await limiter.isAllowed(key, { timestamp }), true)
+    await limiter.block('a', '1s', { timestamp })
+    await limiter.unblock('a')
+    for (let other = 0; other < 20; other += 1) await limiter.unblock(`other-${other}`)
+    for (const key of ['a', 'b', 'c']) assert.equal(await limiter.isAllowed(key, { timestamp }), false, key)
+  })
+})

@@ -93,6 +93,7 @@ class WaitingRoom {
     for (;;) {
       const { decision, asker } = await this.#peekBehind(line, waiter)
       if (!decision.allowed && decision.retryAfterMs > waiter.remaining()) return denied(decision)
+      if (waiter.remaining() <= 0) return denied(decision)
       if (asker === undefined) return undefined
       await asker.asking?.catch(() => {})
       // Who was refused is ahead again, and what it wants was not reckoned with.

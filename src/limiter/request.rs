@@ -108,7 +108,12 @@ impl Limiter {
             }
         }
         let keys = self.keys_of(&limits, who)?;
-        let when = if matches!(verb, Verb::Block(_)) { self.when(options)? } else { When::Now };
+        let when = match verb {
+            Verb::Block(_) => self.when(options)?,
+            // When a key was last seen is the only time that is known of it.
+            _ if self.replays => When::Replayed(Micros::ZERO),
+            _ => When::Now,
+        };
         Ok(Request { limits, keys, verb, when })
     }
 

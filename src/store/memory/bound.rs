@@ -1,6 +1,6 @@
 //! What a store may hold, shared out between its shards and what they are made of.
 
-use super::overflow::BUCKET;
+use super::bucket::BUCKET;
 use crate::algorithm::Policy;
 
 /// Bytes where nobody says otherwise: 64 MiB.

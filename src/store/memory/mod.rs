@@ -17,6 +17,7 @@
 //! a block, and a penalty that cannot be noted, find room beyond the bound: an application asks for them by name.
 
 mod bound;
+mod bucket;
 mod locked;
 mod overflow;
 mod pace;

@@ -24,62 +24,15 @@
 //! Mitzenmacher, "Cuckoo filter", whose moves from bucket to bucket are not needed here.)
 
 use super::bound::Bound;
-use super::pace::{COMMON, Kinds, Pace, TICKS};
+use super::bucket::{Bucket, MOST, MOST_SPILLED, Slot, Spill};
+use super::pace::{COMMON, Kinds, Pace};
 use crate::algorithm::{Policy, State};
 use crate::clock::Micros;
 
-/// Slots of a bucket: with the spill they are a line of the processor's cache.
-const SLOTS: usize = 15;
-
-/// The most units that a slot counts.
-const MOST: u64 = 15;
-
-/// The most units that a spill counts.
-const MOST_SPILLED: u64 = 0xFFFF;
-
-/// Bytes of a bucket.
-pub(super) const BUCKET: usize = size_of::<Bucket>();
-
-/// See the module. Four bits of units, which are 0 where it is free, twelve of time, four of the limit, twelve of fingerprint.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Slot(u32);
-
-impl Slot {
-    #[expect(clippy::cast_possible_truncation, reason = "none has more bits than its place")]
-    fn new(mark: u32, kind: usize, tick: u64, units: u64) -> Self {
-        Self(mark << 20 | (kind as u32) << 16 | ((tick % TICKS) as u32) << 4 | units as u32)
-    }
-
-    fn units(self) -> u64 {
-        u64::from(self.0 & 15)
-    }
-
-    fn tick(self) -> u64 {
-        u64::from(self.0 >> 4 & 0xFFF)
-    }
-
-    fn kind(self) -> usize {
-        (self.0 >> 16 & 15) as usize
-    }
-
-    fn is_of(self, mark: u32) -> bool {
-        self.0 >> 20 == mark && self.units() > 0
-    }
-}
-
-/// What those have used that found no slot.
-#[derive(Clone, Copy, Default)]
-struct Spill {
-    tick: u16,
-    units: u16,
-}
-
-#[derive(Clone, Copy, Default)]
-#[repr(align(64))]
-struct Bucket {
-    slots: [Slot; SLOTS],
-    spill: Spill,
-}
+/// Buckets that are cleared at a time of what is over, and one more for so many microseconds since the last time: a thousand times what
+/// one takes.
+const LEAST_CLEARED: u64 = 64;
+const MICROS_TO_CLEAR: u64 = 30;
 
 /// Where a key may stand.
 #[derive(Clone, Copy)]
@@ -135,6 +88,9 @@ pub(super) struct Overflow {
     kinds: Kinds,
     /// The latest that the clock has shown, but for a long jump back.
     now: u64,
+    /// The bucket that is cleared next of what is over, and until when that has been done.
+    hand: usize,
+    cleared_until: u64,
     /// Which bits of a fingerprint count.
     marks: u32,
 }
@@ -156,12 +112,12 @@ impl Used {
 impl Overflow {
     pub(super) fn new(bound: &Bound, now: Micros) -> Self {
         let buckets = vec![Bucket::default(); bound.buckets.max(1)];
-        Self { buckets, kinds: Kinds::default(), now: now.0, marks: bound.marks }
+        Self { buckets, kinds: Kinds::default(), now: now.0, hand: 0, cleared_until: now.0, marks: bound.marks }
     }
 
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        self.buckets.capacity() * BUCKET
+        self.buckets.capacity() * size_of::<Bucket>()
     }
 
     /// What is known of the key with this hash.
@@ -186,17 +142,22 @@ impl Overflow {
             _ => {
                 if !self.merge(spot, note.kind, used) {
                     self.spill(spot, used);
+                    // Beside a spill of its own a slot says the most that it can, so that both are looked at, and for as long.
+                    if let (.., Place::Slot(bucket, index, _)) = self.find(spot, note.kind) {
+                        self.set(bucket, index, spot.mark, COMMON, Used { units: MOST, at: self.now });
+                    }
                 }
             }
         }
     }
 
-    /// Writes down a key that has lost its own state, if there is a slot for it. `kind` is one that [`Self::kind_like`] told.
+    /// Writes down a key that has lost its own state, if there is a slot for it. `kind` is one that [`Self::kind_like`] told: where that
+    /// does not say how windows lie, all counts from now on.
     pub(super) fn demote(&mut self, kind: usize, hash: u64, units: u64, at: Micros, now: Micros) -> bool {
         // While time stands still here, what was used lately must not look as if it were long ago.
         let ahead = self.now.saturating_sub(now.0);
-        let used = Used { units, at: (at.0 + ahead).min(self.now) };
-        self.merge(self.spot(hash), kind, used)
+        let at = if kind == COMMON { self.now } else { (at.0 + ahead).min(self.now) };
+        self.merge(self.spot(hash), kind, Used { units, at })
     }
 
     /// The limit of a state that may be taken for one of `policy`, the only one of its algorithm that is known, if it lasts as
@@ -224,8 +185,18 @@ impl Overflow {
     /// Brings time here up to the clock. After a jump back it stands still until the clock has caught up; for a long one that
     /// would keep everybody waiting, so then all that counts is brought to the present, as the algorithms do with a state.
     fn see(&mut self, now: Micros) {
-        if now.0 + self.kinds.common.length() >= self.now {
-            self.now = self.now.max(now.0);
+        let length = self.kinds.common.length();
+        if now.0 + length >= self.now {
+            let was = self.now;
+            self.now = was.max(now.0);
+            if self.now - was > 2 * length {
+                // All of it is over, the limits too that it was of.
+                self.buckets.fill(Bucket::default());
+                self.kinds = Kinds::default();
+                self.cleared_until = self.now;
+            } else {
+                self.clear();
+            }
             return;
         }
         let mut buckets = std::mem::take(&mut self.buckets);
@@ -233,7 +204,7 @@ impl Overflow {
             for slot in bucket.slots.iter_mut().filter(|slot| slot.units() > 0) {
                 let (kind, units) = (slot.kind(), slot.units());
                 let tick = self.kinds.pace(kind).tick(now.0);
-                *slot = self.used(*slot).map_or_else(Slot::default, |_| Slot::new(slot.0 >> 20, kind, tick, units));
+                *slot = self.used(*slot).map_or_else(Slot::default, |_| Slot::new(slot.mark(), kind, tick, units));
             }
             bucket.spill = match self.spilled(bucket.spill) {
                 Some(_) => Spill { tick: self.kinds.common.wrapped(now.0), ..bucket.spill },
@@ -241,7 +212,33 @@ impl Overflow {
             };
         }
         self.buckets = buckets;
-        self.now = now.0;
+        (self.now, self.cleared_until) = (now.0, now.0);
+    }
+
+    /// Clears what is over, bucket by bucket: all of them within two windows of the shortest limit, since in four what a slot says of
+    /// time begins anew. So many at a time that it takes a thousandth of the time, and then it is late for windows of a tenth of a
+    /// second: what is not cleared may count again, and is only stricter.
+    fn clear(&mut self) {
+        let since = self.now - self.cleared_until;
+        let due = self.buckets.len() as u128 * u128::from(since) / u128::from(2 * self.kinds.shortest());
+        if due == 0 {
+            return;
+        }
+        self.cleared_until = self.now;
+        let most = u128::from(LEAST_CLEARED + since / MICROS_TO_CLEAR);
+        for _ in 0..due.min(most).min(self.buckets.len() as u128) {
+            let Bucket { slots, spill } = self.buckets[self.hand];
+            let over = slots.map(|slot| slot.units() > 0 && self.used(slot).is_none());
+            let is_over = spill.units > 0 && self.spilled(spill).is_none();
+            let bucket = &mut self.buckets[self.hand];
+            for (slot, _) in bucket.slots.iter_mut().zip(over).filter(|(_, is_over)| *is_over) {
+                *slot = Slot::default();
+            }
+            if is_over {
+                bucket.spill = Spill::default();
+            }
+            self.hand = (self.hand + 1) % self.buckets.len();
+        }
     }
 
     fn kind(&mut self, policy: &Policy) -> usize {
@@ -262,7 +259,7 @@ impl Overflow {
         for bucket in &mut self.buckets {
             for slot in bucket.slots.iter_mut().filter(|slot| slot.units() > 0 && slot.kind() == COMMON) {
                 let at = old.at(slot.tick(), slot.units(), self.now);
-                *slot = at.map_or_else(Slot::default, |at| Slot::new(slot.0 >> 20, COMMON, new.tick(at), slot.units()));
+                *slot = at.map_or_else(Slot::default, |at| Slot::new(slot.mark(), COMMON, new.tick(at), slot.units()));
             }
             if bucket.spill.units > 0 {
                 let at = old.at(u64::from(bucket.spill.tick), MOST, self.now);
@@ -291,6 +288,12 @@ impl Overflow {
         Some(Used { units: u64::from(units), at })
     }
 
+    /// Who has spilled has done so in both buckets, so the lesser spill is no less than what it has used.
+    fn spilled_in_both(&self, spot: Spot) -> Used {
+        let [one, other] = spot.buckets.map(|bucket| self.spilled(self.buckets[bucket].spill).unwrap_or_default());
+        if one.units <= other.units { one } else { other }
+    }
+
     /// What is known of a key under a limit, whose limit that is, and where the key stands or would.
     fn find(&self, spot: Spot, own: usize) -> (Used, usize, Place) {
         let mut found = Used::default();
@@ -312,11 +315,13 @@ impl Overflow {
             }
         }
         if let Some(place) = place {
+            if found.units == MOST {
+                found = found.or(self.spilled_in_both(spot));
+            }
             return (found, kind, place);
         }
         let Some((bucket, index)) = self.free(spot) else {
-            let [one, other] = spot.buckets.map(|bucket| self.spilled(self.buckets[bucket].spill).unwrap_or_default());
-            return (if one.units <= other.units { one } else { other }, COMMON, Place::Spill);
+            return (self.spilled_in_both(spot), COMMON, Place::Spill);
         };
         let place = Place::Slot(bucket, index, self.buckets[bucket].slots[index]);
         match self.spilled(self.buckets[bucket].spill) {

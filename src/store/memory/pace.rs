@@ -59,7 +59,8 @@ impl Pace {
         // A moment within this tick was rounded up to the next.
         let next = now / self.tick + 1;
         let age = next.wrapping_sub(tick) % TICKS;
-        (age <= u64::from(self.lasts[units as usize])).then(|| (next - age) * self.tick)
+        // Of another pace it may have been rounded up beyond the present.
+        (age <= u64::from(self.lasts[units as usize])).then(|| ((next - age) * self.tick).min(now))
     }
 }
 
@@ -77,6 +78,11 @@ impl Default for Kinds {
 }
 
 impl Kinds {
+    /// How long the units of the shortest of them last.
+    pub(super) fn shortest(&self) -> u64 {
+        self.known.iter().map(|(_, pace)| pace.length()).min().unwrap_or_else(|| self.common.length()).max(1)
+    }
+
     /// The kind of a policy that was added.
     pub(super) fn find(&self, policy: &Policy) -> Option<usize> {
         self.known.iter().position(|(known, _)| known == policy)

@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::bound::Bound;
+use super::bucket::MOST;
 use super::overflow::Overflow;
 use crate::algorithm::{State, block};
 use crate::clock::Micros;
@@ -82,6 +83,11 @@ impl Shard {
     /// Whether so many bytes beside the table are left for newcomers.
     pub(super) fn has_bytes(&self, bytes: usize, bound: &Bound) -> bool {
         self.table.allocation_size() + self.heap + bytes <= bound.newcomers
+    }
+
+    /// Whether there could be a place, and so many bytes beside it, in that of others.
+    pub(super) fn could_have(&self, bytes: usize, bound: &Bound) -> bool {
+        self.table.allocation_size() + bytes <= bound.newcomers
     }
 
     /// Promises a place, and so many bytes beside it, to a key whose state is expected to grow by so much. `anyway` goes beyond
@@ -163,8 +169,9 @@ impl Shard {
     }
 
     /// Takes its place from the key that can best do without: of a few that are looked at, one that has expired, else one that
-    /// has used one unit and so loses nothing, or holds bytes where those are wanted, else whichever expires first. One that
-    /// has used more than one unit only for `whoever`. Answers whether there was one.
+    /// has used one unit and so loses nothing, else whichever expires first; where bytes are wanted, of those that hold some. One
+    /// that has used more than one unit only for `whoever`, and none that has used more than can be noted. Answers whether there
+    /// was one.
     pub(super) fn demote(
         &mut self,
         now: Micros,
@@ -180,9 +187,10 @@ impl Shard {
             let entry = entry.get();
             let rank = match entry.state.units() {
                 _ if entry.expires_at <= now => (false, Micros::ZERO, self.second_hand),
-                Some((_, units)) if units <= 1 || whoever => {
-                    let loses = if wants_bytes { entry.heap() == 0 } else { units > 1 };
-                    (loses, entry.expires_at, self.second_hand)
+                Some((_, units))
+                    if (units <= 1 || (whoever && units <= MOST)) && (!wants_bytes || entry.heap() > 0) =>
+                {
+                    (units > 1, entry.expires_at, self.second_hand)
                 }
                 _ => continue,
             };
@@ -256,10 +264,14 @@ impl Shard {
         hasher: impl Fn(&Entry) -> u64,
     ) -> bool {
         let (old, places) = (self.table.allocation_size(), full_capacity(self.table.num_buckets()));
-        let tidies = self.keys() < self.most(bound);
+        let half = full_capacity(self.table.num_buckets() / 2);
+        // One that has grown beyond the bound becomes what it was as soon as that is enough.
+        let shrinks = !self.could_have(0, bound) && self.keys() < half - half / 16;
+        let tidies = shrinks || self.keys() < if anyway { places } else { self.most(bound) };
         // A larger table is of use only where there is room for what twice as many entries will hold beside it.
         let fits = if tidies {
-            old + self.heap + bytes <= bound.newcomers
+            let new = if shrinks { old / 2 } else { old };
+            new + self.heap + bytes <= bound.newcomers
         } else {
             let new = (2 * old).max(512);
             let beside = 2 * self.heap.max(growth * self.keys()) + bytes;
@@ -268,7 +280,11 @@ impl Shard {
         if !(anyway || (fits && self.keys() < bound.places)) {
             return false;
         }
-        let capacity = if tidies { places } else { (self.keys() + 1).max(places + 1) };
+        let capacity = match (shrinks, tidies) {
+            (true, _) => half,
+            (_, true) => places,
+            _ => (self.keys() + 1).max(places + 1),
+        };
         let mut table = HashTable::with_capacity(capacity);
         for entry in self.table.drain() {
             table.insert_unique(hasher(&entry), entry, &hasher);

@@ -65,6 +65,11 @@ impl Standing {
     }
 }
 
+/// A state that begins from what was noted: a window of its own must not begin before the one that has ended.
+pub(super) fn own(policy: &Policy, state: State, units: u64, now: Micros) -> State {
+    if units > 0 && policy.begins_with_a_call() { policy.spent(units, now) } else { state }
+}
+
 impl Memory {
     /// What `key` is decided by: its own state, or a newcomer's.
     pub(super) fn standing(
@@ -96,8 +101,7 @@ impl Memory {
         let note = shard.overflow.as_mut().map(|overflow| overflow.look(policy, hash, now));
         let state = note.as_ref().map_or_else(|| policy.fresh(), |note| policy.spent(note.units, note.at));
         let units = note.as_ref().map_or(0, |note| note.units);
-        // A window of its own must not begin before the one that has ended.
-        let own = |state| if units > 0 && policy.begins_with_a_call() { policy.spent(units, now) } else { state };
+        let own = |state| own(policy, state, units, now);
         let place = match (wish, note) {
             (Wish::Look, None) => Place::None,
             (Wish::Look, Some(note)) => {
@@ -114,13 +118,11 @@ impl Memory {
                     let bytes = self.promise(shard, policy, key, false);
                     match bytes.or_else(|| self.promote(shard, policy, key, now, note.units)) {
                         Some(bytes) => Place::Promised(bytes),
-                        None => self.noted(policy, &state, note, now),
+                        None => return self.noted_anew(shard, policy, hash, now),
                     }
                 }
             },
-            (Wish::Anyway, _) => {
-                Place::Promised(self.promise(shard, policy, key, true).expect("beyond the bound there is room for all"))
-            }
+            (Wish::Anyway, _) => Place::Promised(self.promise_anyway(shard, policy, key, now)),
             (Wish::Take(ask), note) => match self.promise(shard, policy, key, false) {
                 Some(bytes) => Place::Promised(bytes),
                 None => {
@@ -128,17 +130,27 @@ impl Memory {
                     let note = note.unwrap_or_else(|| overflow.look(policy, hash, now));
                     let comes_again = note.is_own && note.units > 0;
                     let wants_place = comes_again || note.is_spilled() || note.units + ask.cost > note.room(0);
-                    if wants_place
-                        && policy.step(&mut state.clone(), now, Ask::look(ask.least)).allowed
-                        && let Some(bytes) = self.promote(shard, policy, key, now, note.units + ask.cost)
-                    {
-                        return Standing { state: own(state), place: Place::Promised(bytes) };
+                    if wants_place && policy.step(&mut state.clone(), now, Ask::look(ask.least)).allowed {
+                        if let Some(bytes) = self.promote(shard, policy, key, now, note.units + ask.cost) {
+                            return Standing { state: own(state), place: Place::Promised(bytes) };
+                        }
+                        // Whoever was demoted in vain may have been taken for this one.
+                        return self.noted_anew(shard, policy, hash, now);
                     }
                     self.noted(policy, &state, note, now)
                 }
             },
         };
         let state = if matches!(place, Place::Promised(_)) { own(state) } else { state };
+        Standing { state, place }
+    }
+
+    /// What a key is decided by that stays in the overflow, which may have changed since it was looked up.
+    fn noted_anew(&self, shard: &mut Shard, policy: &Policy, hash: u64, now: Micros) -> Standing {
+        let overflow = shard.overflow.get_or_insert_with(|| Box::new(Overflow::new(&self.bound, now)));
+        let note = overflow.look(policy, hash, now);
+        let state = policy.spent(note.units, note.at);
+        let place = self.noted(policy, &state, note, now);
         Standing { state, place }
     }
 
@@ -156,6 +168,9 @@ impl Memory {
     /// second time only takes that of one who has not: or a flood of keys that come twice would take everybody's.
     fn promote(&self, shard: &mut Shard, policy: &Policy, key: &[u8], now: Micros, units: u64) -> Option<usize> {
         let bytes = self.bytes(policy, key);
+        if !shard.could_have(bytes, &self.bound) {
+            return None;
+        }
         for _ in 0..TRIES {
             let wants_bytes = !shard.has_bytes(bytes + growth(policy), &self.bound);
             if !shard.demote(now, units > 2, wants_bytes, |entry| self.hash(&entry.key)) {
@@ -169,8 +184,16 @@ impl Memory {
         None
     }
 
+    /// Promises a place within the bound, in that of one that can do without, or else beyond the bound.
+    pub(super) fn promise_anyway(&self, shard: &mut Shard, policy: &Policy, key: &[u8], now: Micros) -> usize {
+        let within = self.promise(shard, policy, key, false);
+        let instead = within.or_else(|| self.promote(shard, policy, key, now, u64::MAX));
+        let beyond = instead.or_else(|| self.promise(shard, policy, key, true));
+        beyond.expect("beyond the bound there is room for all")
+    }
+
     /// Promises a place within the bound, or `anyway`; answers the bytes that are promised with it.
-    pub(super) fn promise(&self, shard: &mut Shard, policy: &Policy, key: &[u8], anyway: bool) -> Option<usize> {
+    fn promise(&self, shard: &mut Shard, policy: &Policy, key: &[u8], anyway: bool) -> Option<usize> {
         let bytes = self.bytes(policy, key);
         let promised = shard.promise(bytes, growth(policy), &self.bound, anyway, |entry| self.hash(&entry.key));
         promised.then_some(bytes)

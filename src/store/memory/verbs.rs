@@ -1,6 +1,6 @@
 //! What is done with one key, beside the calls that most are.
 
-use super::standing::{Place, Wish};
+use super::standing::{Place, Wish, own};
 use super::{Memory, moment};
 use crate::algorithm::{Ask, Change, Outcome, Policy};
 use crate::clock::Micros;
@@ -16,6 +16,10 @@ impl Memory {
             return Outcome::forgotten(self.clock.now());
         }
         let present = self.present(when);
+        if verb == Verb::Unblock && shard.entry_mut(hash, key).is_none() {
+            // Whoever is blocked has a state. Nothing is cleared for this, which may come at another time than the calls.
+            return policy.step(&mut policy.fresh(), present, Ask::look(1));
+        }
         let wish = match verb {
             Verb::Decide(Ask { cost: 0, .. }) | Verb::Unblock | Verb::Reset => Wish::Look,
             Verb::Refund(_) => Wish::Own,
@@ -35,9 +39,9 @@ impl Memory {
             // What is booked ahead cannot be noted.
             (Verb::Reserve { cost, .. }, Place::Overflow { .. }) => Verb::Decide(Ask::all(cost)),
             (Verb::Penalize(units), Place::Overflow { room, .. }) if units > *room => {
-                let bytes =
-                    self.promise(&mut shard, policy, key, true).expect("beyond the bound there is room for all");
-                standing.place = Place::Promised(bytes);
+                let units = policy.used(&standing.state, now);
+                standing.state = own(policy, standing.state, units, now);
+                standing.place = Place::Promised(self.promise_anyway(&mut shard, policy, key, present));
                 verb
             }
             (verb, _) => verb,

@@ -237,28 +237,30 @@ fn a_batch_has_requests_with_and_without_it() {
 }
 
 /// Between the look and the taking, on a cluster, others go on. Who is then refused by another limit has brought nobody, and the source
-/// has its unit back.
+/// has its unit back; not so who is let in, since of two calls each might take the other for the one that pays.
 #[test]
 fn what_was_taken_in_vain_of_a_source_is_given_back() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = calls.clone();
-    // Both looks, the source's unit, the user's: before that, somebody else has taken all that the user had.
-    let client = ThroughClient::interrupted(move |url| {
-        if counted.fetch_add(1, Ordering::Relaxed) == 3 {
-            let mut redis = redis::Client::open(url).unwrap().get_connection().unwrap();
-            let taken: Vec<u8> = redis::cmd("GET").arg(format!("{NAMESPACE}full")).query(&mut redis).unwrap();
-            redis::cmd("SET").arg(format!("{NAMESPACE}u1")).arg(taken).exec(&mut redis).unwrap();
-        }
-    });
-    let policy = of_source(CAPACITY);
-    let limits = guarded(&[("user", policy)], of_source(3));
-    client.redis.take(&policy, "full", CAPACITY);
-    calls.store(0, Ordering::Relaxed);
-    let outcomes = call(&client, &limits, &["u1", "new/a"], Ask::all(1));
-    assert!(calls.load(Ordering::Relaxed) > 4, "it was interrupted, and went on");
-    assert_eq!((outcomes[0].allowed, outcomes[0].retry_after), (false, LONG));
-    assert_eq!((outcomes[1].allowed, outcomes[1].granted, outcomes[1].remaining), (true, 0, 3));
-    assert_eq!(client.redis.decide(&of_source(3), "new/a", Ask::look(1)).remaining, 3);
+    for (others, allowed, left) in [(CAPACITY, false, 3), (1, true, 2)] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        // Both looks, the source's unit, the user's: before that, somebody else has taken of what the user had.
+        let client = ThroughClient::interrupted(move |url| {
+            if counted.fetch_add(1, Ordering::Relaxed) == 3 {
+                let mut redis = redis::Client::open(url).unwrap().get_connection().unwrap();
+                let taken: Vec<u8> = redis::cmd("GET").arg(format!("{NAMESPACE}other")).query(&mut redis).unwrap();
+                redis::cmd("SET").arg(format!("{NAMESPACE}u1")).arg(taken).exec(&mut redis).unwrap();
+            }
+        });
+        let policy = of_source(CAPACITY);
+        let limits = guarded(&[("user", policy)], of_source(3));
+        client.redis.take(&policy, "other", others);
+        calls.store(0, Ordering::Relaxed);
+        let outcomes = call(&client, &limits, &["u1", "new/a"], Ask::all(1));
+        assert!(calls.load(Ordering::Relaxed) >= 4, "it was interrupted, and went on");
+        assert_eq!((outcomes[0].allowed, outcomes[0].granted), (allowed, u64::from(allowed)));
+        assert_eq!((outcomes[1].allowed, outcomes[1].remaining), (true, left));
+        assert_eq!(client.redis.decide(&of_source(3), "new/a", Ask::look(1)).remaining, left);
+    }
 }
 
 /// A flood must not fill the store: whoever is refused for being new leaves nothing there.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{WINDOW, bucket, sliding, take};
+use super::{WINDOW, act, bucket, sliding, take};
 use crate::algorithm::{Ask, Policy, SlidingWindow, WithBurst};
 use crate::clock::{ManualClock, Micros};
-use crate::store::Memory;
+use crate::store::{Memory, Verb};
 use crate::tests::schedule::START;
 
 fn store(bytes: usize) -> (Memory, Arc<ManualClock>) {
@@ -67,4 +67,30 @@ fn busy_keys_keep_within_the_bound() {
     }
     assert_held(&store, bytes, "empty");
     assert_eq!(store.len(), 0);
+}
+
+/// What nobody makes way for grows the table beyond the bound. That ends when there is no more need of it.
+#[test]
+fn blocks_beyond_the_bound_take_nobodys_place_for_good() {
+    let bytes = 1 << 20;
+    let (store, clock) = store(bytes);
+    for i in 0..3_000 {
+        take(&store, &bucket(5), &format!("bucket-{i}"), 1);
+    }
+    let full = store.len();
+    for i in 0..300 {
+        act(&store, &bucket(5), &format!("blocked-{i}"), Verb::Block(Micros(WINDOW.0 * 1_000)));
+    }
+    assert_eq!(store.len(), full + 300, "nobody makes way, and each is blocked");
+    clock.advance(Micros(WINDOW.0 * 2));
+    for _ in 0..3 {
+        for i in 0..1_000 {
+            take(&store, &sliding(50), &format!("new-{i}"), 1);
+        }
+    }
+    assert!(store.len() >= 1_000, "only {} keys", store.len());
+    assert_held(&store, bytes, "after them");
+    for i in 0..300 {
+        assert!(!take(&store, &bucket(5), &format!("blocked-{i}"), 1).allowed);
+    }
 }
