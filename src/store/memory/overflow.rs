@@ -17,8 +17,8 @@
 //! Limits share the table. What a slot says of units that come back depends on the limit, so each slot names one of 15; a slot
 //! that keys under different limits share, and a spill, is *common*: it is counted up, and lasts as long as any limit does.
 //!
-//! Times are ticks, a thousandth of what the limit needs to be as good as new, rounded up, and wrap after four times that: a slot
-//! that nobody has looked at for so long may be taken for younger than it is, which is only stricter.
+//! Times are ticks, a thousandth of what the limit needs to be as good as new, rounded up, and wrap after four times that: before
+//! it does, what is over is cleared. A slot that was missed may be taken for younger than it is, which is only stricter.
 //!
 //! (Two choices: Azar, Broder, Karlin, Upfal, "Balanced allocations". Fingerprints in buckets: Fan, Andersen, Kaminsky,
 //! Mitzenmacher, "Cuckoo filter", whose moves from bucket to bucket are not needed here.)
