@@ -308,6 +308,30 @@ describe('memcached', { timeout: 60_000 }, () => {
     assert.equal(await cache.incrementAndGet('new', 60_000), 4)
   })
 
+  test('counts each of the clients that make one entry at the same time', async (t) => {
+    const clients = Array.from({ length: 4 }, () =>
+      memjs.Client.create(memcached.address, { logger: silent, retries: 0 }),
+    )
+    t.after(() => clients.forEach((client) => client.close()))
+    const caches = clients.map((client) => memcachedCache(client))
+    for (let round = 0; round < 40; round += 1) {
+      const keys = Array.from({ length: 250 }, (_, index) => `made-${round}-${index}`)
+      const counts = keys.map((key) => Promise.all(caches.map((cache) => cache.incrementAndGet(key, 60_000))))
+      for (const seen of await Promise.all(counts)) assert.deepEqual(seen.sort(), [1, 2, 3, 4])
+    }
+  })
+
+  test('does not try for ever to make an entry', async () => {
+    let tries = 0
+    const increment = async () => {
+      tries += 1
+      throw new Error('MemJS INCREMENT: Item not stored')
+    }
+    const cache = memcachedCache({ get() {}, set() {}, increment, decrement() {} })
+    await assert.rejects(cache.incrementAndGet('full', 60_000), /not stored/)
+    assert.equal(tries, 3)
+  })
+
   const expiries = [
     { ms: 1, s: [1, 2] },
     { ms: 60_000, s: [60, 61] },

@@ -7,6 +7,9 @@ const LAST_SECOND = 2 ** 31 - 1
 const FOR_EVER = 0
 // In place of an expiry: an entry that is not there is not made.
 const NEVER_MAKE = 0xffffffff
+// To count up makes an entry in two steps of memcached, and another client may have come between them: then nothing was
+// counted, and the entry is there the next time.
+const MOST_TRIES = 3
 
 /**
  * A cache of the four operations that `cacheClient` needs. Each is one command; to count up makes an entry that is not there,
@@ -32,8 +35,14 @@ function memcachedCache(client) {
       await client.set(key, String(value), { expires: expiryOf(expiryMs) })
     },
     async incrementAndGet(key, expiryMs) {
-      const { value } = await client.increment(key, 1, { initial: 1, expires: expiryOf(expiryMs) })
-      return value
+      for (let tries = 1; ; tries += 1) {
+        try {
+          const { value } = await client.increment(key, 1, { initial: 1, expires: expiryOf(expiryMs) })
+          return value
+        } catch (error) {
+          if (tries === MOST_TRIES || !/not stored/i.test(error?.message)) throw error
+        }
+      }
     },
     async decrementAndGet(key) {
       try {
