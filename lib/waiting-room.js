@@ -92,8 +92,8 @@ class WaitingRoom {
   async #deniedBehind(line, waiter) {
     for (;;) {
       const { decision, asker } = await this.#peekBehind(line, waiter)
-      if (!decision.allowed && decision.retryAfterMs > waiter.remaining()) return denied(decision)
-      if (waiter.remaining() <= 0) return denied(decision)
+      const left = waiter.remaining()
+      if (left <= 0 || (!decision.allowed && decision.retryAfterMs > left)) return denied(decision)
       if (asker === undefined) return undefined
       await asker.asking?.catch(() => {})
       // Who was refused is ahead again, and what it wants was not reckoned with.

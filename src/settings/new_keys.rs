@@ -1,8 +1,9 @@
 //! The option `newKeys`: how many new identities one source may bring.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::plan::{NUMBERS, Plan, is_shared, numbers};
+use super::plan::{NUMBERS, Plan, field_or_global, limit_of};
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field, within};
 use crate::limits::{By, Limit, Limits, NEW_KEYS};
@@ -14,12 +15,9 @@ pub(super) fn read(prefix: &str, given: &Given, defaults: &[(String, Given)]) ->
     input::only_known("`newKeys`", fields, &known)?;
     let expected =
         "the name of the field that says where a call comes from, such as 'ip', or 'global' for all sources together";
-    let by = input::text("by", field(fields, "by"), 64, expected, |_| true);
-    let by = by.map_err(|error| within(NEW_KEYS, error))?;
-    let by = if by == "global" { By::Global } else { By::Field(by.into()) };
-    let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(NEW_KEYS, error))?;
-    let is_shared = is_shared(fields, Some(defaults)).map_err(|error| within(NEW_KEYS, error))?;
-    Ok(Limit::new(prefix, Some(NEW_KEYS), None, by, policy, fallback).shared(is_shared))
+    let by = field_or_global(field(fields, "by"), expected).map_err(|error| within(NEW_KEYS, error))?;
+    let make = |policy, fallback| Limit::new(prefix, Some(NEW_KEYS), None, by, policy, fallback);
+    limit_of(NEW_KEYS, fields, defaults, make)
 }
 
 /// The plan whose limits know of the one on new keys, where there is one and it has something to do.
@@ -41,7 +39,7 @@ pub(super) fn guard(plan: Plan) -> Result<Plan, Error> {
     let guarded = |limits: &Limits| Arc::new(plan.guarded(limits.clone()));
     let limits = guarded(&plan.limits);
     let actions = plan.actions.iter().map(|(action, limits)| (action.clone(), guarded(limits)));
-    let actions: std::collections::HashMap<_, _> = actions.collect();
+    let actions: HashMap<_, _> = actions.collect();
     if std::iter::once(&limits).chain(actions.values()).all(|limits| limits.guarded().is_none()) {
         let by = if let By::Field(field) = &new_keys.by { field } else { "global" };
         return Err(contradiction(format!(

@@ -159,10 +159,7 @@ fn open(prefix: &str, options: &[(String, Given)], template: &Template) -> Resul
 }
 
 /// The policy that `options` describe and the one of their fallback; what is not said is as in `defaults`.
-pub(super) fn numbers(
-    options: &[(String, Given)],
-    defaults: Option<&[(String, Given)]>,
-) -> Result<(Policy, Policy), Error> {
+fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<(Policy, Policy), Error> {
     let own = |name: &str| match (field(options, name), defaults) {
         (Given::Missing, Some(defaults)) if matches!(name, "algorithm" | "resolution" | "align") => {
             field(defaults, name)
@@ -195,7 +192,7 @@ pub(super) fn numbers(
 }
 
 /// Whether the instances share the fallback. An action whose own fallback does not say so takes after the limiter's.
-pub(super) fn is_shared(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<bool, Error> {
+fn is_shared(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<bool, Error> {
     let said = |options| match field(options, "fallback") {
         Given::Record(fallback) => field(fallback, "share"),
         _ => &Given::Missing,
@@ -257,17 +254,30 @@ fn read_limit(
         )));
     }
     let by = read_by(field(fields, "by")).map_err(|error| within(place, error))?;
+    limit_of(place, fields, defaults, |policy, fallback| Limit::new(prefix, Some(name), None, by, policy, fallback))
+}
+
+/// The limit of the numbers among `fields`, where `make` says whose that is; what they do not say is as in `defaults`.
+pub(super) fn limit_of(
+    place: &str,
+    fields: &[(String, Given)],
+    defaults: &[(String, Given)],
+    make: impl FnOnce(Policy, Policy) -> Limit,
+) -> Result<Limit, Error> {
     let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(place, error))?;
     let is_shared = is_shared(fields, Some(defaults)).map_err(|error| within(place, error))?;
-    Ok(Limit::new(prefix, Some(name), None, by, policy, fallback).shared(is_shared))
+    Ok(make(policy, fallback).shared(is_shared))
 }
 
 fn read_by(given: &Given) -> Result<By, Error> {
-    input::or_default(given, By::Key, |given| {
-        let expected = "the name of a field of the key, or 'global' for a limit that all callers share";
-        let field = input::text("by", given, 64, expected, |_| true)?;
-        Ok(if field == "global" { By::Global } else { By::Field(field.into()) })
-    })
+    let expected = "the name of a field of the key, or 'global' for a limit that all callers share";
+    input::or_default(given, By::Key, |given| field_or_global(given, expected))
+}
+
+/// A field of the key to count by, or nothing.
+pub(super) fn field_or_global(given: &Given, expected: &str) -> Result<By, Error> {
+    let field = input::text("by", given, 64, expected, |_| true)?;
+    Ok(if field == "global" { By::Global } else { By::Field(field.into()) })
 }
 
 fn read_action(
@@ -282,8 +292,7 @@ fn read_action(
     input::only_known(&format!("`{place}`"), fields, &known)?;
     super::call::action(&Given::Text(action.to_owned())).map_err(|error| within("actions", error))?;
     let by = read_by(field(fields, "by")).map_err(|error| within(&place, error))?;
-    let (policy, fallback) = numbers(fields, Some(defaults)).map_err(|error| within(&place, error))?;
-    let is_shared = is_shared(fields, Some(defaults)).map_err(|error| within(&place, error))?;
-    let limit = Limit::new(prefix, None, Some(action), by, policy, fallback).shared(is_shared);
+    let make = |policy, fallback| Limit::new(prefix, None, Some(action), by, policy, fallback);
+    let limit = limit_of(&place, fields, defaults, make)?;
     Ok((action.to_owned(), Arc::new(Limits::new([limit]))))
 }

@@ -14,7 +14,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures_util::future::{join_all, join3, try_join_all};
+use futures_util::future::{join, join_all, try_join_all};
 
 use super::redis::script::Call;
 use super::{Answering, Answers, Request, Verb, When, slot};
@@ -51,7 +51,7 @@ fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
 /// Decides a batch. Where one of the slots fails, it is those keys that do.
 pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
     let mut calls: BTreeMap<u16, Vec<(Places, Request)>> = BTreeMap::new();
-    let (mut scattered, mut admitted) = (Vec::new(), Vec::new());
+    let mut scattered = Vec::new();
     let mut keys = 0;
     for request in batch {
         let slots: Vec<u16> = slots_of(prefix, request).collect();
@@ -60,13 +60,10 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
         if slots.iter().all(|slot| *slot == slots[0]) {
             calls.entry(slots[0]).or_default().push((places, request.clone()));
         } else if let Verb::Decide(ask) = request.verb
-            && request.limits.has_new_keys()
+            && (ask.cost > 0 || request.limits.has_new_keys())
         {
-            let admitting = admit_in_turn(runner.clone(), request.clone(), slots, ask);
-            admitted.push(async move { vec![(places, admitting.await)] });
-        } else if let Verb::Decide(ask @ Ask { cost: 1.., .. }) = request.verb {
-            let taking = take_in_turn(runner.clone(), request.clone(), slots, ask);
-            scattered.push(async move { vec![(places, taking.await)] });
+            let deciding = decide_in_turn(runner.clone(), request.clone(), slots, ask);
+            scattered.push(async move { vec![(places, deciding.await)] });
         } else {
             // Nothing that one key is told depends on another.
             for ((index, slot), place) in slots.into_iter().enumerate().zip(places) {
@@ -76,8 +73,8 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
     }
     let parts: Vec<_> = calls.into_iter().map(|(slot, requests)| run(runner.clone(), slot, requests)).collect();
     Box::pin(async move {
-        let (parts, scattered, admitted) = join3(join_all(parts), join_all(scattered), join_all(admitted)).await;
-        let all: Vec<(Places, Answers)> = parts.into_iter().chain(scattered).chain(admitted).flatten().collect();
+        let (parts, scattered) = join(join_all(parts), join_all(scattered)).await;
+        let all: Vec<(Places, Answers)> = parts.into_iter().chain(scattered).flatten().collect();
         let is_well = all.iter().any(|(_, answers)| answers.is_ok());
         let mut placed: Vec<Result<Outcome, Error>> = Vec::new();
         placed.resize(keys, Err(Error::Internal("a key was in no call".into())));
@@ -133,6 +130,15 @@ async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outc
     match runner.run(slot, call).await {
         Ran::Answered(answers) => answers?.into_iter().collect(),
         Ran::Divided => Err(Error::PartUnavailable("its keys are being moved to another server".into())),
+    }
+}
+
+/// Decides a request whose keys lie in several slots.
+async fn decide_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
+    if request.limits.has_new_keys() {
+        admit_in_turn(runner, request, slots, wanted).await
+    } else {
+        take_in_turn(runner, request, slots, wanted).await
     }
 }
 

@@ -26,6 +26,7 @@
 use super::bound::Bound;
 use super::bucket::{Bucket, MOST, MOST_SPILLED, Slot, Spill};
 use super::pace::{COMMON, Kinds, Pace};
+use super::shard::prefetch;
 use crate::algorithm::{Policy, State};
 use crate::clock::Micros;
 
@@ -220,13 +221,13 @@ impl Overflow {
     /// second: what is not cleared may count again, and is only stricter.
     fn clear(&mut self) {
         let since = self.now - self.cleared_until;
-        let due = self.buckets.len() as u128 * u128::from(since) / u128::from(2 * self.kinds.shortest());
+        let buckets = self.buckets.len() as u64;
+        let due = buckets.saturating_mul(since) / (2 * self.kinds.shortest());
         if due == 0 {
             return;
         }
         self.cleared_until = self.now;
-        let most = u128::from(LEAST_CLEARED + since / MICROS_TO_CLEAR);
-        for _ in 0..due.min(most).min(self.buckets.len() as u128) {
+        for _ in 0..due.min(buckets).min(LEAST_CLEARED + since / MICROS_TO_CLEAR) {
             let Bucket { slots, spill } = self.buckets[self.hand];
             let over = slots.map(|slot| slot.units() > 0 && self.used(slot).is_none());
             let is_over = spill.units > 0 && self.spilled(spill).is_none();
@@ -376,11 +377,6 @@ impl Overflow {
             self.buckets[bucket].spill = Spill { tick: self.kinds.common.wrapped(both.at), units };
         }
     }
-}
-
-/// Has the processor bring a bucket near without waiting for it.
-fn prefetch(bucket: &Bucket) {
-    super::shard::prefetch(bucket);
 }
 
 /// The finalizer of SplitMix64: the table and the choice of a shard have used some of the bits.

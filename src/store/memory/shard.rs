@@ -234,11 +234,10 @@ impl Shard {
         bound.exact.saturating_sub(self.table.allocation_size())
     }
 
-    /// How many keys the table as large as it is may have. A sixteenth of its places stays free, or it would have to be tidied
-    /// up after each removal.
+    /// How many keys the table as large as it is may have.
     fn most(&self, bound: &Bound) -> usize {
         let places = full_capacity(self.table.num_buckets());
-        bound.places.min(places - places / 16)
+        bound.places.min(in_use(places))
     }
 
     fn keys(&self) -> usize {
@@ -266,7 +265,7 @@ impl Shard {
         let (old, places) = (self.table.allocation_size(), full_capacity(self.table.num_buckets()));
         let half = full_capacity(self.table.num_buckets() / 2);
         // One that has grown beyond the bound becomes what it was as soon as that is enough.
-        let shrinks = !self.could_have(0, bound) && self.keys() < half - half / 16;
+        let shrinks = !self.could_have(0, bound) && self.keys() < in_use(half);
         let tidies = shrinks || self.keys() < if anyway { places } else { self.most(bound) };
         // A larger table is of use only where there is room for what twice as many entries will hold beside it.
         let fits = if tidies {
@@ -280,10 +279,12 @@ impl Shard {
         if !(anyway || (fits && self.keys() < bound.places)) {
             return false;
         }
-        let capacity = match (shrinks, tidies) {
-            (true, _) => half,
-            (_, true) => places,
-            _ => (self.keys() + 1).max(places + 1),
+        let capacity = if shrinks {
+            half
+        } else if tidies {
+            places
+        } else {
+            (self.keys() + 1).max(places + 1)
         };
         let mut table = HashTable::with_capacity(capacity);
         for entry in self.table.drain() {
@@ -298,6 +299,11 @@ impl Shard {
 /// How many entries a table of so many places holds before it grows.
 fn full_capacity(buckets: usize) -> usize {
     if buckets < 8 { buckets.saturating_sub(1) } else { buckets / 8 * 7 }
+}
+
+/// How many of so many places are used: a sixteenth stays free, or the table would have to be tidied up after each removal.
+fn in_use(places: usize) -> usize {
+    places - places / 16
 }
 
 /// Has the processor bring a place near without waiting for it. Does nothing where that takes more than one stable instruction.

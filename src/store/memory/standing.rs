@@ -101,7 +101,6 @@ impl Memory {
         let note = shard.overflow.as_mut().map(|overflow| overflow.look(policy, hash, now));
         let state = note.as_ref().map_or_else(|| policy.fresh(), |note| policy.spent(note.units, note.at));
         let units = note.as_ref().map_or(0, |note| note.units);
-        let own = |state| own(policy, state, units, now);
         let place = match (wish, note) {
             (Wish::Look, None) => Place::None,
             (Wish::Look, Some(note)) => {
@@ -118,6 +117,7 @@ impl Memory {
                     let bytes = self.promise(shard, policy, key, false);
                     match bytes.or_else(|| self.promote(shard, policy, key, now, note.units)) {
                         Some(bytes) => Place::Promised(bytes),
+                        // Whoever was demoted in vain may have been taken for this one.
                         None => return self.noted_anew(shard, policy, hash, now),
                     }
                 }
@@ -126,32 +126,36 @@ impl Memory {
             (Wish::Take(ask), note) => match self.promise(shard, policy, key, false) {
                 Some(bytes) => Place::Promised(bytes),
                 None => {
-                    let overflow = shard.overflow.get_or_insert_with(|| Box::new(Overflow::new(&self.bound, now)));
-                    let note = note.unwrap_or_else(|| overflow.look(policy, hash, now));
+                    let note = note.unwrap_or_else(|| self.look(shard, policy, hash, now));
                     let comes_again = note.is_own && note.units > 0;
                     let wants_place = comes_again || note.is_spilled() || note.units + ask.cost > note.room(0);
                     if wants_place && policy.step(&mut state.clone(), now, Ask::look(ask.least)).allowed {
-                        if let Some(bytes) = self.promote(shard, policy, key, now, note.units + ask.cost) {
-                            return Standing { state: own(state), place: Place::Promised(bytes) };
+                        match self.promote(shard, policy, key, now, note.units + ask.cost) {
+                            Some(bytes) => Place::Promised(bytes),
+                            None => return self.noted_anew(shard, policy, hash, now),
                         }
-                        // Whoever was demoted in vain may have been taken for this one.
-                        return self.noted_anew(shard, policy, hash, now);
+                    } else {
+                        self.noted(policy, &state, note, now)
                     }
-                    self.noted(policy, &state, note, now)
                 }
             },
         };
-        let state = if matches!(place, Place::Promised(_)) { own(state) } else { state };
+        let state = if matches!(place, Place::Promised(_)) { own(policy, state, units, now) } else { state };
         Standing { state, place }
     }
 
     /// What a key is decided by that stays in the overflow, which may have changed since it was looked up.
     fn noted_anew(&self, shard: &mut Shard, policy: &Policy, hash: u64, now: Micros) -> Standing {
-        let overflow = shard.overflow.get_or_insert_with(|| Box::new(Overflow::new(&self.bound, now)));
-        let note = overflow.look(policy, hash, now);
+        let note = self.look(shard, policy, hash, now);
         let state = policy.spent(note.units, note.at);
         let place = self.noted(policy, &state, note, now);
         Standing { state, place }
+    }
+
+    /// What is known of a key in the overflow, which there is from now on.
+    fn look(&self, shard: &mut Shard, policy: &Policy, hash: u64, now: Micros) -> Note {
+        let overflow = shard.overflow.get_or_insert_with(|| Box::new(Overflow::new(&self.bound, now)));
+        overflow.look(policy, hash, now)
     }
 
     /// The place of a key that stays in the overflow.
