@@ -42,12 +42,26 @@ pub struct Arrears {
 #[derive(Default)]
 struct Table {
     owed: HashTable<Owed>,
+    /// What a part of the store is owed that could not be asked. It waits until all the others have been told: else those
+    /// that can be told would wait behind it.
+    put_back: HashTable<Owed>,
     /// When it was full, and was tidied.
     tidied_at: Micros,
 }
 
+impl Table {
+    fn len(&self) -> usize {
+        self.owed.len() + self.put_back.len()
+    }
+
+    /// The half of it where what is owed by that key is, if it is anywhere.
+    fn half_of(&mut self, hash: u64, is_own: impl Fn(&Owed) -> bool) -> &mut HashTable<Owed> {
+        if self.put_back.find(hash, is_own).is_some() { &mut self.put_back } else { &mut self.owed }
+    }
+}
+
 /// What one key under one limit owes.
-struct Owed {
+pub struct Owed {
     limits: Arc<Limits>,
     /// Which of the limits.
     index: usize,
@@ -71,6 +85,18 @@ impl Owed {
 
     fn is_of(&self, limit: &Limit, key: &Key) -> bool {
         self.key == *key && self.limit().is_some_and(|own| own.is_at_place_of(limit))
+    }
+
+    /// What tells it, unless all of it is older than the window.
+    fn demand(&self, now: Micros) -> Option<Request> {
+        let units = self.units_at(now);
+        let limit = self.limit()?.clone();
+        (units > 0).then(|| Request {
+            limits: Arc::new(Limits::new([limit])),
+            keys: smallvec![self.key.clone()],
+            verb: Verb::Penalize(units),
+            when: When::Now,
+        })
     }
 }
 
@@ -101,12 +127,14 @@ impl Arrears {
                 continue;
             }
             let hash = self.hash(key);
-            if table.owed.len() >= MOST_KEYS && table.tidied_at + TIDIES_EACH <= now {
+            if table.len() >= MOST_KEYS && table.tidied_at + TIDIES_EACH <= now {
                 table.tidied_at = now;
                 table.owed.retain(|owed| owed.units_at(now) > 0);
+                table.put_back.retain(|owed| owed.units_at(now) > 0);
             }
-            let has_room = table.owed.len() < MOST_KEYS;
-            let entry = table.owed.entry(hash, |owed| owed.is_of(limit, key), |owed| self.hash(&owed.key));
+            let has_room = table.len() < MOST_KEYS;
+            let is_own = |owed: &Owed| owed.is_of(limit, key);
+            let entry = table.half_of(hash, is_own).entry(hash, is_own, |owed| self.hash(&owed.key));
             let owed = match entry {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(place) if has_room => {
@@ -127,7 +155,8 @@ impl Arrears {
         let now = self.clock.now();
         let mut table = self.table();
         for (limit, key) in request.parts() {
-            if let Some(owed) = table.owed.find_mut(self.hash(key), |owed| owed.is_of(limit, key)) {
+            let (hash, is_own) = (self.hash(key), |owed: &Owed| owed.is_of(limit, key));
+            if let Some(owed) = table.half_of(hash, is_own).find_mut(hash, is_own) {
                 counter(limit).refund(&mut owed.units, now, units);
             }
         }
@@ -137,24 +166,51 @@ impl Arrears {
     pub fn forget(&self, request: &Request) {
         let mut table = self.table();
         for (limit, key) in request.parts() {
-            if let Ok(entry) = table.owed.find_entry(self.hash(key), |owed| owed.is_of(limit, key)) {
+            let (hash, is_own) = (self.hash(key), |owed: &Owed| owed.is_of(limit, key));
+            if let Ok(entry) = table.half_of(hash, is_own).find_entry(hash, is_own) {
                 entry.remove();
             }
         }
     }
 
-    /// Takes what up to `most` keys owe, as requests that tell it. It is not told again. There may be more, also where there is none.
-    pub fn take(&self, most: usize) -> Vec<Request> {
+    /// Takes what up to `most` keys owe, each with the request that tells it. There may be more, also where there is none.
+    pub fn take(&self, most: usize) -> Vec<(Owed, Request)> {
         let now = self.clock.now();
         let mut table = self.table();
+        if table.owed.is_empty() {
+            table.owed = std::mem::take(&mut table.put_back);
+        }
         let taken = table.owed.extract_if(|_| true).take(LOOKS);
-        let requests = taken.filter_map(|owed| demand(owed, now)).take(most).collect();
+        let demands = taken.filter_map(|owed| owed.demand(now).map(|request| (owed, request))).take(most).collect();
         if table.owed.is_empty() {
             // Its room is given back, too.
             table.owed = HashTable::new();
-            self.has_some.store(false, Ordering::Relaxed);
+            self.has_some.store(!table.put_back.is_empty(), Ordering::Relaxed);
         }
-        requests
+        demands
+    }
+
+    /// What was taken and could not be told is owed as before.
+    pub fn put_back(&self, taken: impl Iterator<Item = Owed>) {
+        let now = self.clock.now();
+        let mut table = self.table();
+        for owed in taken {
+            let Some(limit) = owed.limit() else { continue };
+            let hash = self.hash(&owed.key);
+            let is_own = |other: &Owed| other.is_of(limit, &owed.key);
+            // It may owe more by now.
+            if let Some(own) = table.half_of(hash, is_own).find_mut(hash, is_own) {
+                own.units = counter(limit).sum(own.units, owed.units, now);
+            } else if table.len() < MOST_KEYS {
+                table.put_back.insert_unique(hash, owed, |owed| self.hash(&owed.key));
+                self.has_some.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether all that is owed has been put back.
+    pub fn has_tried_all(&self) -> bool {
+        self.table().owed.is_empty()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -164,16 +220,4 @@ impl Arrears {
     fn hash(&self, key: &Key) -> u64 {
         self.hasher.hash_one(key.as_bytes())
     }
-}
-
-/// What tells it, unless all of it is older than the window.
-fn demand(owed: Owed, now: Micros) -> Option<Request> {
-    let units = owed.units_at(now);
-    let limit = owed.limit()?.clone();
-    (units > 0).then(|| Request {
-        limits: Arc::new(Limits::new([limit])),
-        keys: smallvec![owed.key],
-        verb: Verb::Penalize(units),
-        when: When::Now,
-    })
 }

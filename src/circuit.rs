@@ -63,7 +63,8 @@ impl Circuit {
         self.relapses = 0;
     }
 
-    /// Whether a store that answers probes has failed at its work again and again, so that only work shows that it is back.
+    /// Whether a store that answers probes has failed at its work again and again, so that only work shows that it is back. Until then
+    /// it gets one call at a time.
     pub fn is_on_trial(&self) -> bool {
         self.relapses > 1
     }

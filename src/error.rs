@@ -54,6 +54,8 @@ pub enum Error {
     StoreUnavailable(String),
     /// A part of the store cannot be reached, or refuses to work; the rest of it is well.
     PartUnavailable(String),
+    /// A part of the store cannot be reached, or has refused before it did anything; the rest of it is well.
+    PartAway(String),
     /// More calls wait for the store than `maxPending`.
     Overloaded {
         /// The bound that was met.
@@ -79,7 +81,9 @@ impl Error {
             Self::NotLocal => "ERR_RATE_LIMIT_NOT_LOCAL",
             Self::Closed => "ERR_RATE_LIMIT_CLOSED",
             Self::StoreTimeout { .. } => "ERR_RATE_LIMIT_STORE_TIMEOUT",
-            Self::StoreUnavailable(_) | Self::PartUnavailable(_) => "ERR_RATE_LIMIT_STORE_UNAVAILABLE",
+            Self::StoreUnavailable(_) | Self::PartUnavailable(_) | Self::PartAway(_) => {
+                "ERR_RATE_LIMIT_STORE_UNAVAILABLE"
+            }
             Self::Overloaded { .. } => "ERR_RATE_LIMIT_OVERLOADED",
             Self::State(_) => "ERR_RATE_LIMIT_STATE",
             Self::Internal(_) => "ERR_RATE_LIMIT_INTERNAL",
@@ -108,6 +112,27 @@ impl Error {
             Self::StoreUnavailable(reason) => Self::PartUnavailable(reason),
             other => other,
         }
+    }
+
+    /// The same where nothing was done.
+    pub(crate) fn unsent(self) -> Self {
+        match self {
+            Self::PartUnavailable(reason) => Self::PartAway(reason),
+            other => other,
+        }
+    }
+
+    /// The same where something may have been done elsewhere.
+    pub(crate) fn perhaps_sent(self) -> Self {
+        match self {
+            Self::PartAway(reason) => Self::PartUnavailable(reason),
+            other => other,
+        }
+    }
+
+    /// Whether this says nothing of how the rest of the store is.
+    pub(crate) fn is_of_a_part(&self) -> bool {
+        matches!(self, Self::PartUnavailable(_) | Self::PartAway(_))
     }
 
     /// The same for calls that were not even tried: a timeout that somebody else met is no timeout of theirs.
@@ -139,7 +164,7 @@ impl fmt::Display for Error {
                 "the store did not answer within {} ms: raise `timeout`, or choose what happens with `onStoreError`",
                 after.as_millis_up()
             ),
-            Self::StoreUnavailable(reason) | Self::PartUnavailable(reason) => write!(
+            Self::StoreUnavailable(reason) | Self::PartUnavailable(reason) | Self::PartAway(reason) => write!(
                 f,
                 "the store is not available ({reason}): check the server and `redisUrl`, or the client that was given, or choose what happens with `onStoreError`"
             ),

@@ -74,6 +74,13 @@ impl SlidingCounter {
         Counters { start: self.begin(now), before, count }
     }
 
+    /// What was counted at two places.
+    pub(crate) fn sum(&self, one: Counters, other: Counters, now: Micros) -> Counters {
+        let (one, other) = (self.present(one, now), self.present(other, now));
+        let start = one.start.max(other.start);
+        Counters { start, before: one.before + other.before, count: one.count + other.count }
+    }
+
     /// Which window it is, counted from the epoch.
     pub(crate) fn index(&self, now: Micros) -> u64 {
         quotient(now.0, self.window.0)

@@ -67,7 +67,7 @@ impl Flight {
         self.is_late && !was_late
     }
 
-    /// Answers all calls that are left with what the store said. `Err` is a failure of the store, `Ok` whether it was in time.
+    /// Answers all calls that are left with what the store said. `Err` is a failure of the store, `Ok` whether it did its work in time.
     pub(super) fn land(&mut self, answers: Answers, ledger: &mut Ledger) -> Result<bool, Error> {
         let answers = match answers {
             Ok(answers) => answers,
@@ -79,10 +79,11 @@ impl Flight {
         let keys = |call: &Call| call.request.keys.len();
         let already: usize = self.calls[..self.answered].iter().map(keys).sum();
         let mut left = &answers[already..];
-        let (mut decided, mut failure) = (0, None);
+        let (mut decided, mut works, mut failure) = (0, false, None);
         while let Some(call) = self.calls.get(self.answered) {
             let (own, others) = left.split_at(keys(call));
             left = others;
+            works |= own.iter().any(|answer| !answer.as_ref().is_err_and(Error::is_of_a_part));
             match own.iter().map(|answer| answer.as_ref().copied()).collect::<Result<SmallVec<[Outcome; 1]>, _>>() {
                 Ok(outcomes) => {
                     decided += 1;
@@ -92,13 +93,18 @@ impl Flight {
                     self.answered += 1;
                 }
                 Err(error) => {
-                    self.fall_back_next(error, ledger);
+                    if own.iter().all(|answer| matches!(answer, Err(Error::PartAway(_)))) {
+                        ledger.fall_back_unsent(call, error);
+                        self.answered += 1;
+                    } else {
+                        self.fall_back_next(error, ledger);
+                    }
                     failure = Some(error).filter(|error| error.is_transient()).or(failure);
                 }
             }
         }
         ledger.metrics.batch_answered(decided);
-        failure.map_or(Ok(!self.is_late), |error| Err(error.clone()))
+        failure.map_or(Ok(works && !self.is_late), |error| Err(error.clone()))
     }
 
     /// Answers all calls that are left without the store.

@@ -30,7 +30,7 @@ impl Handle {
         self.0.cause()
     }
 
-    /// Whether one more call may wait.
+    /// Whether one more call may wait: none while the store is down, but for one that tries it.
     pub fn has_room(&self) -> bool {
         self.0.has_room()
     }

@@ -3,6 +3,7 @@
 //! Batching is natural. While the store is idle a call is sent at once; while it is busy, calls gather until a place in flight is
 //! free. There is no timer and no added latency, and under load one script call carries many.
 
+mod chance;
 mod flight;
 mod handle;
 mod herald;

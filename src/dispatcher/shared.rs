@@ -14,6 +14,8 @@ pub(super) struct Shared<M, E> {
     max_pending: usize,
     /// Whether callers should not even ask, since the circuit is open; and why it is.
     down: AtomicBool,
+    /// Whether one of them should all the same, since it is on trial.
+    tries: AtomicBool,
     cause: Mutex<Option<E>>,
 }
 
@@ -34,6 +36,7 @@ impl<M, E: Clone> Shared<M, E> {
             waiting: AtomicUsize::new(0),
             max_pending,
             down: AtomicBool::new(false),
+            tries: AtomicBool::new(false),
             cause: Mutex::new(None),
         }
     }
@@ -48,9 +51,13 @@ impl<M, E: Clone> Shared<M, E> {
         self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether one more call may wait.
+    /// Whether one more call may wait: as many as there is room for, one that tries while the store is away.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) < self.max_pending
+        let most = match (self.is_down(), self.tries.load(Ordering::Relaxed)) {
+            (false, _) => self.max_pending,
+            (true, tries) => usize::from(tries),
+        };
+        self.waiting.load(Ordering::Relaxed) < most
     }
 
     /// Leaves a call, which waits from now on: it is counted before anybody can take it.
@@ -110,8 +117,14 @@ impl<M, E: Clone> Shared<M, E> {
     /// Has callers decide without asking, for this reason, or ask again.
     pub(super) fn set_down(&self, cause: Option<E>) {
         let down = cause.is_some();
+        self.tries.store(false, Ordering::Relaxed);
         *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = cause;
         self.down.store(down, Ordering::Release);
+    }
+
+    /// Has one caller ask although the store is down, or nobody.
+    pub(super) fn set_tries(&self, tries: bool) {
+        self.tries.store(tries, Ordering::Relaxed);
     }
 }
 

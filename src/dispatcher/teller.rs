@@ -1,14 +1,16 @@
 //! Tells the store what the fallback has admitted in its place, when it is back.
 //!
 //! It goes beside the calls: it takes no place of theirs, leaves after those that wait, and no faster than one batch after the other.
-//! It is told once. What was sent and not answered may have been counted, so it is not sent again.
+//! It is told once. What was sent and not answered may have been counted, so it is not sent again. What could not be sent, since a part
+//! of the store is away, is told when that is back.
 
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::arrears::Arrears;
-use crate::store::{Answering, Answers, Request, Store};
+use crate::arrears::{Arrears, Owed};
+use crate::error::Error;
+use crate::store::{Answering, Request, Store};
 
 /// Keys in one batch: Redis is busy with them for a fraction of a millisecond.
 const MOST_AT_A_TIME: usize = 50;
@@ -16,14 +18,24 @@ const MOST_AT_A_TIME: usize = 50;
 /// From the beginning of one batch to that of the next.
 const PACE: Duration = Duration::from_millis(10);
 
+/// How long a part of the store that is away is left alone, once all the others have been told.
+const WHILE_AWAY: Duration = Duration::from_millis(100);
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Teller {
     /// None where the store cannot be told.
     arrears: Option<Arc<Arrears>>,
-    under_way: Option<(Answering, Instant)>,
+    under_way: Option<UnderWay>,
     /// Not before this moment.
     next: Option<Instant>,
+}
+
+/// A batch that was sent.
+struct UnderWay {
+    owed: Vec<Owed>,
+    answering: Answering,
+    deadline: Instant,
 }
 
 impl Teller {
@@ -34,7 +46,7 @@ impl Teller {
     /// When there is something to do, the store being there.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.under_way {
-            Some((_, deadline)) => Some(*deadline),
+            Some(batch) => Some(batch.deadline),
             None => self.next.filter(|_| self.has_some()),
         }
     }
@@ -49,23 +61,36 @@ impl Teller {
             return;
         };
         let now = Instant::now();
-        self.under_way.take_if(|(_, deadline)| *deadline <= now);
+        self.under_way.take_if(|batch| batch.deadline <= now);
         if self.under_way.is_some() || self.next.is_some_and(|next| next > now) {
             return;
         }
-        let requests: Vec<Request> = arrears.take(MOST_AT_A_TIME);
+        let (owed, requests): (Vec<Owed>, Vec<Request>) = arrears.take(MOST_AT_A_TIME).into_iter().unzip();
         self.next = Some(now + PACE);
         if !requests.is_empty() {
-            self.under_way = Some((store.decide(&mut requests.iter()), now + patience));
+            let answering = store.decide(&mut requests.iter());
+            self.under_way = Some(UnderWay { owed, answering, deadline: now + patience });
         }
     }
 
-    /// Resolves with what the store says to it.
-    pub(super) async fn answered(&mut self) -> Answers {
-        let Some((answering, _)) = &mut self.under_way else { return pending().await };
-        let answers = answering.await;
-        self.under_way = None;
-        answers
+    /// Resolves with of how many keys the store was told.
+    pub(super) async fn answered(&mut self) -> usize {
+        let Some(batch) = &mut self.under_way else { return pending().await };
+        let answers = (&mut batch.answering).await;
+        let owed = self.under_way.take().into_iter().flat_map(|batch| batch.owed);
+        // Whoever did not take it is not told again: it may have been counted.
+        let Ok(answers) = answers else { return 0 };
+        let unsent = owed.zip(&answers).filter(|(_, answer)| matches!(answer, Err(Error::PartAway(_))));
+        self.put_back(unsent.map(|(owed, _)| owed));
+        answers.iter().filter(|answer| answer.is_ok()).count()
+    }
+
+    fn put_back(&mut self, unsent: impl Iterator<Item = Owed>) {
+        let Some(arrears) = &self.arrears else { return };
+        arrears.put_back(unsent);
+        if arrears.has_some() && arrears.has_tried_all() {
+            self.next = Some(Instant::now() + WHILE_AWAY);
+        }
     }
 
     /// The store is away.
@@ -100,8 +125,7 @@ mod tests {
         let mut teller = Teller::new(Some(arrears));
         let begun = Instant::now();
         teller.tell(&Arc::new(Memory::new(1_000, clock)), Duration::from_secs(60));
-        let answers = teller.answered().now_or_never().expect("memory answers at once");
-        assert_eq!(answers.expect("memory does not fail").len(), MOST_AT_A_TIME);
+        assert_eq!(teller.answered().now_or_never(), Some(MOST_AT_A_TIME), "memory answers at once");
         assert!(teller.due().expect("half of it is left") >= begun + PACE);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 
+use super::chance::chance;
 use super::flight::{Flight, GIVES_WAY_AFTER, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Seen};
 use super::herald::Herald;
@@ -54,7 +55,7 @@ enum Event<L> {
     Line(Change<L>),
     Announced(Result<u64, Error>),
     Surveyed(Option<String>),
-    Told(Answers),
+    Told(usize),
     Timer,
 }
 
@@ -147,11 +148,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 let told = self.surveyor.heard(answer);
                 self.ledger.news.extend(told.map(News::StoreEvicts));
             }
-            // Whoever did not take it is not told again: it may have been counted.
-            Event::Told(answers) => {
-                let told = answers.iter().flatten().filter(|answer| answer.is_ok()).count();
-                self.ledger.metrics.told(told);
-            }
+            Event::Told(keys) => self.ledger.metrics.told(keys),
             Event::Line(Change::Opened(link)) => self.came_up(link),
             Event::Line(Change::Failed(error)) => {
                 self.circuit.open(self.now(), chance());
@@ -176,7 +173,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             // These first, since they are seldom, and under load the others are always ready.
             answer = herald.answered() => Event::Announced(answer),
             answer = surveyor.answered() => Event::Surveyed(answer),
-            answers = teller.answered() => Event::Told(answers),
+            keys = teller.answered() => Event::Told(keys),
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
@@ -222,22 +219,36 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     /// Sends what waits while there are places in flight.
     fn send(&mut self) {
-        let Line::Up(link) = &self.line else {
-            // Before the store's first word it is waited for; once it is known to be away, it is not.
-            while self.told_down && !self.waiting.is_empty() {
+        if self.told_down {
+            // One that has come back and is on trial gets one call at a time: it may fail at that, and nobody else is to wait for it.
+            let is_tried = self.line.is_up() && self.flights.is_empty();
+            self.shared.set_tries(is_tried && self.waiting.is_empty());
+            if is_tried {
+                self.send_batch(1);
+            }
+            while !self.waiting.is_empty() {
                 self.fall_back_first_waiting(&self.cause.clone());
             }
-            return;
-        };
-        while self.waiting.len() >= fewest_to_send(&self.flights) {
-            let size = self.waiting.len().min(MAX_BATCH);
-            let calls: Vec<Call> = self.waiting.drain(..size).collect();
-            self.shared.taken(size);
-            self.ledger.metrics.batch_sent();
-            let answering = link.store().decide(&mut calls.iter().map(|call| &call.request));
-            let gives_way_at = Instant::now() + self.timeout.as_duration() / GIVES_WAY_AFTER;
-            self.flights.push(Flight::new(calls, answering, gives_way_at));
+        } else if self.line.is_up() {
+            // Before the store's first word it is waited for.
+            while self.waiting.len() >= fewest_to_send(&self.flights) {
+                self.send_batch(MAX_BATCH);
+            }
         }
+    }
+
+    fn send_batch(&mut self, most: usize) {
+        let size = self.waiting.len().min(most);
+        let Line::Up(link) = &self.line else { return };
+        if size == 0 {
+            return;
+        }
+        let calls: Vec<Call> = self.waiting.drain(..size).collect();
+        self.shared.taken(size);
+        self.ledger.metrics.batch_sent();
+        let answering = link.store().decide(&mut calls.iter().map(|call| &call.request));
+        let gives_way_at = Instant::now() + self.timeout.as_duration() / GIVES_WAY_AFTER;
+        self.flights.push(Flight::new(calls, answering, gives_way_at));
     }
 
     /// Says that this instance is there, when that is due.
@@ -284,7 +295,6 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.line = Line::Up(link);
         self.herald.came_up();
         self.circuit.close();
-        self.shared.set_down(None);
         if !self.circuit.is_on_trial() {
             self.tell_up();
         }
@@ -296,6 +306,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             return;
         }
         self.told_down = false;
+        self.shared.set_down(None);
         self.ledger.metrics.set_store(StoreState::Up);
         self.ledger.news.push(News::StoreUp);
         for (ticket, _) in self.awaiting_store.drain(..) {
@@ -351,7 +362,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     /// With how many more calls there will be something to do before the next landing.
     fn calls_wanted(&self) -> usize {
-        if self.line.is_up() {
+        if self.line.is_up() && !self.told_down {
             fewest_to_send(&self.flights).saturating_sub(self.waiting.len()).max(1)
         } else {
             // Each needs a timer, or the fallback.
@@ -384,27 +395,5 @@ async fn sleep_until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// From 0 to 1, differently in each process: the standard library's hash keys are random.
-fn chance() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(0u8);
-    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    /// Were it the same in each process, all that lost a Redis would come back to it as one.
-    #[test]
-    fn each_draw_is_another_and_all_of_them_lie_from_0_to_1() {
-        let mut draws: Vec<f64> = (0..1_000).map(|_| super::chance()).collect();
-        draws.sort_by(f64::total_cmp);
-        draws.dedup();
-        assert!(draws.len() > 990, "{} of 1,000 differ", draws.len());
-        assert!(draws.iter().all(|draw| (0.0..=1.0).contains(draw)));
-        let low = draws.iter().filter(|draw| **draw < 0.5).count();
-        assert!((300..=700).contains(&low), "{low} of 1,000 are below a half");
     }
 }

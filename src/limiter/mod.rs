@@ -231,7 +231,7 @@ impl Limiter {
 
 impl Asked {
     fn can_be_asked(&self) -> bool {
-        !self.handle.is_down() && self.handle.has_room()
+        self.handle.has_room()
     }
 
     /// Why it cannot.

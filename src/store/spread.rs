@@ -129,17 +129,19 @@ async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outc
     call.add(&request);
     match runner.run(slot, call).await {
         Ran::Answered(answers) => answers?.into_iter().collect(),
-        Ran::Divided => Err(Error::PartUnavailable("its keys are being moved to another server".into())),
+        Ran::Divided => Err(Error::PartAway("its keys are being moved to another server".into())),
     }
 }
 
 /// Decides a request whose keys lie in several slots.
 async fn decide_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
-    if request.limits.has_new_keys() {
+    let answers = if request.limits.has_new_keys() {
         admit_in_turn(runner, request, slots, wanted).await
     } else {
         take_in_turn(runner, request, slots, wanted).await
-    }
+    };
+    // Where one of them is away, others may have taken, and may not have been given it back.
+    answers.map_err(Error::perhaps_sent)
 }
 
 /// Takes from the slots of a request one after the other, always in the same order, or gives back what was taken.

@@ -1,153 +1,17 @@
 //! What the store is told when it is back of what was admitted in its place.
 
-use std::future::{pending, ready};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
-use super::caller::{Called, Caller, Change};
+use super::caller::{Caller, Change};
+use super::manual::Manual;
 use super::text;
 use crate::arrears::{Arrears, MOST_KEYS};
-use crate::clock::{ManualClock, Micros};
+use crate::clock::Micros;
 use crate::decision::Source;
-use crate::error::Error;
-use crate::input::Given;
-use crate::settings::Settings;
-use crate::store::{Answering, DEFAULT_BYTES, Link, Memory, Reach, Request, Store, Verb};
-use crate::tests::schedule::START;
+use crate::store::{Request, Verb};
 
 const WINDOW: Micros = Micros::from_millis(60_000);
-
-/// A store that is there when a test says so, answers when it says so, and remembers what it was sent.
-#[derive(Clone)]
-struct Manual(Arc<Switches>);
-
-struct Switches {
-    memory: Arc<Memory>,
-    clock: Arc<ManualClock>,
-    is_there: watch::Sender<bool>,
-    /// Answers nothing.
-    hangs: AtomicBool,
-    /// Answers nothing that it is told of another's admissions.
-    hangs_when_told: AtomicBool,
-    /// Fails when it is told so.
-    fails_when_told: AtomicBool,
-    sent: Mutex<Vec<Vec<(String, Verb)>>>,
-}
-
-impl Manual {
-    fn new() -> Self {
-        let clock = Arc::new(ManualClock::at(START));
-        Self(Arc::new(Switches {
-            memory: Arc::new(Memory::new(DEFAULT_BYTES, clock.clone())),
-            clock,
-            is_there: watch::Sender::new(true),
-            hangs: AtomicBool::new(false),
-            hangs_when_told: AtomicBool::new(false),
-            fails_when_told: AtomicBool::new(false),
-            sent: Mutex::default(),
-        }))
-    }
-
-    fn is_there(&self, is_there: bool) {
-        self.0.is_there.send_replace(is_there);
-    }
-
-    fn sent(&self) -> MutexGuard<'_, Vec<Vec<(String, Verb)>>> {
-        self.0.sent.lock().unwrap()
-    }
-
-    /// The batches of which it was told.
-    fn tellings(&self) -> Vec<Vec<(String, u64)>> {
-        let told = |batch: &Vec<(String, Verb)>| {
-            let told = batch.iter().filter_map(|(key, verb)| match verb {
-                Verb::Penalize(units) => Some((key.clone(), *units)),
-                _ => None,
-            });
-            told.collect::<Vec<_>>()
-        };
-        self.sent().iter().map(told).filter(|batch| !batch.is_empty()).collect()
-    }
-
-    /// All of it, in the order of the keys.
-    fn told(&self) -> Vec<(String, u64)> {
-        let mut told = self.tellings().concat();
-        told.sort();
-        told
-    }
-
-    fn caller(&self, more: &[(&str, Given)]) -> Caller {
-        let mut options = vec![
-            ("limit", Given::Number(10.0)),
-            ("window", text("1m")),
-            ("timeout", text("100ms")),
-            ("fallback", Given::Record(vec![("limit".into(), Given::Number(50.0))])),
-        ];
-        options.extend_from_slice(more);
-        let options = options.into_iter().map(|(name, given)| (name.to_owned(), given));
-        let settings = Settings::read(&Given::Record(options.collect())).unwrap();
-        let mut caller = Caller::at(self.clone(), &settings, self.0.clock.clone());
-        caller.run();
-        caller.wait_for(Change::Up);
-        caller
-    }
-
-    /// Has it away while calls are made on these keys, none of which it is sent.
-    fn outage(&self, caller: &mut Caller, keys: &[&str]) {
-        self.is_there(false);
-        caller.wait_for(Change::Down);
-        for key in keys {
-            assert!(matches!(caller.call(key), Called::Here(decision) if decision.source == Source::Fallback));
-        }
-    }
-
-    fn return_to(&self, caller: &mut Caller) {
-        self.is_there(true);
-        caller.wait_for(Change::Up);
-    }
-}
-
-impl Reach for Manual {
-    type Link = Self;
-
-    const SOURCE: Source = Source::Redis;
-
-    async fn open(&self, _: Duration) -> Result<Self, Error> {
-        let away = || Error::StoreUnavailable("a test has said so".into());
-        self.0.is_there.borrow().then(|| self.clone()).ok_or_else(away)
-    }
-}
-
-impl Link for Manual {
-    type Store = Self;
-
-    fn store(&self) -> &Self {
-        self
-    }
-
-    async fn closed(&mut self) {
-        let _ = self.0.is_there.subscribe().wait_for(|is_there| !is_there).await;
-    }
-}
-
-impl Store for Manual {
-    fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        let batch: Vec<&Request> = batch.collect();
-        let name = |request: &Request| String::from_utf8(request.keys[0].as_bytes().to_vec()).unwrap();
-        self.sent().push(batch.iter().map(|request| (name(request), request.verb)).collect());
-        let is_telling = batch.iter().any(|request| matches!(request.verb, Verb::Penalize(_)));
-        let hangs = if is_telling { &self.0.hangs_when_told } else { &self.0.hangs };
-        if hangs.load(Ordering::Relaxed) {
-            return Box::pin(pending());
-        }
-        if is_telling && self.0.fails_when_told.load(Ordering::Relaxed) {
-            return Box::pin(ready(Err(Error::StoreUnavailable("a test has said so".into()))));
-        }
-        Store::decide(&self.0.memory, &mut batch.into_iter())
-    }
-}
 
 fn wait_for_told(caller: &mut Caller, keys: u64) {
     caller.wait_until("it is told", |caller| caller.limiter().stats().told >= keys);
@@ -178,14 +42,14 @@ fn what_was_admitted_in_the_stores_place_is_told_when_it_is_back() {
 fn what_was_sent_is_not_told_although_nobody_has_heard_the_answer() {
     let store = Manual::new();
     let mut caller = store.caller(&[]);
-    store.0.hangs.store(true, Ordering::Relaxed);
+    store.0.hangs.send_replace(true);
     let late = caller.take("sent");
     assert_eq!(caller.decision(late).source, Source::Fallback);
     let lost = caller.take("sent");
     caller.wait_until("it is sent", |_| store.sent().len() == 2);
     store.outage(&mut caller, &["unsent"]);
     assert_eq!(caller.decision(lost).source, Source::Fallback);
-    store.0.hangs.store(false, Ordering::Relaxed);
+    store.0.hangs.send_replace(false);
     store.return_to(&mut caller);
     wait_for_told(&mut caller, 1);
     assert_eq!(store.told(), owed(&[("unsent", 1)]));
@@ -232,8 +96,7 @@ fn it_is_told_in_small_batches_one_at_a_time_and_no_call_waits_for_them() {
     let store = Manual::new();
     let mut caller = store.caller(&[("timeout", text("20s"))]);
     store.0.hangs_when_told.store(true, Ordering::Relaxed);
-    let keys: Vec<String> = (0..120).map(|i| format!("key {i}")).collect();
-    store.outage(&mut caller, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    store.outage_of(&mut caller, "key", 120);
     store.return_to(&mut caller);
     caller.wait_until("it is told", |_| !store.tellings().is_empty());
     // As long as several batches take at their pace.
@@ -251,8 +114,7 @@ fn it_goes_on_after_a_batch_that_was_not_answered_and_does_not_tell_that_again()
     let store = Manual::new();
     let mut caller = store.caller(&[]);
     store.0.hangs_when_told.store(true, Ordering::Relaxed);
-    let keys: Vec<String> = (0..120).map(|i| format!("key {i}")).collect();
-    store.outage(&mut caller, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    store.outage_of(&mut caller, "key", 120);
     store.return_to(&mut caller);
     caller.wait_until("it is told", |_| !store.tellings().is_empty());
     store.0.hangs_when_told.store(false, Ordering::Relaxed);
@@ -270,8 +132,7 @@ fn a_store_that_fails_when_it_is_told_decides_all_the_same() {
     let store = Manual::new();
     let mut caller = store.caller(&[]);
     store.0.fails_when_told.store(true, Ordering::Relaxed);
-    let keys: Vec<String> = (0..120).map(|i| format!("key {i}")).collect();
-    store.outage(&mut caller, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    store.outage_of(&mut caller, "key", 120);
     store.return_to(&mut caller);
     caller.wait_until("it is told thrice", |_| store.tellings().len() == 3);
     let ticket = caller.take("a call");
@@ -327,7 +188,7 @@ fn keys_that_owe_nothing_any_more_make_room() {
 fn take_all(arrears: &Arrears) -> Vec<Request> {
     let mut all = Vec::new();
     while arrears.has_some() {
-        all.extend(arrears.take(usize::MAX));
+        all.extend(arrears.take(usize::MAX).into_iter().map(|(_, request)| request));
     }
     all
 }
@@ -343,4 +204,68 @@ fn a_penalty_in_an_outage_is_told_too() {
     store.return_to(&mut caller);
     wait_for_told(&mut caller, 1);
     assert_eq!(store.told(), owed(&[("a", 5)]));
+}
+
+/// Part of a cluster may be away while the rest decides: what it was not sent is counted nowhere.
+#[test]
+fn what_a_part_that_is_away_was_not_sent_is_told_when_that_is_back() {
+    let store = Manual::new();
+    let mut caller = store.caller(&[]);
+    store.0.is_part_away.store(true, Ordering::Relaxed);
+    for (key, source) in [("away", Source::Fallback), ("b", Source::Redis), ("away", Source::Fallback)] {
+        let ticket = caller.take(key);
+        assert_eq!(caller.decision(ticket).source, source, "{key}");
+    }
+    store.0.is_part_away.store(false, Ordering::Relaxed);
+    wait_for_told(&mut caller, 1);
+    assert_eq!(store.told().iter().map(|(_, units)| units).sum::<u64>(), 2);
+    let ticket = caller.take("away");
+    assert_eq!(caller.decision(ticket).remaining, 7);
+    assert_eq!(caller.changes(), [Change::Up], "the rest was well all the while");
+}
+
+/// Those that owe something there are asked for again and again: had they not to wait for the others, these would wait for ever.
+#[test]
+fn all_others_are_told_first_and_those_of_the_part_that_is_away_once_each() {
+    let store = Manual::new();
+    let mut caller = store.caller(&[]);
+    store.outage_of(&mut caller, "away", 200);
+    store.outage_of(&mut caller, "key", 120);
+    store.0.is_part_away.store(true, Ordering::Relaxed);
+    store.return_to(&mut caller);
+    wait_for_told(&mut caller, 120);
+    assert!(store.told().iter().all(|(key, _)| key.starts_with("key")));
+    store.0.is_part_away.store(false, Ordering::Relaxed);
+    wait_for_told(&mut caller, 320);
+    let told = store.told();
+    assert_eq!(told.len(), 320);
+    assert!(told.windows(2).all(|two| two[0] < two[1]) && told.iter().all(|(_, units)| *units == 1), "each once");
+}
+
+#[test]
+fn what_is_put_back_is_owed_as_if_it_had_not_been_taken() {
+    let store = Manual::new();
+    let caller = store.caller(&[]);
+    let arrears = Arrears::new(store.0.clock.clone());
+    let request = |key: &str| caller.limiter().simple(key.as_bytes(), Verb::Reset);
+    for key in ["reset", "refunded", "noted", "noted before", "old"] {
+        arrears.note(&request(key), |_| 3);
+    }
+    store.0.clock.advance(WINDOW);
+    let taken = arrears.take(usize::MAX);
+    assert!(taken.len() == 5 && !arrears.has_some());
+    arrears.note(&request("noted before"), |_| 1);
+    arrears.put_back(taken.into_iter().map(|(owed, _)| owed));
+    arrears.forget(&request("reset"));
+    arrears.give_back(&request("refunded"), 2);
+    arrears.note(&request("noted"), |_| 2);
+    let name = |request: &Request| String::from_utf8_lossy(request.keys[0].as_bytes()).into_owned();
+    let mut now: Vec<_> = take_all(&arrears).iter().map(|request| (name(request), request.verb)).collect();
+    now.sort_by(|a, b| a.0.cmp(&b.0));
+    let penalty = |key: &str, units| (key.to_owned(), Verb::Penalize(units));
+    assert_eq!(
+        now,
+        [penalty("noted", 5), penalty("noted before", 4), penalty("old", 3), penalty("refunded", 1)],
+        "in the window after theirs they still count whole"
+    );
 }

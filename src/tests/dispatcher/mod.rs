@@ -6,6 +6,8 @@ mod eviction;
 mod faults;
 mod fleet;
 mod lost;
+mod manual;
+mod trial;
 
 use std::convert::identity;
 

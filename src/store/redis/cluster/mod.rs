@@ -17,6 +17,7 @@ use futures_util::future::{join_all, select_ok};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::connection::{Connect, Dialer};
@@ -117,11 +118,12 @@ impl<C: Connect> Cluster<C> {
         let (shared, call) = (self.shared.clone(), roll::pack(announcement));
         let slot = slot::of(announcement.name.as_bytes());
         Box::pin(async move {
-            let nobody = || Error::PartUnavailable(format!("no server of the cluster has the slot {slot}"));
+            let nobody = || Error::PartAway(format!("no server of the cluster has the slot {slot}"));
             let owner = shared.owner(slot).ok_or_else(nobody)?;
-            match shared.send(&owner, &roll::ROLL, &call).await {
+            let mut connection = owner.connection().await?;
+            match shared.send(&owner, &mut connection, &roll::ROLL, &call).await {
                 Ok(reply) => roll::read(&reply),
-                Err(Failure::Error(error)) => Err(error),
+                Err(Failure::Unsent(error) | Failure::Error(error)) => Err(error),
                 Err(Failure::Divided) => Err(nobody()),
             }
         })
@@ -152,15 +154,16 @@ impl<C: Connect> Run for Arc<Shared<C>> {
         async move {
             let Some(owner) = shared.owner(slot) else {
                 let nobody = format!("no server of the cluster has the slot {slot}");
-                return Ran::Answered(Err(Error::PartUnavailable(nobody)));
+                return Ran::Answered(Err(Error::PartAway(nobody)));
             };
             let keys = call.len();
             let answers = match shared.reply_of(&owner, &call.pack()).await {
-                Ok(reply) => script::read_answers(reply, keys),
+                Ok(reply) => shared.judge(&owner, script::read_answers(reply, keys)),
                 Err(Failure::Divided) => return Ran::Divided,
-                Err(Failure::Error(error)) => Err(error),
+                Err(Failure::Unsent(error)) => shared.judge(&owner, Err(error)).map_err(Error::unsent),
+                Err(Failure::Error(error)) => shared.judge(&owner, Err(error)),
             };
-            Ran::Answered(shared.judge(&owner, answers))
+            Ran::Answered(answers)
         }
     }
 }
@@ -169,19 +172,25 @@ impl<C: Connect> Run for Arc<Shared<C>> {
 enum Failure {
     /// Its slot is being moved, and its keys are on both sides.
     Divided,
+    /// No server was sent it, or it was refused before anything was done.
+    Unsent(Error),
     Error(Error),
 }
 
 impl<C: Connect> Shared<C> {
     /// What a server replies in time.
     async fn reply_of(&self, owner: &Arc<Node>, call: &Packed) -> Result<Value, Failure> {
-        match tokio::time::timeout(self.patience * 2 / 3, self.send(owner, self.dialer.script, call)).await {
+        let end = Instant::now() + self.patience * 2 / 3;
+        let late = || Error::StoreUnavailable(format!("{}: it answers too slowly", owner.address));
+        let connection = timeout_at(end, owner.connection()).await.unwrap_or_else(|_| Err(late()));
+        let mut connection = connection.map_err(Failure::Unsent)?;
+        match timeout_at(end, self.send(owner, &mut connection, self.dialer.script, call)).await {
             // What broke on the way says less than what is known of the server.
             Ok(Err(Failure::Error(error))) => Err(Failure::Error(owner.cause().unwrap_or(error))),
             Ok(result) => result,
             Err(_) => {
                 owner.is_late();
-                Err(Failure::Error(Error::StoreUnavailable(format!("{}: it answers too slowly", owner.address))))
+                Err(Failure::Error(late()))
             }
         }
     }
@@ -203,9 +212,14 @@ impl<C: Connect> Shared<C> {
     }
 
     /// Sends a call to a server, and where that says that another has the slot, to that one.
-    async fn send(&self, owner: &Arc<Node>, script: &Script, call: &Packed) -> Result<Value, Failure> {
-        let mut connection = owner.connection().await.map_err(Failure::Error)?;
-        let error = match evaluate(&mut connection, script, call).await {
+    async fn send(
+        &self,
+        owner: &Arc<Node>,
+        connection: &mut MultiplexedConnection,
+        script: &Script,
+        call: &Packed,
+    ) -> Result<Value, Failure> {
+        let error = match evaluate(connection, script, call).await {
             Ok(reply) => {
                 owner.answered();
                 return Ok(reply);
@@ -217,11 +231,11 @@ impl<C: Connect> Shared<C> {
         match (kind_of(&error), elsewhere()) {
             (Some(ServerErrorKind::Moved), Some(place)) => {
                 self.moved.notify_one();
-                let mut connection = self.node(&place).connection().await.map_err(Failure::Error)?;
+                let mut connection = self.node(&place).connection().await.map_err(Failure::Unsent)?;
                 evaluate(&mut connection, script, call).await.map_err(|error| failed(&error))
             }
             (Some(ServerErrorKind::Ask), Some(place)) => {
-                let mut connection = self.node(&place).connection().await.map_err(Failure::Error)?;
+                let mut connection = self.node(&place).connection().await.map_err(Failure::Unsent)?;
                 ask(&mut connection, script, call).await.map_err(|error| failed(&error))
             }
             _ => Err(failed(&error)),
@@ -338,6 +352,10 @@ fn kind_of(error: &RedisError) -> Option<ServerErrorKind> {
 fn failed(error: &RedisError) -> Failure {
     match kind_of(error) {
         Some(ServerErrorKind::TryAgain) => Failure::Divided,
+        // Said instead of doing anything.
+        Some(ServerErrorKind::ClusterDown | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
+            Failure::Unsent(unavailable(error))
+        }
         _ => Failure::Error(unavailable(error)),
     }
 }
