@@ -1,7 +1,7 @@
 //! What the fallback has admitted in the store's place, and the store is yet to be told: otherwise a client could use its limit once
 //! here and at once again there.
 //!
-//! A unit is noted only where its call was never sent: one that was may have been counted. Only what was admitted within the
+//! A unit is noted only where its call was never sent, or was refused before anything was done: any other may have been counted. Only what was admitted within the
 //! limit's last window is told, by a sliding counter of that window, and no more of it than the limit.
 
 use std::collections::hash_map::RandomState;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use hashbrown::hash_table::OccupiedEntry;
 use smallvec::smallvec;
 
 use crate::algorithm::{Algorithm, Ask, Counters, SlidingCounter};
@@ -42,26 +42,43 @@ pub struct Arrears {
 #[derive(Default)]
 struct Table {
     owed: HashTable<Owed>,
-    /// What a part of the store is owed that could not be asked. It waits until all the others have been told: else those
-    /// that can be told would wait behind it.
+    /// What could not be told when it was its turn. It waits until all the others have had theirs: else those that can be told
+    /// would wait behind it.
     put_back: HashTable<Owed>,
+    /// What is being told.
+    told: HashTable<Owed>,
     /// When it was full, and was tidied.
     tidied_at: Micros,
 }
 
 impl Table {
-    fn len(&self) -> usize {
-        self.owed.len() + self.put_back.len()
+    /// What is owed by that key, and not being told.
+    fn find(&mut self, hash: u64, is_own: impl Fn(&Owed) -> bool) -> Option<OccupiedEntry<'_, Owed>> {
+        let half = if self.put_back.find(hash, &is_own).is_some() { &mut self.put_back } else { &mut self.owed };
+        half.find_entry(hash, is_own).ok()
     }
 
-    /// The half of it where what is owed by that key is, if it is anywhere.
-    fn half_of(&mut self, hash: u64, is_own: impl Fn(&Owed) -> bool) -> &mut HashTable<Owed> {
-        if self.put_back.find(hash, is_own).is_some() { &mut self.put_back } else { &mut self.owed }
+    /// Whether there is a place for one more. Where there is none, those that owe nothing any more make some.
+    fn has_room(&mut self, now: Micros) -> bool {
+        let is_full = |table: &Self| table.owed.len() + table.put_back.len() >= MOST_KEYS;
+        if is_full(self) && self.tidied_at + TIDIES_EACH <= now {
+            self.tidied_at = now;
+            self.owed.retain(|owed| owed.units_at(now) > 0);
+            self.put_back.retain(|owed| owed.units_at(now) > 0);
+        }
+        !is_full(self)
+    }
+
+    /// The next round begins with what could not be told in the last one. Room that nothing needs is given back.
+    fn begin_round(&mut self) {
+        if self.owed.is_empty() {
+            self.owed = std::mem::take(&mut self.put_back);
+        }
     }
 }
 
 /// What one key under one limit owes.
-pub struct Owed {
+struct Owed {
     limits: Arc<Limits>,
     /// Which of the limits.
     index: usize,
@@ -127,21 +144,15 @@ impl Arrears {
                 continue;
             }
             let hash = self.hash(key);
-            if table.len() >= MOST_KEYS && table.tidied_at + TIDIES_EACH <= now {
-                table.tidied_at = now;
-                table.owed.retain(|owed| owed.units_at(now) > 0);
-                table.put_back.retain(|owed| owed.units_at(now) > 0);
-            }
-            let has_room = table.len() < MOST_KEYS;
-            let is_own = |owed: &Owed| owed.is_of(limit, key);
-            let entry = table.half_of(hash, is_own).entry(hash, is_own, |owed| self.hash(&owed.key));
-            let owed = match entry {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(place) if has_room => {
+            let has_room = table.has_room(now);
+            let owed = match table.find(hash, |owed| owed.is_of(limit, key)) {
+                Some(entry) => entry.into_mut(),
+                None if has_room => {
                     let (limits, key) = (request.limits.clone(), key.clone());
-                    place.insert(Owed { limits, index, key, units: Counters::default() }).into_mut()
+                    let owed = Owed { limits, index, key, units: Counters::default() };
+                    table.owed.insert_unique(hash, owed, |owed| self.hash(&owed.key)).into_mut()
                 }
-                Entry::Vacant(_) => continue,
+                None => continue,
             };
             // Its numbers may be others than before.
             (owed.limits, owed.index) = (request.limits.clone(), index);
@@ -155,62 +166,66 @@ impl Arrears {
         let now = self.clock.now();
         let mut table = self.table();
         for (limit, key) in request.parts() {
-            let (hash, is_own) = (self.hash(key), |owed: &Owed| owed.is_of(limit, key));
-            if let Some(owed) = table.half_of(hash, is_own).find_mut(hash, is_own) {
-                counter(limit).refund(&mut owed.units, now, units);
+            if let Some(mut entry) = table.find(self.hash(key), |owed| owed.is_of(limit, key)) {
+                counter(limit).refund(&mut entry.get_mut().units, now, units);
             }
         }
     }
 
-    /// The keys of a request owe nothing.
+    /// The keys of a request owe nothing, also where it turns out that they could not be told.
     pub fn forget(&self, request: &Request) {
         let mut table = self.table();
         for (limit, key) in request.parts() {
             let (hash, is_own) = (self.hash(key), |owed: &Owed| owed.is_of(limit, key));
-            if let Ok(entry) = table.half_of(hash, is_own).find_entry(hash, is_own) {
+            if let Some(entry) = table.find(hash, is_own) {
+                entry.remove();
+            }
+            if let Ok(entry) = table.told.find_entry(hash, is_own) {
                 entry.remove();
             }
         }
     }
 
-    /// Takes what up to `most` keys owe, each with the request that tells it. There may be more, also where there is none.
-    pub fn take(&self, most: usize) -> Vec<(Owed, Request)> {
+    /// Takes what up to `most` keys owe, as requests that tell it. It is not told again, unless it is [put back](Self::put_back)
+    /// before others are taken. There may be more, also where there is none.
+    pub fn take(&self, most: usize) -> Vec<Request> {
         let now = self.clock.now();
         let mut table = self.table();
-        if table.owed.is_empty() {
-            table.owed = std::mem::take(&mut table.put_back);
-        }
-        let taken = table.owed.extract_if(|_| true).take(LOOKS);
-        let demands = taken.filter_map(|owed| owed.demand(now).map(|request| (owed, request))).take(most).collect();
-        if table.owed.is_empty() {
-            // Its room is given back, too.
-            table.owed = HashTable::new();
-            self.has_some.store(!table.put_back.is_empty(), Ordering::Relaxed);
-        }
-        demands
-    }
-
-    /// What was taken and could not be told is owed as before.
-    pub fn put_back(&self, taken: impl Iterator<Item = Owed>) {
-        let now = self.clock.now();
-        let mut table = self.table();
-        for owed in taken {
-            let Some(limit) = owed.limit() else { continue };
-            let hash = self.hash(&owed.key);
-            let is_own = |other: &Owed| other.is_of(limit, &owed.key);
-            // It may owe more by now.
-            if let Some(own) = table.half_of(hash, is_own).find_mut(hash, is_own) {
-                own.units = counter(limit).sum(own.units, owed.units, now);
-            } else if table.len() < MOST_KEYS {
-                table.put_back.insert_unique(hash, owed, |owed| self.hash(&owed.key));
-                self.has_some.store(true, Ordering::Relaxed);
+        let Table { owed, told, .. } = &mut *table;
+        told.clear();
+        let mut requests = Vec::new();
+        for owed in owed.extract_if(|_| true).take(LOOKS) {
+            if let Some(request) = owed.demand(now) {
+                told.insert_unique(self.hash(&owed.key), owed, |owed| self.hash(&owed.key));
+                requests.push(request);
+            }
+            if requests.len() == most {
+                break;
             }
         }
+        table.begin_round();
+        self.has_some.store(!table.owed.is_empty(), Ordering::Relaxed);
+        requests
     }
 
-    /// Whether all that is owed has been put back.
-    pub fn has_tried_all(&self) -> bool {
-        self.table().owed.is_empty()
+    /// A request that was taken could not be told: it is owed as before.
+    pub fn put_back(&self, request: &Request) {
+        let now = self.clock.now();
+        let mut table = self.table();
+        for (limit, key) in request.parts() {
+            let (hash, is_own) = (self.hash(key), |owed: &Owed| owed.is_of(limit, key));
+            let Ok(entry) = table.told.find_entry(hash, is_own) else { continue };
+            let (untold, _) = entry.remove();
+            // It may owe more by now.
+            if let Some(mut entry) = table.find(hash, is_own) {
+                let units = &mut entry.get_mut().units;
+                *units = counter(limit).sum(*units, untold.units, now);
+            } else if table.has_room(now) {
+                table.put_back.insert_unique(hash, untold, |owed| self.hash(&owed.key));
+            }
+        }
+        table.begin_round();
+        self.has_some.store(!table.owed.is_empty(), Ordering::Relaxed);
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

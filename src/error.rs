@@ -50,11 +50,13 @@ pub enum Error {
         /// The timeout that ran out.
         after: Micros,
     },
-    /// The store cannot be reached, or refuses to work.
+    /// The store cannot be reached, or refuses to work. It may have done it all the same.
     StoreUnavailable(String),
-    /// A part of the store cannot be reached, or refuses to work; the rest of it is well.
+    /// The same, and it has done nothing: it was not sent the call, or said so instead of doing anything.
+    StoreAway(String),
+    /// As [`StoreUnavailable`](Self::StoreUnavailable), of a part of the store; the rest of it is well.
     PartUnavailable(String),
-    /// A part of the store cannot be reached, or has refused before it did anything; the rest of it is well.
+    /// As [`StoreAway`](Self::StoreAway), of a part of the store; the rest of it is well.
     PartAway(String),
     /// More calls wait for the store than `maxPending`.
     Overloaded {
@@ -81,7 +83,7 @@ impl Error {
             Self::NotLocal => "ERR_RATE_LIMIT_NOT_LOCAL",
             Self::Closed => "ERR_RATE_LIMIT_CLOSED",
             Self::StoreTimeout { .. } => "ERR_RATE_LIMIT_STORE_TIMEOUT",
-            Self::StoreUnavailable(_) | Self::PartUnavailable(_) | Self::PartAway(_) => {
+            Self::StoreUnavailable(_) | Self::StoreAway(_) | Self::PartUnavailable(_) | Self::PartAway(_) => {
                 "ERR_RATE_LIMIT_STORE_UNAVAILABLE"
             }
             Self::Overloaded { .. } => "ERR_RATE_LIMIT_OVERLOADED",
@@ -101,7 +103,10 @@ impl Error {
 
     /// Whether the store as a whole is in trouble, so that other calls will meet the same. Counts towards the circuit.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::StoreTimeout { .. } | Self::StoreUnavailable(_) | Self::Overloaded { .. })
+        matches!(
+            self,
+            Self::StoreTimeout { .. } | Self::StoreUnavailable(_) | Self::StoreAway(_) | Self::Overloaded { .. }
+        )
     }
 }
 
@@ -110,6 +115,7 @@ impl Error {
     pub(crate) fn of_a_part(self) -> Self {
         match self {
             Self::StoreUnavailable(reason) => Self::PartUnavailable(reason),
+            Self::StoreAway(reason) => Self::PartAway(reason),
             other => other,
         }
     }
@@ -117,6 +123,7 @@ impl Error {
     /// The same where nothing was done.
     pub(crate) fn unsent(self) -> Self {
         match self {
+            Self::StoreUnavailable(reason) => Self::StoreAway(reason),
             Self::PartUnavailable(reason) => Self::PartAway(reason),
             other => other,
         }
@@ -125,12 +132,18 @@ impl Error {
     /// The same where something may have been done elsewhere.
     pub(crate) fn perhaps_sent(self) -> Self {
         match self {
+            Self::StoreAway(reason) => Self::StoreUnavailable(reason),
             Self::PartAway(reason) => Self::PartUnavailable(reason),
             other => other,
         }
     }
 
-    /// Whether this says nothing of how the rest of the store is.
+    /// Whether the store has done nothing.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self, Self::StoreAway(_) | Self::PartAway(_))
+    }
+
+    /// Whether it says nothing of how the rest of the store is.
     pub(crate) fn is_of_a_part(&self) -> bool {
         matches!(self, Self::PartUnavailable(_) | Self::PartAway(_))
     }
@@ -164,7 +177,10 @@ impl fmt::Display for Error {
                 "the store did not answer within {} ms: raise `timeout`, or choose what happens with `onStoreError`",
                 after.as_millis_up()
             ),
-            Self::StoreUnavailable(reason) | Self::PartUnavailable(reason) | Self::PartAway(reason) => write!(
+            Self::StoreUnavailable(reason)
+            | Self::StoreAway(reason)
+            | Self::PartUnavailable(reason)
+            | Self::PartAway(reason) => write!(
                 f,
                 "the store is not available ({reason}): check the server and `redisUrl`, or the client that was given, or choose what happens with `onStoreError`"
             ),

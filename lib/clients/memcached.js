@@ -12,8 +12,8 @@ const NEVER_MAKE = 0xffffffff
 const MOST_TRIES = 3
 
 /**
- * A cache of the four operations that `cacheClient` needs. Each is one command; to count up makes an entry that is not there,
- * which needs the binary protocol that memjs speaks.
+ * A cache of the four operations that `cacheClient` needs. Each is one command, said again where it was not done; to count up
+ * makes an entry that is not there, which needs the binary protocol that memjs speaks.
  */
 function memcachedCache(client) {
   for (const name of ['get', 'set', 'increment', 'decrement']) {

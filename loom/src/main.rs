@@ -25,6 +25,7 @@ fn main() {
     try_all("a worker that wants two sleeps until there are two", || gathers(2, 2));
     try_all("what is urgent wakes a worker that wants nothing", urgent);
     try_all("there is room as soon as calls were taken, and never less than none wait", room);
+    try_all("of those who find a store on trial one gets through, and wakes the worker", trial);
     try_all("whoever sees that the store is away sees why", why);
 }
 
@@ -88,6 +89,20 @@ fn room() {
     work(&shared, 1, 2);
     callers.into_iter().for_each(|caller| caller.join().expect("a caller has ended"));
     assert!(shared.has_room(), "nobody waits any more");
+}
+
+fn trial() {
+    let shared = Arc::new(Dispatch::new(9));
+    shared.set_down(Some("refused"));
+    shared.set_tries(true);
+    let try_it = |shared: &Dispatch| {
+        if shared.has_room() {
+            shared.call(false);
+        }
+    };
+    let callers = [caller(&shared, try_it), caller(&shared, try_it)];
+    work(&shared, 1, 1);
+    callers.into_iter().for_each(|caller| caller.join().expect("a caller has ended"));
 }
 
 fn why() {

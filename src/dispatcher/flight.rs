@@ -93,7 +93,7 @@ impl Flight {
                     self.answered += 1;
                 }
                 Err(error) => {
-                    if own.iter().all(|answer| matches!(answer, Err(Error::PartAway(_)))) {
+                    if own.iter().all(|answer| answer.as_ref().is_err_and(Error::is_unsent)) {
                         ledger.fall_back_unsent(call, error);
                         self.answered += 1;
                     } else {

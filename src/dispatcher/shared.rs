@@ -53,10 +53,7 @@ impl<M, E: Clone> Shared<M, E> {
 
     /// Whether one more call may wait: as many as there is room for, one that tries while the store is away.
     pub(super) fn has_room(&self) -> bool {
-        let most = match (self.is_down(), self.tries.load(Ordering::Relaxed)) {
-            (false, _) => self.max_pending,
-            (true, tries) => usize::from(tries),
-        };
+        let most = if self.is_down() { usize::from(self.tries.load(Ordering::Relaxed)) } else { self.max_pending };
         self.waiting.load(Ordering::Relaxed) < most
     }
 

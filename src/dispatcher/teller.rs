@@ -1,14 +1,14 @@
 //! Tells the store what the fallback has admitted in its place, when it is back.
 //!
 //! It goes beside the calls: it takes no place of theirs, leaves after those that wait, and no faster than one batch after the other.
-//! It is told once. What was sent and not answered may have been counted, so it is not sent again. What could not be sent, since a part
-//! of the store is away, is told when that is back.
+//! It is told once. What was sent and not answered may have been counted, so it is not sent again. What a part of the store was not
+//! sent, or refused before it did anything, is told when that does its work.
 
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::arrears::{Arrears, Owed};
+use crate::arrears::Arrears;
 use crate::error::Error;
 use crate::store::{Answering, Request, Store};
 
@@ -18,7 +18,7 @@ const MOST_AT_A_TIME: usize = 50;
 /// From the beginning of one batch to that of the next.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long a part of the store that is away is left alone, once all the others have been told.
+/// The same after a batch of which nothing could be told: others will hardly fare better.
 const WHILE_AWAY: Duration = Duration::from_millis(100);
 
 /// See the module.
@@ -33,7 +33,7 @@ pub(super) struct Teller {
 
 /// A batch that was sent.
 struct UnderWay {
-    owed: Vec<Owed>,
+    requests: Vec<Request>,
     answering: Answering,
     deadline: Instant,
 }
@@ -65,11 +65,11 @@ impl Teller {
         if self.under_way.is_some() || self.next.is_some_and(|next| next > now) {
             return;
         }
-        let (owed, requests): (Vec<Owed>, Vec<Request>) = arrears.take(MOST_AT_A_TIME).into_iter().unzip();
+        let requests = arrears.take(MOST_AT_A_TIME);
         self.next = Some(now + PACE);
         if !requests.is_empty() {
             let answering = store.decide(&mut requests.iter());
-            self.under_way = Some(UnderWay { owed, answering, deadline: now + patience });
+            self.under_way = Some(UnderWay { requests, answering, deadline: now + patience });
         }
     }
 
@@ -77,25 +77,18 @@ impl Teller {
     pub(super) async fn answered(&mut self) -> usize {
         let Some(batch) = &mut self.under_way else { return pending().await };
         let answers = (&mut batch.answering).await;
-        let owed = self.under_way.take().into_iter().flat_map(|batch| batch.owed);
+        let Some(batch) = self.under_way.take() else { return 0 };
         // Whoever did not take it is not told again: it may have been counted.
         let Ok(answers) = answers else { return 0 };
-        let unsent = owed.zip(&answers).filter(|(_, answer)| matches!(answer, Err(Error::PartAway(_))));
-        self.put_back(unsent.map(|(owed, _)| owed));
-        answers.iter().filter(|answer| answer.is_ok()).count()
-    }
-
-    fn put_back(&mut self, unsent: impl Iterator<Item = Owed>) {
-        let Some(arrears) = &self.arrears else { return };
-        arrears.put_back(unsent);
-        if arrears.has_some() && arrears.has_tried_all() {
+        let unsent = |(_, answer): &(_, &Result<_, Error>)| answer.as_ref().is_err_and(Error::is_unsent);
+        let put_back: Vec<_> = batch.requests.iter().zip(&answers).filter(unsent).collect();
+        for (request, _) in &put_back {
+            self.arrears.iter().for_each(|arrears| arrears.put_back(request));
+        }
+        if put_back.len() == answers.len() {
             self.next = Some(Instant::now() + WHILE_AWAY);
         }
-    }
-
-    /// The store is away.
-    pub(super) fn went_down(&mut self) {
-        self.under_way = None;
+        answers.iter().filter(|answer| answer.is_ok()).count()
     }
 }
 

@@ -221,9 +221,9 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn send(&mut self) {
         if self.told_down {
             // One that has come back and is on trial gets one call at a time: it may fail at that, and nobody else is to wait for it.
-            let is_tried = self.line.is_up() && self.flights.is_empty();
-            self.shared.set_tries(is_tried && self.waiting.is_empty());
-            if is_tried {
+            let is_free = self.line.is_up() && self.flights.is_empty();
+            self.shared.set_tries(is_free && self.waiting.is_empty());
+            if is_free && !self.waiting.is_empty() {
                 self.send_batch(1);
             }
             while !self.waiting.is_empty() {
@@ -238,11 +238,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     }
 
     fn send_batch(&mut self, most: usize) {
-        let size = self.waiting.len().min(most);
         let Line::Up(link) = &self.line else { return };
-        if size == 0 {
-            return;
-        }
+        let size = self.waiting.len().min(most);
         let calls: Vec<Call> = self.waiting.drain(..size).collect();
         self.shared.taken(size);
         self.ledger.metrics.batch_sent();
@@ -295,6 +292,9 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.line = Line::Up(link);
         self.herald.came_up();
         self.circuit.close();
+        for (ticket, _) in self.awaiting_store.drain(..) {
+            self.ledger.settle(ticket, Ok(()));
+        }
         if !self.circuit.is_on_trial() {
             self.tell_up();
         }
@@ -309,9 +309,6 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.shared.set_down(None);
         self.ledger.metrics.set_store(StoreState::Up);
         self.ledger.news.push(News::StoreUp);
-        for (ticket, _) in self.awaiting_store.drain(..) {
-            self.ledger.settle(ticket, Ok(()));
-        }
     }
 
     fn failed(&mut self, cause: &Error) {
@@ -328,7 +325,6 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.line = Line::None;
         self.herald.went_down();
         self.surveyor.went_down();
-        self.teller.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);
         }

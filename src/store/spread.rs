@@ -81,8 +81,7 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
         for (places, answers) in all {
             match answers {
                 Ok(answers) => places.zip(answers).for_each(|(place, answer)| placed[place] = answer),
-                Err(error) if is_well || !error.is_transient() => placed[places].fill(Err(error.of_a_part())),
-                Err(error) => return Err(error),
+                Err(error) => placed[places].fill(Err(if is_well { error.of_a_part() } else { error })),
             }
         }
         Ok(placed)

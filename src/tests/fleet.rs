@@ -9,7 +9,7 @@ use super::server::Server;
 use crate::algorithm::{Ask, LeakyBucket, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
 use crate::fleet::{Fleet, HOLDS};
-use crate::limits::{By, Limit, Limits};
+use crate::limits::{By, Limit, Limits, NEW_KEYS};
 use crate::store::redis::roll;
 use crate::store::redis::script::Script;
 
@@ -84,6 +84,21 @@ fn shares_are_of_the_fallback_and_of_those_limits_that_are_shared() {
     let both = Limits::new([alone, shared(sliding(9), sliding(9)).only().unwrap().clone()]);
     let own = fleet.share(&both).unwrap();
     assert_eq!(own.iter().map(|limit| granted(&limit.fallback)).collect::<Vec<_>>(), [50, 2]);
+}
+
+/// Were it forgotten which of them it is, calls of those who are known would take its units.
+#[test]
+fn the_limit_on_new_keys_is_shared_and_stays_what_it_is() {
+    let limit = |name, by: &str, units| {
+        let policy = Policy::SlidingWindow(SlidingWindow::new(units, MINUTE, 32));
+        Limit::new("rl", Some(name), None, By::Field(by.into()), policy, policy).shared(true)
+    };
+    let limits = Limits::new([limit("user", "user", 80)]).guarded_by(&limit(NEW_KEYS, "ip", 16));
+    let fleet = Fleet::new("rl");
+    fleet.resize(8);
+    let own = fleet.share(limits.guarded().unwrap()).unwrap();
+    assert!(own.has_new_keys());
+    assert_eq!(own.iter().map(|limit| granted(&limit.fallback)).collect::<Vec<_>>(), [10, 2]);
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn keys_that_owe_nothing_any_more_make_room() {
 fn take_all(arrears: &Arrears) -> Vec<Request> {
     let mut all = Vec::new();
     while arrears.has_some() {
-        all.extend(arrears.take(usize::MAX).into_iter().map(|(_, request)| request));
+        all.extend(arrears.take(usize::MAX));
     }
     all
 }
@@ -248,14 +248,15 @@ fn what_is_put_back_is_owed_as_if_it_had_not_been_taken() {
     let caller = store.caller(&[]);
     let arrears = Arrears::new(store.0.clock.clone());
     let request = |key: &str| caller.limiter().simple(key.as_bytes(), Verb::Reset);
-    for key in ["reset", "refunded", "noted", "noted before", "old"] {
+    for key in ["reset", "reset before", "refunded", "noted", "noted before", "old"] {
         arrears.note(&request(key), |_| 3);
     }
     store.0.clock.advance(WINDOW);
     let taken = arrears.take(usize::MAX);
-    assert!(taken.len() == 5 && !arrears.has_some());
+    assert!(taken.len() == 6 && !arrears.has_some());
     arrears.note(&request("noted before"), |_| 1);
-    arrears.put_back(taken.into_iter().map(|(owed, _)| owed));
+    arrears.forget(&request("reset before"));
+    taken.iter().for_each(|request| arrears.put_back(request));
     arrears.forget(&request("reset"));
     arrears.give_back(&request("refunded"), 2);
     arrears.note(&request("noted"), |_| 2);
@@ -268,4 +269,23 @@ fn what_is_put_back_is_owed_as_if_it_had_not_been_taken() {
         [penalty("noted", 5), penalty("noted before", 4), penalty("old", 3), penalty("refunded", 1)],
         "in the window after theirs they still count whole"
     );
+}
+
+/// Else what one part of the store is owed, which is back, would wait as long as keys of another that is away keep coming.
+#[test]
+fn what_was_put_back_does_not_wait_for_newcomers() {
+    let store = Manual::new();
+    let caller = store.caller(&[]);
+    let arrears = Arrears::new(store.0.clock.clone());
+    let note = |key: &str| arrears.note(&caller.limiter().simple(key.as_bytes(), Verb::Reset), |_| 1);
+    note("old");
+    for newcomer in ["first", "second", "third"] {
+        let taken = arrears.take(usize::MAX);
+        assert!(taken.iter().any(|request| request.keys[0].as_bytes() == b"old"), "before the {newcomer}");
+        note(newcomer);
+        taken.iter().for_each(|request| arrears.put_back(request));
+        // A round of those that have come meanwhile.
+        arrears.take(usize::MAX).iter().for_each(|request| arrears.put_back(request));
+        note(&format!("{newcomer} more"));
+    }
 }

@@ -23,7 +23,7 @@ use crate::store::redis::{Remote, Sockets};
 use crate::store::{Reach, Verb};
 
 /// Longer than anything here should take: when it has passed, what was awaited never comes.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A change of the store's state, as it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,7 +77,8 @@ fn while_redis_hangs_every_call_is_settled_by_its_deadline() {
 #[test]
 fn one_late_batch_is_no_outage() {
     let server = Server::start();
-    let mut caller = Caller::connected(&server.url(), &[soon()]);
+    // Longer than a busy machine makes the next batch late.
+    let mut caller = Caller::connected(&server.url(), &[("timeout", text("500ms"))]);
     server.signal("STOP");
     let late = caller.take("key");
     assert_eq!(caller.decision(late).source, Source::Fallback);

@@ -30,7 +30,7 @@ pub(super) struct Switches {
     pub(super) hangs: watch::Sender<bool>,
     /// Fails at all work.
     pub(super) fails: AtomicBool,
-    /// A part of it is away: the keys that begin so.
+    /// A part of it is away, which has the keys that begin with `away`.
     pub(super) is_part_away: AtomicBool,
     /// Answers nothing that it is told of another's admissions.
     pub(super) hangs_when_told: AtomicBool,

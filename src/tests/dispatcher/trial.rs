@@ -1,18 +1,23 @@
 //! A store that answers probes and has failed at its work again and again: it is on trial.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use super::caller::{Called, Caller, Change};
+use super::caller::{Called, Caller, Change, PATIENCE};
 use super::manual::Manual;
 use super::text;
+use crate::clock::Micros;
 use crate::decision::Source;
 use crate::dispatcher::Ticket;
+use crate::store::Verb;
 
 /// Has it fail at its work until it is not believed any more, and mends that.
 fn put_on_trial(store: &Manual, caller: &mut Caller) {
     store.0.fails.store(true, Ordering::Relaxed);
     let downs = |caller: &Caller| caller.changes().iter().filter(|change| **change == Change::Down).count();
+    let end = Instant::now() + PATIENCE;
     while downs(caller) < 2 {
+        assert!(Instant::now() < end, "it is believed for ever");
         caller.call("fails");
         caller.take_in_all();
     }
@@ -21,11 +26,13 @@ fn put_on_trial(store: &Manual, caller: &mut Caller) {
 
 /// The first call that is left to the worker since the store is there again, though nobody has been told.
 fn first_asked(caller: &mut Caller, key: &str) -> Ticket {
-    loop {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
         if let Called::Asked(ticket) = caller.call(key) {
             return ticket;
         }
     }
+    panic!("nobody is ever let through");
 }
 
 /// Whatever else is called would wait for what may fail once more.
@@ -66,4 +73,28 @@ fn a_part_that_is_away_proves_nothing_of_the_rest() {
     caller.wait_for_all();
     let by = |source| caller.decided_by(source, before..caller.asked());
     assert_eq!((by(Source::Redis), by(Source::Fallback)), (1, 4), "one of those that wait is sent");
+}
+
+/// Whoever waits for that before it calls would wait for a call of its own.
+#[test]
+fn it_is_ready_as_soon_as_it_is_there() {
+    let store = Manual::new();
+    let mut caller = store.caller(&[("timeout", text("20s"))]);
+    put_on_trial(&store, &mut caller);
+    let ticket = caller.ready(Micros::from_millis(60_000));
+    assert!(caller.answer(ticket).is_ok());
+}
+
+#[test]
+fn closing_ends_and_a_reset_that_is_not_sent_is_an_error() {
+    let store = Manual::new();
+    let mut caller = store.caller(&[("timeout", text("20s"))]);
+    put_on_trial(&store, &mut caller);
+    store.0.hangs.send_replace(true);
+    let first = first_asked(&mut caller, "first");
+    let reset = caller.ask("beside", Verb::Reset);
+    assert!(caller.answer(reset).is_err());
+    let closed = caller.close();
+    store.0.hangs.send_replace(false);
+    assert!(caller.answer(closed).is_ok() && caller.answer(first).is_ok());
 }

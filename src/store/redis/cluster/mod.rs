@@ -3,8 +3,8 @@
 //! A server that fails is its own keys' failure and nobody else's. It has two thirds of a call's time to answer, so that the
 //! others' answers, which travel with it, are still in time.
 //!
-//! Where a slot is being moved, Redis says so and does nothing; then the call is sent once more, to where it was said. Nothing
-//! else is ever sent twice.
+//! Where a slot is being moved, Redis says so and does nothing; then the call is sent once more, to where it was said. No other
+//! call is ever sent twice.
 
 mod map;
 mod node;
@@ -123,7 +123,7 @@ impl<C: Connect> Cluster<C> {
             let mut connection = owner.connection().await?;
             match shared.send(&owner, &mut connection, &roll::ROLL, &call).await {
                 Ok(reply) => roll::read(&reply),
-                Err(Failure::Unsent(error) | Failure::Error(error)) => Err(error),
+                Err(Failure::Error(error)) => Err(error),
                 Err(Failure::Divided) => Err(nobody()),
             }
         })
@@ -158,12 +158,11 @@ impl<C: Connect> Run for Arc<Shared<C>> {
             };
             let keys = call.len();
             let answers = match shared.reply_of(&owner, &call.pack()).await {
-                Ok(reply) => shared.judge(&owner, script::read_answers(reply, keys)),
+                Ok(reply) => script::read_answers(reply, keys),
                 Err(Failure::Divided) => return Ran::Divided,
-                Err(Failure::Unsent(error)) => shared.judge(&owner, Err(error)).map_err(Error::unsent),
-                Err(Failure::Error(error)) => shared.judge(&owner, Err(error)),
+                Err(Failure::Error(error)) => Err(error),
             };
-            Ran::Answered(answers)
+            Ran::Answered(shared.judge(&owner, answers))
         }
     }
 }
@@ -172,8 +171,6 @@ impl<C: Connect> Run for Arc<Shared<C>> {
 enum Failure {
     /// Its slot is being moved, and its keys are on both sides.
     Divided,
-    /// No server was sent it, or it was refused before anything was done.
-    Unsent(Error),
     Error(Error),
 }
 
@@ -183,10 +180,10 @@ impl<C: Connect> Shared<C> {
         let end = Instant::now() + self.patience * 2 / 3;
         let late = || Error::StoreUnavailable(format!("{}: it answers too slowly", owner.address));
         let connection = timeout_at(end, owner.connection()).await.unwrap_or_else(|_| Err(late()));
-        let mut connection = connection.map_err(Failure::Unsent)?;
+        let mut connection = connection.map_err(|error| Failure::Error(error.unsent()))?;
         match timeout_at(end, self.send(owner, &mut connection, self.dialer.script, call)).await {
             // What broke on the way says less than what is known of the server.
-            Ok(Err(Failure::Error(error))) => Err(Failure::Error(owner.cause().unwrap_or(error))),
+            Ok(Err(Failure::Error(error))) if !error.is_unsent() => Err(Failure::Error(owner.cause().unwrap_or(error))),
             Ok(result) => result,
             Err(_) => {
                 owner.is_late();
@@ -227,15 +224,17 @@ impl<C: Connect> Shared<C> {
             Err(error) => error,
         };
         let host = owner.address.endpoint().host().unwrap_or_default();
+        // The server that has said so is well.
+        let away = |error: Error| Failure::Error(error.unsent().of_a_part());
         let elsewhere = || error.redirect_node().and_then(|(place, _)| read_place(place, host));
         match (kind_of(&error), elsewhere()) {
             (Some(ServerErrorKind::Moved), Some(place)) => {
                 self.moved.notify_one();
-                let mut connection = self.node(&place).connection().await.map_err(Failure::Unsent)?;
+                let mut connection = self.node(&place).connection().await.map_err(away)?;
                 evaluate(&mut connection, script, call).await.map_err(|error| failed(&error))
             }
             (Some(ServerErrorKind::Ask), Some(place)) => {
-                let mut connection = self.node(&place).connection().await.map_err(Failure::Unsent)?;
+                let mut connection = self.node(&place).connection().await.map_err(away)?;
                 ask(&mut connection, script, call).await.map_err(|error| failed(&error))
             }
             _ => Err(failed(&error)),
@@ -352,10 +351,13 @@ fn kind_of(error: &RedisError) -> Option<ServerErrorKind> {
 fn failed(error: &RedisError) -> Failure {
     match kind_of(error) {
         Some(ServerErrorKind::TryAgain) => Failure::Divided,
-        // Said instead of doing anything.
-        Some(ServerErrorKind::ClusterDown | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
-            Failure::Unsent(unavailable(error))
-        }
+        Some(kind) if is_refusal(kind) => Failure::Error(unavailable(error).unsent()),
         _ => Failure::Error(unavailable(error)),
     }
+}
+
+/// Whether Redis says it instead of doing anything.
+fn is_refusal(kind: ServerErrorKind) -> bool {
+    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved};
+    matches!(kind, Moved | Ask | ClusterDown | BusyLoading | MasterDown)
 }
