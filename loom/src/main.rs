@@ -42,7 +42,7 @@ fn caller(shared: &Arc<Dispatch>, call: impl FnOnce(&Dispatch) + 'static) -> Joi
     thread::spawn(move || call(&shared))
 }
 
-/// The worker's turns, until it has `calls` calls or something urgent. It wants `wanted` of them before it is woken, as one does
+/// The worker's turns, until it has `calls` calls at least, or something urgent. It wants `wanted` of them before it is woken, as one does
 /// that could send no fewer.
 fn work(shared: &Dispatch, wanted: usize, calls: usize) {
     let (mut had, mut inbox) = (0, Vec::new());
@@ -51,7 +51,7 @@ fn work(shared: &Dispatch, wanted: usize, calls: usize) {
         let urged = inbox.contains(&true);
         shared.taken(inbox.len() - usize::from(urged));
         had += inbox.drain(..).count();
-        if urged || had == calls {
+        if urged || had >= calls {
             return;
         }
         if !shared.wake_at(wanted.saturating_sub(had).max(1)) {
