@@ -108,9 +108,10 @@ fn after_a_flood_there_is_as_much_room_as_before() {
         clock.advance(Micros(1));
     }
     let own = (0..exact * 9 / 10).filter(|i| left(&store, &policy, &(20_001 + i).to_string()) == 4).count();
-    // Where the hash has put more into one shard than fit, two of them may share a fingerprint.
-    assert!(own >= exact * 9 / 10 - exact / 100, "{own} of {exact}");
-    assert!(store.len() >= exact * 9 / 10, "{} of {exact}", store.len());
+    // The hash may put more of them into one shard than fit; of those two may share a fingerprint.
+    let wanted = exact * 9 / 10 - exact / 100;
+    assert!(own >= wanted, "{own} of {exact}");
+    assert!(store.len() >= wanted, "{} of {exact}", store.len());
 }
 
 /// Were all that finds no slot admitted, a flood larger than the table would be a way past the limit; were it refused for good,
@@ -119,7 +120,7 @@ fn after_a_flood_there_is_as_much_room_as_before() {
 fn a_flood_larger_than_the_table_is_refused_and_then_forgotten() {
     for policy in [sliding(5), bucket(5)] {
         let clock = Arc::new(ManualClock::at(START));
-        let store = Memory::tiny(2, 2, 12, clock.clone());
+        let store = Memory::tiny(2, 2, 12, clock.clone()).predictable();
         let admitted: Vec<u64> = (0..1_000).map(|i| take(&store, &policy, &i.to_string(), 1).granted).collect();
         let late: u64 = admitted[500..].iter().sum();
         // But for those with another's fingerprint, which share what it has left.

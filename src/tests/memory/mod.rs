@@ -30,7 +30,7 @@ fn bucket(limit: u64) -> Policy {
 /// A store on a clock that stands still, with room for so many keys and for many more without a state.
 fn store(max_keys: usize) -> (Memory, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(START));
-    (Memory::tiny(max_keys, max_keys.max(4), 12, clock.clone()), clock)
+    (Memory::tiny(max_keys, max_keys.max(4), 12, clock.clone()).predictable(), clock)
 }
 
 fn take(store: &Memory, policy: &Policy, key: &str, cost: u64) -> Outcome {

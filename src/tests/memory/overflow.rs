@@ -14,7 +14,7 @@ const TICKS: Micros = Micros(WINDOW.0 / 400);
 /// A store whose only place is held by a block, on a clock that stands still: nobody is promoted.
 fn full() -> (Memory, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(START));
-    let store = Memory::tiny(1, 64, 12, clock.clone());
+    let store = Memory::tiny(1, 64, 12, clock.clone()).predictable();
     act(&store, &sliding(1), "filler", Verb::Block(crate::policy::MAX_WINDOW));
     (store, clock)
 }
@@ -112,10 +112,10 @@ fn who_makes_room_keeps_what_it_has_used() {
         }
         assert_eq!(store.len(), 4);
         clock.advance(Micros(1));
+        let burst = policy.capacity() - 5;
         for i in 0..20 {
             let key = format!("key-{i}");
             let admitted: u64 = (0..10).map(|_| take(&store, &policy, &key, 1).granted).sum();
-            let burst = policy.capacity() - 5;
             assert!((2..=2 + burst).contains(&admitted), "{admitted} more of {policy:?}");
         }
     }
@@ -201,7 +201,7 @@ fn what_is_given_back_to_one_key_is_no_others() {
     for policy in every_algorithm(5) {
         let clock = Arc::new(ManualClock::at(START));
         // Nothing tells keys apart, and each of the two finds a place of its own in turn.
-        let store = Memory::tiny(1, 1, 0, clock.clone());
+        let store = Memory::tiny(1, 1, 0, clock.clone()).predictable();
         act(&store, &policy, "filler", Verb::Block(crate::policy::MAX_WINDOW));
         while take(&store, &policy, "limited", 1).allowed {}
         assert_eq!(left(&store, &policy, "limited"), 0);
@@ -262,7 +262,7 @@ fn keys_of_one_request_do_not_take_each_others_place() {
     for places in 1..4 {
         for round in 0..50 {
             let clock = Arc::new(ManualClock::at(START));
-            let store = Memory::tiny(places, 1, 12, clock);
+            let store = Memory::tiny(places, 1, 12, clock).predictable();
             let policy = sliding(5);
             let keys: Vec<String> = (0..4).map(|i| format!("{round}-{i}")).collect();
             let parts: Vec<_> = keys.iter().map(|key| (&policy, key.as_str())).collect();
@@ -361,7 +361,7 @@ fn what_is_over_does_not_count_again() {
 #[test]
 fn a_spill_that_is_over_does_not_count_again() {
     let clock = Arc::new(ManualClock::at(START));
-    let store = Memory::tiny(1, 1, 12, clock.clone());
+    let store = Memory::tiny(1, 1, 12, clock.clone()).predictable();
     act(&store, &sliding(1), "filler", Verb::Block(crate::policy::MAX_WINDOW));
     for i in 0..40 {
         take(&store, &sliding(5), &i.to_string(), 1);
@@ -377,7 +377,7 @@ fn a_spill_that_is_over_does_not_count_again() {
 #[test]
 fn who_comes_again_finds_the_one_that_can_do_without() {
     let clock = Arc::new(ManualClock::at(START));
-    let store = Memory::tiny(7, 64, 12, clock);
+    let store = Memory::tiny(7, 64, 12, clock).predictable();
     for i in 0..6 {
         assert!(take(&store, &sliding(100), &format!("busy-{i}"), 20).allowed);
     }
