@@ -1,8 +1,8 @@
 //! What the fallback has admitted in the store's place, and the store is yet to be told: otherwise a client could use its limit once
 //! here and at once again there.
 //!
-//! A unit is noted only where its call was never sent, or was refused before anything was done: any other may have been counted. Only what was admitted within the
-//! limit's last window is told, by a sliding counter of that window, and no more of it than the limit.
+//! A unit is noted only where its call was never sent, or was refused before anything was done: any other may have been counted. Only
+//! what was admitted within the limit's last window is told, by a sliding counter of that window, and no more of it than the limit.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -67,13 +67,6 @@ impl Table {
             self.put_back.retain(|owed| owed.units_at(now) > 0);
         }
         !is_full(self)
-    }
-
-    /// The next round begins with what could not be told in the last one. Room that nothing needs is given back.
-    fn begin_round(&mut self) {
-        if self.owed.is_empty() {
-            self.owed = std::mem::take(&mut self.put_back);
-        }
     }
 }
 
@@ -203,8 +196,7 @@ impl Arrears {
                 break;
             }
         }
-        table.begin_round();
-        self.has_some.store(!table.owed.is_empty(), Ordering::Relaxed);
+        self.go_on(&mut table);
         requests
     }
 
@@ -224,7 +216,14 @@ impl Arrears {
                 table.put_back.insert_unique(hash, untold, |owed| self.hash(&owed.key));
             }
         }
-        table.begin_round();
+        self.go_on(&mut table);
+    }
+
+    /// Where a round is over, the next one begins with what could not be told in it. Room that nothing needs is given back.
+    fn go_on(&self, table: &mut Table) {
+        if table.owed.is_empty() {
+            table.owed = std::mem::take(&mut table.put_back);
+        }
         self.has_some.store(!table.owed.is_empty(), Ordering::Relaxed);
     }
 

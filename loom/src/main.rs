@@ -42,8 +42,8 @@ fn caller(shared: &Arc<Dispatch>, call: impl FnOnce(&Dispatch) + 'static) -> Joi
     thread::spawn(move || call(&shared))
 }
 
-/// The worker's turns, until it has `calls` calls at least, or something urgent. It wants `wanted` of them before it is woken, as one does
-/// that could send no fewer.
+/// The worker's turns, until it has `calls` calls at least, or something urgent. It wants `wanted` of them before it is woken, as
+/// one does that could send no fewer.
 fn work(shared: &Dispatch, wanted: usize, calls: usize) {
     let (mut had, mut inbox) = (0, Vec::new());
     loop {

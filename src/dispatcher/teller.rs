@@ -82,8 +82,8 @@ impl Teller {
         let Ok(answers) = answers else { return 0 };
         let unsent = |(_, answer): &(_, &Result<_, Error>)| answer.as_ref().is_err_and(Error::is_unsent);
         let put_back: Vec<_> = batch.requests.iter().zip(&answers).filter(unsent).collect();
-        for (request, _) in &put_back {
-            self.arrears.iter().for_each(|arrears| arrears.put_back(request));
+        if let Some(arrears) = &self.arrears {
+            put_back.iter().for_each(|(request, _)| arrears.put_back(request));
         }
         if put_back.len() == answers.len() {
             self.next = Some(Instant::now() + WHILE_AWAY);

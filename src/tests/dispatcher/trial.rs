@@ -11,17 +11,20 @@ use crate::decision::Source;
 use crate::dispatcher::Ticket;
 use crate::store::Verb;
 
-/// Has it fail at its work until it is not believed any more, and mends that.
-fn put_on_trial(store: &Manual, caller: &mut Caller) {
+/// A store that has failed at its work until it was not believed any more, and would do it now.
+fn on_trial() -> (Manual, Caller) {
+    let store = Manual::new();
+    let mut caller = store.caller(&[("timeout", text("20s"))]);
     store.0.fails.store(true, Ordering::Relaxed);
     let downs = |caller: &Caller| caller.changes().iter().filter(|change| **change == Change::Down).count();
     let end = Instant::now() + PATIENCE;
-    while downs(caller) < 2 {
+    while downs(&caller) < 2 {
         assert!(Instant::now() < end, "it is believed for ever");
         caller.call("fails");
         caller.take_in_all();
     }
     store.0.fails.store(false, Ordering::Relaxed);
+    (store, caller)
 }
 
 /// The first call that is left to the worker since the store is there again, though nobody has been told.
@@ -38,9 +41,7 @@ fn first_asked(caller: &mut Caller, key: &str) -> Ticket {
 /// Whatever else is called would wait for what may fail once more.
 #[test]
 fn one_call_at_a_time_is_sent_and_nobody_else_waits_for_it() {
-    let store = Manual::new();
-    let mut caller = store.caller(&[("timeout", text("20s"))]);
-    put_on_trial(&store, &mut caller);
+    let (store, mut caller) = on_trial();
     store.0.hangs.send_replace(true);
     let first = first_asked(&mut caller, "first");
     let sent = |key: &str| store.sent().concat().iter().filter(|(sent, _)| sent == key).count();
@@ -59,9 +60,7 @@ fn one_call_at_a_time_is_sent_and_nobody_else_waits_for_it() {
 
 #[test]
 fn a_part_that_is_away_proves_nothing_of_the_rest() {
-    let store = Manual::new();
-    let mut caller = store.caller(&[("timeout", text("20s"))]);
-    put_on_trial(&store, &mut caller);
+    let (store, mut caller) = on_trial();
     store.0.is_part_away.store(true, Ordering::Relaxed);
     let first = first_asked(&mut caller, "away");
     assert_eq!(caller.decision(first).source, Source::Fallback);
@@ -78,18 +77,14 @@ fn a_part_that_is_away_proves_nothing_of_the_rest() {
 /// Whoever waits for that before it calls would wait for a call of its own.
 #[test]
 fn it_is_ready_as_soon_as_it_is_there() {
-    let store = Manual::new();
-    let mut caller = store.caller(&[("timeout", text("20s"))]);
-    put_on_trial(&store, &mut caller);
+    let (_, mut caller) = on_trial();
     let ticket = caller.ready(Micros::from_millis(60_000));
     assert!(caller.answer(ticket).is_ok());
 }
 
 #[test]
 fn closing_ends_and_a_reset_that_is_not_sent_is_an_error() {
-    let store = Manual::new();
-    let mut caller = store.caller(&[("timeout", text("20s"))]);
-    put_on_trial(&store, &mut caller);
+    let (store, mut caller) = on_trial();
     store.0.hangs.send_replace(true);
     let first = first_asked(&mut caller, "first");
     let reset = caller.ask("beside", Verb::Reset);

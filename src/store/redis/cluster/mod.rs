@@ -118,13 +118,12 @@ impl<C: Connect> Cluster<C> {
         let (shared, call) = (self.shared.clone(), roll::pack(announcement));
         let slot = slot::of(announcement.name.as_bytes());
         Box::pin(async move {
-            let nobody = || Error::PartAway(format!("no server of the cluster has the slot {slot}"));
-            let owner = shared.owner(slot).ok_or_else(nobody)?;
+            let owner = shared.owner(slot).ok_or_else(|| nobody_has(slot))?;
             let mut connection = owner.connection().await?;
             match shared.send(&owner, &mut connection, &roll::ROLL, &call).await {
                 Ok(reply) => roll::read(&reply),
                 Err(Failure::Error(error)) => Err(error),
-                Err(Failure::Divided) => Err(nobody()),
+                Err(Failure::Divided) => Err(nobody_has(slot)),
             }
         })
     }
@@ -153,8 +152,7 @@ impl<C: Connect> Run for Arc<Shared<C>> {
         let shared = self.clone();
         async move {
             let Some(owner) = shared.owner(slot) else {
-                let nobody = format!("no server of the cluster has the slot {slot}");
-                return Ran::Answered(Err(Error::PartAway(nobody)));
+                return Ran::Answered(Err(nobody_has(slot)));
             };
             let keys = call.len();
             let answers = match shared.reply_of(&owner, &call.pack()).await {
@@ -165,6 +163,10 @@ impl<C: Connect> Run for Arc<Shared<C>> {
             Ran::Answered(shared.judge(&owner, answers))
         }
     }
+}
+
+fn nobody_has(slot: u16) -> Error {
+    Error::PartAway(format!("no server of the cluster has the slot {slot}"))
 }
 
 /// Why a call has no reply.
