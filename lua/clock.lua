@@ -12,15 +12,13 @@ local function present()
   return time[1] * 1000000 + time[2]
 end
 
--- Most keys of a batch live equally long, so each text is made once.
-local lifetimes = {}
+-- Most keys of a batch live as long as the one before, so the last text is kept.
+local latest, latest_text
 
 local function lifetime(span)
   local milliseconds = (span - span % 1000) / 1000 + 2
-  local text = lifetimes[milliseconds]
-  if not text then
-    text = format('%d', milliseconds)
-    lifetimes[milliseconds] = text
+  if milliseconds ~= latest then
+    latest, latest_text = milliseconds, format('%d', milliseconds)
   end
-  return text
+  return latest_text
 end

@@ -14,8 +14,6 @@
 --
 -- State: '>BI7I7I5' version, kept (see expiry.lua), the window's start, the units counted in it.
 
-local pack, unpack = struct.pack, struct.unpack
-
 local LENGTH, VERSION = 20, 1
 
 local function prepare(limit, window, align)

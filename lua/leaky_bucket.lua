@@ -7,11 +7,12 @@
 -- turn(policy, state, now) -> microseconds until the turn of who comes next
 
 local bucket = twin_of(2)
+local full_at = bucket.full_at
 
 local function step(policy, state, now, cost, least)
   local allowed, granted, remaining, retry_after, reset_at, changed, expires =
     bucket.step(policy, state, now, cost, least)
-  local delay = allowed and bucket.full_at(policy, state, now) - now or nil
+  local delay = allowed and full_at(policy, state, now) - now or nil
   return allowed, granted, remaining, retry_after, reset_at, changed, expires, delay
 end
 
@@ -21,7 +22,7 @@ local function prepare(limit, window, burst)
 end
 
 local function turn(policy, state, now)
-  return bucket.full_at(policy, state, now) - now
+  return full_at(policy, state, now) - now
 end
 
 return setmetatable({ prepare = prepare, step = step, turn = turn }, { __index = bucket })

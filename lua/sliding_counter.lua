@@ -16,8 +16,6 @@
 --
 -- A window has at most 65,536 slots and a count is at most 2^33, so every product is exact.
 
-local pack, unpack = struct.pack, struct.unpack
-
 local LENGTH, VERSION = 25, 1
 
 local function prepare(limit, window, slot)

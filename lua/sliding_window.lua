@@ -15,8 +15,6 @@
 -- State: '>BI7I5' version, kept (see expiry.lua), total; then for each group, oldest first, '>I7I5' newest, count. Groups have
 -- a fixed width, so that a step touches only the ends of the string, however many there are.
 
-local pack, unpack, sub = struct.pack, struct.unpack, string.sub
-
 local HEADER, GROUP, VERSION = 13, 12, 1
 
 local function prepare(limit, window, slot)

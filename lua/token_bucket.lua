@@ -19,90 +19,108 @@
 -- of two halves; elsewhere of one multiplication. `a % b` divides first, but below 2^53 the quotient of whole numbers never
 -- rounds up to the next one, so the remainder is exact (and a call of math.fmod would cost as much as ten additions).
 
-local pack, unpack, floor = struct.pack, struct.unpack, math.floor
-
 local SIZE, VERSION = 27, 1
 local EXACT = 9007199254740992 -- 2^53
 local HALF = 65536
-
--- a * b / divisor as whole part and remainder, for a, b and divisor up to 2^32 and b < divisor.
-local function muldiv(a, b, divisor)
-  local product = a * b
-  if product < EXACT then
-    local rest = product % divisor
-    return (product - rest) / divisor, rest
-  end
-  local low = a % HALF
-  local high = (a - low) / HALF * b
-  local carried = high % divisor
-  local sum = carried * HALF + low * b
-  local rest = sum % divisor
-  return (high - carried) / divisor * HALF + (sum - rest) / divisor, rest
-end
-
--- How long `count` units take to come back: count * window / limit.
-local function span(policy, count)
-  if count == 1 then
-    return policy.unit_whole, policy.unit_rest
-  end
-  local whole, rest = muldiv(count, policy.unit_rest, policy.limit)
-  return count * policy.unit_whole + whole, rest
-end
-
--- How many whole units come back within a span.
-local function units(policy, whole, rest)
-  local scaled = whole * policy.limit + rest
-  if scaled < EXACT then
-    return (scaled - scaled % policy.window) / policy.window
-  end
-  -- The quotient of rounded numbers is off by at most one unit: settle it by exact spans.
-  local count = floor(scaled / policy.window) + 1
-  repeat
-    local needed, needed_rest = span(policy, count)
-    local fits = needed < whole or (needed == whole and needed_rest <= rest)
-    if not fits then
-      count = count - 1
-    end
-  until fits
-  return count
-end
-
-local function plus(policy, whole, rest, other, other_rest)
-  rest = rest + other_rest
-  if rest >= policy.limit then
-    return whole + other + 1, rest - policy.limit
-  end
-  return whole + other, rest
-end
-
-local function minus(policy, whole, rest, other, other_rest)
-  if rest < other_rest then
-    return whole - other - 1, rest + policy.limit - other_rest
-  end
-  return whole - other, rest - other_rest
-end
 
 -- The first whole microsecond that is not earlier.
 local function up(whole, rest)
   return rest > 0 and whole + 1 or whole
 end
 
--- The decision for any policy. Answers allowed, granted, free, retry_after, and the new theoretical arrival time.
-local function decide_exactly(policy, now, tat, tat_rest, cost, least)
-  local empty, empty_rest = now + policy.fill_whole, policy.fill_rest
-  local free = 0
-  if tat < empty or (tat == empty and tat_rest < empty_rest) then
-    free = units(policy, minus(policy, empty, empty_rest, tat, tat_rest))
+-- Spans in two parts, which are exact for any policy. Most steps do without, so these are made when they are asked for.
+local made
+
+local function exact()
+  if made then
+    return made
   end
-  if free < least then
-    local needed, needed_rest = plus(policy, tat, tat_rest, span(policy, least))
-    return false, 0, free, up(minus(policy, needed, needed_rest, empty, empty_rest)), tat, tat_rest
+  -- a * b / divisor as whole part and remainder, for a, b and divisor up to 2^32 and b < divisor.
+  local function muldiv(a, b, divisor)
+    local product = a * b
+    if product < EXACT then
+      local rest = product % divisor
+      return (product - rest) / divisor, rest
+    end
+    local low = a % HALF
+    local high = (a - low) / HALF * b
+    local carried = high % divisor
+    local sum = carried * HALF + low * b
+    local rest = sum % divisor
+    return (high - carried) / divisor * HALF + (sum - rest) / divisor, rest
   end
-  local granted = cost < free and cost or free
-  return true, granted, free, 0, plus(policy, tat, tat_rest, span(policy, granted))
+
+  -- How long `count` units take to come back: count * window / limit.
+  local function span(policy, count)
+    if count == 1 then
+      return policy.unit_whole, policy.unit_rest
+    end
+    local whole, rest = muldiv(count, policy.unit_rest, policy.limit)
+    return count * policy.unit_whole + whole, rest
+  end
+
+  -- How long an empty bucket takes to be full.
+  local function fill(policy)
+    if not policy.fill_whole then
+      policy.fill_whole, policy.fill_rest = span(policy, policy.burst)
+    end
+    return policy.fill_whole, policy.fill_rest
+  end
+
+  -- How many whole units come back within a span.
+  local function units(policy, whole, rest)
+    local scaled = whole * policy.limit + rest
+    if scaled < EXACT then
+      return (scaled - scaled % policy.window) / policy.window
+    end
+    -- The quotient of rounded numbers is off by at most one unit: settle it by exact spans.
+    local count = math.floor(scaled / policy.window) + 1
+    repeat
+      local needed, needed_rest = span(policy, count)
+      local fits = needed < whole or (needed == whole and needed_rest <= rest)
+      if not fits then
+        count = count - 1
+      end
+    until fits
+    return count
+  end
+
+  local function plus(policy, whole, rest, other, other_rest)
+    rest = rest + other_rest
+    if rest >= policy.limit then
+      return whole + other + 1, rest - policy.limit
+    end
+    return whole + other, rest
+  end
+
+  local function minus(policy, whole, rest, other, other_rest)
+    if rest < other_rest then
+      return whole - other - 1, rest + policy.limit - other_rest
+    end
+    return whole - other, rest - other_rest
+  end
+
+  -- The decision for any policy. Answers allowed, granted, free, retry_after, and the new theoretical arrival time.
+  local function decide(policy, now, tat, tat_rest, cost, least)
+    local empty, empty_rest = fill(policy)
+    empty = now + empty
+    local free = 0
+    if tat < empty or (tat == empty and tat_rest < empty_rest) then
+      free = units(policy, minus(policy, empty, empty_rest, tat, tat_rest))
+    end
+    if free < least then
+      local needed, needed_rest = plus(policy, tat, tat_rest, span(policy, least))
+      return false, 0, free, up(minus(policy, needed, needed_rest, empty, empty_rest)), tat, tat_rest
+    end
+    local granted = cost < free and cost or free
+    return true, granted, free, 0, plus(policy, tat, tat_rest, span(policy, granted))
+  end
+
+  made = { span = span, fill = fill, plus = plus, minus = minus, decide = decide }
+  return made
 end
 
--- The same where every span can be counted in 1/limit microseconds, which most policies allow: `missing` is what the bucket
+-- The decision where every span can be counted in 1/limit microseconds, which most policies allow: `missing` is what the bucket
 -- lacks, so it holds burst - ceil(missing / window) units.
 local function decide_scaled(policy, now, tat, tat_rest, cost, least)
   local limit, window = policy.limit, policy.window
@@ -114,7 +132,7 @@ local function decide_scaled(policy, now, tat, tat_rest, cost, least)
   end
   if free < 0 then
     -- In debt or booked ahead: it may lack more than can be counted so.
-    return decide_exactly(policy, now, tat, tat_rest, cost, least)
+    return exact().decide(policy, now, tat, tat_rest, cost, least)
   end
   if free < least then
     -- In this order each difference stays below 2^53.
@@ -176,14 +194,16 @@ local function prepare(limit, window, burst)
     -- What an empty bucket lacks, in 1/limit microseconds.
     full = burst * window,
   }
-  policy.decide = policy.full < EXACT and decide_scaled or decide_exactly
-  policy.fill_whole, policy.fill_rest = span(policy, burst)
+  policy.decide = policy.full < EXACT and decide_scaled or exact().decide
   return policy
 end
 
 -- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
 -- steps, so these are made when they are asked for.
 local function seldom(_, name)
+  local parts = exact()
+  local span, plus, minus = parts.span, parts.plus, parts.minus
+
   -- Whether one moment, or length, is earlier than another.
   local function less(whole, rest, other, other_rest)
     return whole < other or (whole == other and rest < other_rest)
@@ -230,7 +250,8 @@ local function seldom(_, name)
 
   local function penalize(policy, state, now, units)
     local kept, tat, tat_rest, jumped = read(policy, state, now)
-    local most, most_rest = plus(policy, now + policy.fill_whole, policy.fill_rest, policy.fill_whole, policy.fill_rest)
+    local whole, rest = parts.fill(policy)
+    local most, most_rest = plus(policy, now + whole, rest, whole, rest)
     local owed, owed_rest = plus(policy, tat, tat_rest, span(policy, units))
     if less(most, most_rest, owed, owed_rest) then
       owed, owed_rest = most, most_rest

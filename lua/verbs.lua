@@ -9,7 +9,7 @@
 local BLOCKED = 2
 
 local function verbs(now, answer, fail)
-  local pack, unpack, pcall, byte, sub = struct.pack, struct.unpack, redis.pcall, string.byte, string.sub
+  local byte = string.byte
   local UNREADABLE = 'STATE the value is not the state of a limit'
 
   -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.

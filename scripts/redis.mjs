@@ -73,10 +73,11 @@ function canListen(port) {
 /**
  * Starts a redis-server on 127.0.0.1 that keeps nothing on disk, and resolves once it answers.
  * `args` are further arguments of redis-server, such as `'--maxmemory', '10mb'`; `env` further variables of its environment;
- * `sentinel` makes it a sentinel with these lines as its configuration, which it rewrites.
+ * `sentinel` makes it a sentinel with these lines as its configuration, which it rewrites; `under` are the words of a command
+ * that runs the server instead of the system, such as `['valgrind', '--tool=callgrind']`.
  */
-export async function startRedis({ port, args = [], env, sentinel } = {}) {
-  const server = new RedisServer(port ?? (await freePort()), { args, env, sentinel })
+export async function startRedis({ port, args = [], env, sentinel, under } = {}) {
+  const server = new RedisServer(port ?? (await freePort()), { args, env, sentinel, under })
   try {
     await server.start()
   } catch (error) {
@@ -93,10 +94,12 @@ class RedisServer {
   #command = findRedisServer()
   #args
   #env
+  #under
   #folder = mkdtempSync(join(tmpdir(), 'rate-limiter-redis-'))
 
-  constructor(port, { args, env, sentinel }) {
+  constructor(port, { args, env, sentinel, under = [] }) {
     this.#env = env
+    this.#under = under
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
     if (sentinel !== undefined) {
@@ -117,7 +120,8 @@ class RedisServer {
 
   async start() {
     const log = openSync(this.#logFile, 'a')
-    this.process = spawn(this.#command, this.#args, {
+    const [command, ...args] = [...this.#under, this.#command, ...this.#args]
+    this.process = spawn(command, args, {
       stdio: ['ignore', log, log],
       env: { ...process.env, ...this.#env },
     })

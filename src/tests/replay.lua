@@ -5,21 +5,17 @@
 --           its cost, and is answered by what a call of one unit is told when it is done.
 -- Returns for each call { allowed, granted, remaining, retry_after, reset_at, delay, changed, expires, seen }: changed is false
 -- where nothing is written and '' where the key is deleted, expires 0 where the one that is set lasts; seen is read from the
--- state that stands then. Below the table `algorithms`.
+-- state that stands then. Below `twin_of`, and what that needs.
 
 local kinds = { 'step', 'refund', 'penalize', 'reserve' }
 
-local algorithm, length, place = struct.unpack('>BB', ARGV[1])
-local numbers = {}
-for i = 1, length do
-  numbers[i], place = struct.unpack('>I7', ARGV[1], place)
-end
+local algorithm, length, place = unpack('>BB', ARGV[1])
 local twin = twin_of(algorithm)
-local policy = twin.prepare(unpack(numbers))
+local policy = twin.prepare(unpack('>' .. string.rep('I7', length), ARGV[1], place))
 local state, offset, outcomes = false, 1, {}
 while offset <= #ARGV[2] do
   local kind, now, cost, least
-  kind, now, cost, least, offset = struct.unpack('>BI7I5I5', ARGV[2], offset)
+  kind, now, cost, least, offset = unpack('>BI7I5I5', ARGV[2], offset)
   local call = twin[kinds[kind]]
   local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay, _
   if kind == 1 then

@@ -54,19 +54,21 @@ impl Script {
     }
 }
 
-/// The function `twin_of`, with what the twins share: each one's file is a function body that returns what the engine calls. It
-/// is run when the twin is first asked for, since a call of the script makes anew whatever it names.
+/// The function `twin_of`, with what the twins share: each one's file is a branch of the function that makes them. It is run when
+/// the twin is first asked for, since a call of the script makes anew whatever it names. With a burst is any that has none of its
+/// own.
 pub(crate) fn algorithms() -> String {
-    let mut text = [
+    let mut branches = String::new();
+    for (id, twin) in TWINS {
+        writeln!(branches, "if id == {id} then\n{twin}end").expect("a String takes all");
+    }
+    format!(
+        "{}\n{}\nlocal function make(id, twin_of)\n{branches}{}end\n{}",
+        include_str!("../../../lua/names.lua"),
         include_str!("../../../lua/expiry.lua"),
         include_str!("../../../lua/with_burst.lua"),
         include_str!("../../../lua/twins.lua"),
-    ]
-    .join("\n");
-    for (id, twin) in TWINS {
-        writeln!(text, "twins[{id}] = function()\n{twin}end").expect("a String takes all");
-    }
-    text
+    )
 }
 
 /// The arguments of one call of the script.
@@ -242,11 +244,9 @@ impl Packed {
     }
 }
 
-/// The outcomes in the script's reply to a call of so many keys.
+/// The outcomes in the script's reply to a call of so many keys: the answers, in a list with the failures where there are any.
 pub fn read_answers(reply: Value, keys: usize) -> Answers {
-    let Value::Array(parts) = reply else {
-        return Err(unexpected());
-    };
+    let parts = if let Value::Array(parts) = reply { parts } else { vec![reply] };
     let mut parts = parts.into_iter();
     let Some(Value::BulkString(packed)) = parts.next() else {
         return Err(unexpected());
