@@ -14,7 +14,9 @@ async function ensurePeersInstalled() {
 }
 
 function runBenchmark(args) {
-  const other = ['memory', 'resolution', 'algorithms', 'flood', 'instructions'].find((name) => args.includes(`--${name}`))
+  const other = ['memory', 'resolution', 'algorithms', 'flood', 'instructions'].find((name) =>
+    args.includes(`--${name}`),
+  )
   const script = `${other ?? 'run'}.mjs`
   const options = args.filter((arg) => arg !== `--${other}`)
   const child = spawn(process.execPath, [join(root, 'benchmark', script), ...options], { stdio: 'inherit' })

@@ -25,9 +25,8 @@ pub enum Reply {
 
 /// The outcomes in the reply to a call of the script over so many keys.
 pub(super) fn read_answers(reply: Reply, keys: usize) -> Answers {
-    if let Reply::List(parts) = &reply
-        && let Some(Reply::Text(_)) = parts.first()
-    {
+    let answers = if let Reply::List(parts) = &reply { parts.first() } else { Some(&reply) };
+    if let Some(Reply::Text(_)) = answers {
         return Err(Error::StoreUnavailable(
             "the client has made a string of the script's reply, which is bytes: its `evalsha` and `eval` must return Buffers"
                 .into(),
@@ -95,8 +94,11 @@ mod tests {
 
     #[test]
     fn strings_are_refused_with_what_to_do() {
-        let error = read_answers(Reply::List(vec![Reply::Text("\u{1}".into())]), 1).unwrap_err();
-        assert!(error.to_string().contains("must return Buffers"), "{error}");
+        let text = Reply::Text("\u{1}".into());
+        for reply in [text.clone(), Reply::List(vec![text])] {
+            let error = read_answers(reply, 1).unwrap_err();
+            assert!(error.to_string().contains("must return Buffers"), "{error}");
+        }
     }
 
     /// Were it taken for what was forgotten, a call would be admitted that nobody has decided.
