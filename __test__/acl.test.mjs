@@ -47,6 +47,13 @@ async function everything(t, algorithm, database = '') {
   })
   t.after(() => several.close())
   await several.check('a')
+  // Whose second value is as long as the first, and need not live longer.
+  const bucket = new RateLimiter({
+    ...{ limit: 100, window: '1h', algorithm: 'token-bucket', redisUrl, timeout: '10s', onStoreError: 'throw' },
+  })
+  t.after(() => bucket.close())
+  await bucket.check('overwritten')
+  await bucket.check('overwritten')
   await announced(t, redisUrl)
   await warned(t, redisUrl)
   // Redis has forgotten the script, as it does when it restarts.

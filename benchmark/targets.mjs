@@ -43,6 +43,13 @@ const TARGETS = [
     below: 1,
   },
   {
+    what: 'Redis, one key, 1,024 in flight: calls/s as a multiple of the fastest peer',
+    scenario: 'redis-hot',
+    peer: FASTEST_PEER,
+    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    atLeast: 10,
+  },
+  {
     what: 'Redis, 1 in flight: p50 as a multiple of rate-limiter-flexible + ioredis',
     scenario: 'redis-1',
     peer: 'rlf-ioredis',

@@ -7,13 +7,14 @@
 --   the requests in runs of equal ones, each '>HBBI5I5I7':
 --     run    how many requests in a row
 --     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock, 7 admit: decide, the last key being that of
---            the limit on new keys
+--            the limit on new keys, 8 several: calls on one key, one after the other
 --     parts  how many keys each of them has, which are decided together
 --     cost   units; 0 only looks, and writes nothing
 --     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"
 --     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block how long it lasts
 --   then for each part which of the policies, '>H', from 1; and of verb 7 for each but the last whose key it is, '>B': the number
---   of an identity, from 1, or 0 for nobody who could be new
+--   of an identity, from 1, or 0 for nobody who could be new; and of verb 8 for each key how many kinds of calls, '>H', and of
+--   each kind how many in a row, cost and least, '>HI5I5'
 --
 -- Returns answers, or { answers, i, message, i, message, … } where some failed
 --   answers   one for each key, packed one after the other, the first byte telling the rest:
@@ -22,6 +23,8 @@
 --     3 forgotten '>B'
 --     4 failed    '>B'
 --     5 delayed   '>BI5I5I7I7'  allowed after a delay: granted, remaining, reset_at, delay
+--     6 taken     '>BI7I7H'     of verb 8: now, what all calls together took, the length of the state before them; the state.
+--                               Where nothing was taken there is one answer for each kind instead
 --   i, message   for each key that failed, why. The others are not touched by it, but for those decided together with it.
 --   retry_after and delay are in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
 --
@@ -32,7 +35,7 @@
 
 local ALLOWED, REFUSED, DELAYED = 1, 2, 5
 local FORGOTTEN, FAILED = '\3', '\4'
-local FORGET, DECIDE, ADMIT = 0, 1, 7
+local FORGET, DECIDE, ADMIT, SEVERAL = 0, 1, 7, 8
 
 local now = present()
 local packed = ARGV[1]
@@ -134,6 +137,9 @@ while i < #KEYS do
     elseif parts > 1 and (verb == DECIDE or verb == ADMIT) then
       seldom().together(i + 1, known, cost, least, time, answers, identities)
       i = i + parts
+    elseif verb == SEVERAL then
+      i = i + 1
+      answers[i], offset = seldom().several(i, policy, packed, offset)
     else
       for j = 1, parts do
         i = i + 1

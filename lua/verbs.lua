@@ -1,6 +1,6 @@
 -- verbs.lua: what is seldom asked of a key, and keys that are blocked.
 --
--- verbs() -> { decide, act, together }, made when it is first needed. A `policy` below is what the engine prepared:
+-- verbs() -> { decide, act, together, several }, made when it is first needed. A `policy` below is what the engine prepared:
 -- { step, numbers, twin }. Answers and failures are made by the engine's functions, which are handed in.
 --
 -- A blocked key's value is '>BI7' 2 and until when it is blocked, then the state beneath, if any. Redis keeps it for as long as
@@ -11,6 +11,7 @@ local BLOCKED = 2
 local function verbs(now, answer, fail)
   local byte = string.byte
   local UNREADABLE = 'STATE the value is not the state of a limit'
+  local TAKEN, KIND = 6, 12
 
   -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.
   local function open(key)
@@ -232,5 +233,53 @@ local function verbs(now, answer, fail)
     end
   end
 
-  return { decide = decide, act = act, together = together }
+  -- Decides calls on one key as if one came after the other, of equal ones as many as there is room for in one step. `asked`
+  -- says from `offset` on how many kinds there are, '>H', and of each how many calls, cost and least, '>HI5I5'; of several calls
+  -- cost and least are equal, or the cost is 0. Answers what the calls are told, and where `asked` goes on.
+  --
+  -- Where nothing is taken all calls of a kind are told the same, so there is one answer a kind. Elsewhere each is told something
+  -- else, which follows from the state that was there before.
+  local function several(i, policy, asked, offset)
+    local kinds
+    kinds, offset = unpack('>H', asked, offset)
+    local stop = offset + kinds * KIND
+    local before, till = open(KEYS[i])
+    if before == nil then
+      return fail(i, till), stop
+    end
+    local state, taken, is_changed, expires, answers = before, 0, false, nil, {}
+    for kind = 1, kinds do
+      local calls, cost, least
+      calls, cost, least, offset = unpack('>HI5I5', asked, offset)
+      if calls > 1 and cost > 0 then
+        local _, _, free = step(policy, state, till, now, 0, 0)
+        local units = free and free - free % cost or 0
+        units = units < calls * cost and units or calls * cost
+        if units > 0 then
+          cost, least = units, units
+        end
+      end
+      local allowed, granted, remaining, retry_after, reset_at, changed, ends, delay =
+        step(policy, state, till, now, cost, least)
+      if allowed == nil then
+        return fail(i, UNREADABLE), stop
+      end
+      answers[kind] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+      taken = taken + granted
+      if changed and cost > 0 then
+        state, is_changed, expires = changed, true, ends or expires
+      end
+    end
+    local failure = is_changed and save(KEYS[i], state, till, expires)
+    if failure then
+      return fail(i, failure), stop
+    end
+    if taken == 0 then
+      return table.concat(answers), stop
+    end
+    before = before or ''
+    return pack('>BI7I7H', TAKEN, now, taken, #before) .. before, stop
+  end
+
+  return { decide = decide, act = act, together = together, several = several }
 end

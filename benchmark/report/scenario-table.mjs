@@ -17,6 +17,7 @@ const COLUMNS = {
   'memory-allowed': LOOP,
   'memory-denied': LOOP,
   'redis-256': IN_FLIGHT,
+  'redis-hot': IN_FLIGHT,
   'redis-1': IN_FLIGHT,
   'redis-raw': RAW,
 }

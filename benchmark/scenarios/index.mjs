@@ -35,6 +35,14 @@ export const SCENARIOS = [
     quick: { warmUpCalls: 10_000, calls: 30_000 },
   },
   {
+    id: 'redis-hot',
+    title: 'Redis, 1,024 calls in flight on one key, all allowed',
+    store: 'redis',
+    measure: measureInFlight,
+    settings: { ...perMinute(100_000_000), inFlight: 1_024, spread: 'hot', warmUpCalls: 50_000, calls: 200_000 },
+    quick: { warmUpCalls: 10_000, calls: 30_000 },
+  },
+  {
     id: 'redis-1',
     title: 'Redis, 1 call in flight',
     store: 'redis',

@@ -12,8 +12,9 @@ export function makeKeys(prefix) {
   return Array.from({ length: KEYS }, (_, index) => `${prefix}:${index}`)
 }
 
-/** Which key each of `calls` calls asks for, as indices into {@link makeKeys}. */
-export function makeOrder(calls) {
+/** Which key each of `calls` calls asks for, as indices into {@link makeKeys}: of `hot` ones always the first. */
+export function makeOrder(calls, spread = 'even') {
+  if (spread === 'hot') return new Uint16Array(calls)
   const random = seededRandom()
   return Uint16Array.from({ length: calls }, () => {
     const among = random() < BUSY_SHARE ? BUSY_KEYS : KEYS

@@ -109,6 +109,12 @@ impl Algorithm for FixedWindow {
         wire::put::<5>(&mut out, counter.count);
         out
     }
+
+    fn decode(mut body: &[u8]) -> Option<Counter> {
+        let start = Micros(wire::take::<7>(&mut body)?);
+        let count = wire::take::<5>(&mut body)?;
+        body.is_empty().then_some(Counter { start, count })
+    }
 }
 
 impl Windowed for FixedWindow {

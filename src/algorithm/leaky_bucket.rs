@@ -76,4 +76,8 @@ impl Algorithm for LeakyBucket {
     fn encode(queue: &Bucket, kept: Micros) -> Vec<u8> {
         TokenBucket::encode(queue, kept)
     }
+
+    fn decode(body: &[u8]) -> Option<Bucket> {
+        TokenBucket::decode(body)
+    }
 }

@@ -168,6 +168,9 @@ pub trait Algorithm {
 
     /// The state as Redis holds it until `kept`, which the state itself says: what the Lua twin must have written.
     fn encode(state: &Self::State, kept: Micros) -> Vec<u8>;
+
+    /// Reads what Redis holds after the version and `kept`. `None` for what is no state.
+    fn decode(body: &[u8]) -> Option<Self::State>;
 }
 
 /// A policy's numbers: five are the most that any needs.
@@ -228,6 +231,12 @@ macro_rules! algorithms {
             /// The state of a key that was never seen.
             pub fn fresh(&self) -> State {
                 match self { $(Self::$Name(_) => State::$Name(Default::default()),)+ }
+            }
+
+            /// A state as Redis holds it. `None` for what is none of this algorithm, or blocked.
+            pub(crate) fn decode(&self, value: &[u8]) -> Option<State> {
+                let body = value.strip_prefix(&[VERSION])?.get(7..)?;
+                Some(match self { $(Self::$Name(_) => State::$Name(<$Type as Algorithm>::decode(body)?),)+ })
             }
 
             /// Decides `ask` at `now`. A state of another algorithm counts as never seen.

@@ -189,6 +189,13 @@ impl Algorithm for SlidingCounter {
         wire::put::<5>(&mut out, counters.count);
         out
     }
+
+    fn decode(mut body: &[u8]) -> Option<Counters> {
+        let start = Micros(wire::take::<7>(&mut body)?);
+        let before = wire::take::<5>(&mut body)?;
+        let count = wire::take::<5>(&mut body)?;
+        body.is_empty().then_some(Counters { start, before, count })
+    }
 }
 
 impl Windowed for SlidingCounter {

@@ -306,6 +306,22 @@ impl Algorithm for SlidingWindow {
         }
         out
     }
+
+    fn decode(mut body: &[u8]) -> Option<Log> {
+        let total = wire::take::<5>(&mut body)?;
+        let mut list = VecDeque::new();
+        while !body.is_empty() {
+            let newest = Micros(wire::take::<7>(&mut body)?);
+            list.push_back(Group { newest, count: wire::take::<5>(&mut body)? });
+        }
+        if list.iter().map(|group| group.count).sum::<u64>() != total {
+            return None;
+        }
+        Some(match (list.len(), list.front()?) {
+            (1, only) => Log::One(*only),
+            _ => Log::Many(Box::new(Groups { total, list })),
+        })
+    }
 }
 
 impl Windowed for SlidingWindow {

@@ -200,4 +200,11 @@ impl Algorithm for TokenBucket {
         wire::put::<5>(&mut out, bucket.tat.rest);
         out
     }
+
+    fn decode(mut body: &[u8]) -> Option<Bucket> {
+        let seen = Micros(wire::take::<7>(&mut body)?);
+        let whole = wire::take::<7>(&mut body)?;
+        let rest = wire::take::<5>(&mut body)?;
+        body.is_empty().then_some(Bucket { tat: Span { whole, rest }, seen })
+    }
 }

@@ -177,6 +177,17 @@ impl<A: Windowed> Algorithm for WithBurst<A> {
         out.extend(body::<TokenBucket>(&both.extra));
         out
     }
+
+    fn decode(mut body: &[u8]) -> Option<Self::State> {
+        let length = usize::try_from(wire::take::<2>(&mut body)?).ok()?;
+        let (base, extra) = body.split_at_checked(length)?;
+        Some(Box::new(Both { base: state::<A>(base)?, extra: state::<TokenBucket>(extra)? }))
+    }
+}
+
+/// The other way round: a part's state of what [`body`] gave.
+fn state<A: Algorithm>(body: &[u8]) -> Option<A::State> {
+    if body.is_empty() { Some(A::State::default()) } else { A::decode(body) }
 }
 
 /// A part's state without version and expiry, which the whole has once; empty where it counts nothing.

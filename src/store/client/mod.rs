@@ -41,9 +41,8 @@ impl<W: Work> Client<W> {
     }
 
     fn run_anywhere(&self, call: script::Call) -> impl Future<Output = Answers> + Send + use<W> {
-        let (work, script, keys) = (self.work.clone(), self.script, call.len());
-        let call = Arc::new(call.pack());
-        async move { reply::read_answers(evaluate(&*work, script, call).await?, keys) }
+        let (work, script, call) = (self.work.clone(), self.script, Arc::new(call.pack()));
+        async move { reply::read_answers(evaluate(&*work, script, call.clone()).await?, call.expected()) }
     }
 }
 

@@ -4,7 +4,7 @@ use redis::Value;
 
 use crate::error::Error;
 use crate::store::Answers;
-use crate::store::redis::script;
+use crate::store::redis::script::{self, Expected};
 
 /// A client's answer, as far as anybody asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,8 @@ pub enum Reply {
     Other,
 }
 
-/// The outcomes in the reply to a call of the script over so many keys.
-pub(super) fn read_answers(reply: Reply, keys: usize) -> Answers {
+/// The outcomes in the reply to a call of the script.
+pub(super) fn read_answers(reply: Reply, expected: &Expected) -> Answers {
     let answers = if let Reply::List(parts) = &reply { parts.first() } else { Some(&reply) };
     if let Some(Reply::Text(_)) = answers {
         return Err(Error::StoreUnavailable(
@@ -32,7 +32,7 @@ pub(super) fn read_answers(reply: Reply, keys: usize) -> Answers {
                 .into(),
         ));
     }
-    script::read_answers(into_value(reply), keys)
+    script::read_answers(into_value(reply), expected)
 }
 
 /// A reply as Redis itself would give it.
@@ -96,7 +96,7 @@ mod tests {
     fn strings_are_refused_with_what_to_do() {
         let text = Reply::Text("\u{1}".into());
         for reply in [text.clone(), Reply::List(vec![text])] {
-            let error = read_answers(reply, 1).unwrap_err();
+            let error = read_answers(reply, &Expected::of_each(1)).unwrap_err();
             assert!(error.to_string().contains("must return Buffers"), "{error}");
         }
     }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_key_that_failed_without_a_word_has_failed() {
         let nothing_said = Reply::List(vec![Reply::Bytes(vec![3, 4])]);
-        let answers = read_answers(nothing_said, 2).unwrap();
+        let answers = read_answers(nothing_said, &Expected::of_each(2)).unwrap();
         assert!(matches!(&answers[..], [Ok(_), Err(Error::StoreUnavailable(_))]), "{answers:?}");
     }
 
@@ -129,7 +129,7 @@ mod tests {
             ]),
         ];
         for reply in nonsense {
-            let read = read_answers(reply.clone(), 1);
+            let read = read_answers(reply.clone(), &Expected::of_each(1));
             assert!(matches!(read, Err(Error::StoreUnavailable(_))), "{reply:?} was read as {read:?}");
         }
     }

@@ -10,7 +10,7 @@ pub static EVICTION: Lazy<Script> = Lazy::new(|| Script::assemble(&[include_str!
 
 /// A call of it.
 pub fn pack() -> Packed {
-    Packed::without_keys()
+    Packed::default()
 }
 
 /// The policy by which keys are evicted, as the script has replied.

@@ -46,7 +46,7 @@ impl Redis {
     pub async fn probe(&self) -> Result<(), Error> {
         let call = script::Call::default().pack();
         let reply = evaluate(&mut self.connection.clone(), self.script, &call).await;
-        script::read_answers(reply.map_err(|error| unavailable(&error))?, 0).map(drop)
+        script::read_answers(reply.map_err(|error| unavailable(&error))?, call.expected()).map(drop)
     }
 
     /// Says that an instance is there, or goes.
@@ -74,11 +74,10 @@ impl Store for Redis {
         for request in batch {
             call.add(request);
         }
-        let (mut connection, script, keys) = (self.connection.clone(), self.script, call.len());
-        let call = call.pack();
+        let (mut connection, script, call) = (self.connection.clone(), self.script, call.pack());
         Box::pin(async move {
             let reply = evaluate(&mut connection, script, &call).await.map_err(|error| unavailable(&error))?;
-            script::read_answers(reply, keys)
+            script::read_answers(reply, call.expected())
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Every behaviour on every store.
 
 mod alike;
+mod merged;
 mod new_keys;
 mod on_redis;
 mod subject;

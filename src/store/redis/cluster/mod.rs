@@ -154,9 +154,9 @@ impl<C: Connect> Run for Arc<Shared<C>> {
             let Some(owner) = shared.owner(slot) else {
                 return Ran::Answered(Err(nobody_has(slot)));
             };
-            let keys = call.len();
-            let answers = match shared.reply_of(&owner, &call.pack()).await {
-                Ok(reply) => script::read_answers(reply, keys),
+            let call = call.pack();
+            let answers = match shared.reply_of(&owner, &call).await {
+                Ok(reply) => script::read_answers(reply, call.expected()),
                 Err(Failure::Divided) => return Ran::Divided,
                 Err(Failure::Error(error)) => Err(error),
             };

@@ -1,0 +1,329 @@
+//! The arguments of a call of the script.
+//!
+//! Decisions on one key that come one after the other are merged: the script reads and writes the key once, and takes for as
+//! many equal ones as there is room for in one step. Each is told what it would have been told alone, see [`Expected`].
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use redis::Cmd;
+
+use super::Expected;
+use super::reply::{Merged, Several};
+use crate::algorithm::{Ask, Policy};
+use crate::clock::Micros;
+use crate::limits::{Limits, Role};
+use crate::store::{Request, Verb, When};
+use crate::wire;
+
+/// The verb of a decision whose last key is that of a limit on new keys.
+const ADMIT: u8 = 7;
+
+/// The verb of several decisions on one key.
+const SEVERAL: u8 = 8;
+
+/// The arguments of one call of the script.
+#[derive(Default)]
+pub struct Call {
+    names: Names,
+    entries: Vec<Entry>,
+    /// Of each key, the entry that is about it.
+    entry_of: Vec<usize>,
+    /// Of each answer that is expected, the key that it is about.
+    order: Vec<usize>,
+}
+
+/// What the keys are called, one after the other.
+#[derive(Default)]
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// The last key of each name, of the first `known` keys.
+    last: HashTable<usize>,
+    known: usize,
+    hasher: RandomState,
+}
+
+/// What is asked of a key, or of several together.
+struct Entry {
+    limits: Arc<Limits>,
+    verb: Verb,
+    when: When,
+    /// All that is asked where that is more than once.
+    several: Several,
+}
+
+impl Names {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start..self.ends[index]]
+    }
+
+    fn push(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        append(&mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Takes the last one away.
+    fn pop(&mut self) {
+        self.ends.pop();
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// The key before the last one that has its name. Nobody asks of the only call of a batch, so keys are looked at late.
+    fn before_last(&mut self) -> Option<usize> {
+        let last = self.len() - 1;
+        for index in std::mem::replace(&mut self.known, last)..last {
+            let hash = self.hash(index);
+            let mut table = std::mem::take(&mut self.last);
+            match table.find_mut(hash, |known| self.get(*known) == self.get(index)) {
+                Some(known) => *known = index,
+                None => drop(table.insert_unique(hash, index, |known| self.hash(*known))),
+            }
+            self.last = table;
+        }
+        self.last.find(self.hash(last), |known| self.get(*known) == self.get(last)).copied()
+    }
+
+    fn hash(&self, index: usize) -> u64 {
+        self.hasher.hash_one(self.get(index))
+    }
+}
+
+impl Entry {
+    fn of(request: &Request) -> Self {
+        let Request { limits, verb, when, .. } = request;
+        Self { limits: limits.clone(), verb: *verb, when: *when, several: Several::new() }
+    }
+
+    /// What one decision on one key at the present asks. There is no other that can be merged.
+    fn ask(request: &Request) -> Option<Ask> {
+        match request.verb {
+            Verb::Decide(ask) if request.limits.len() == 1 && request.when == When::Now => Some(ask),
+            _ => None,
+        }
+    }
+
+    /// Adds a decision on the same key, if that can be.
+    fn merge(&mut self, request: &Request) -> bool {
+        let (Verb::Decide(first), When::Now, Some(ask)) = (self.verb, self.when, Self::ask(request)) else {
+            return false;
+        };
+        // A look is answered also where nothing can be written.
+        if (first.cost == 0) != (ask.cost == 0) || !self.is_under(&request.limits) {
+            return false;
+        }
+        if self.several.is_empty() {
+            self.several.push((first, 1));
+        }
+        match self.several.last_mut() {
+            Some((last, calls)) if *last == ask && may_repeat(ask) && *calls < u16::MAX => *calls += 1,
+            _ => self.several.push((ask, 1)),
+        }
+        true
+    }
+
+    /// Whether both ask the same, so that the script may be told once.
+    fn is_alike(&self, other: &Self) -> bool {
+        let (one, another) = (!self.several.is_empty(), !other.several.is_empty());
+        let is_same = if one { another } else { !another && self.verb == other.verb && self.when == other.when };
+        is_same && self.is_under(&other.limits)
+    }
+
+    /// Whether its policies are those of `limits`.
+    fn is_under(&self, limits: &Arc<Limits>) -> bool {
+        fn policies(limits: &Limits) -> impl Iterator<Item = (&Policy, Role)> {
+            limits.iter().map(|limit| (&limit.policy, limit.role))
+        }
+        // Nearly all requests of a batch are made under the limiter's own limits.
+        Arc::ptr_eq(&self.limits, limits) || policies(&self.limits).eq(policies(limits))
+    }
+
+    /// The number of its verb, then two numbers and a moment or a length of time, as far as the verb needs them.
+    fn asked(&self) -> (u8, u64, u64, Micros) {
+        let dated = match self.when {
+            When::Now => Micros::ZERO,
+            When::Dated(moment) | When::Replayed(moment) => moment,
+        };
+        match self.verb {
+            _ if !self.several.is_empty() => (SEVERAL, 0, 0, Micros::ZERO),
+            Verb::Reset => (0, 0, 0, Micros::ZERO),
+            Verb::Decide(ask) if self.limits.has_new_keys() => (ADMIT, ask.cost, ask.least, dated),
+            Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
+            Verb::Refund(units) => (2, units, 0, dated),
+            Verb::Penalize(units) => (3, units, 0, dated),
+            Verb::Reserve { cost, patience } => (4, cost, cost, patience),
+            Verb::Block(length) => (5, 0, 0, length),
+            Verb::Unblock => (6, 0, 0, Micros::ZERO),
+        }
+    }
+}
+
+/// Whether calls that ask this can be decided as one: all of them take the same, or none of them anything.
+fn may_repeat(ask: Ask) -> bool {
+    ask.cost == ask.least || ask.cost == 0
+}
+
+impl Call {
+    /// Adds a request.
+    pub fn add(&mut self, request: &Request) {
+        let first = self.names.len();
+        for (limit, key) in request.parts() {
+            self.names.push(|bytes| limit.append_name(bytes, key));
+        }
+        if first > 0
+            && Entry::ask(request).is_some()
+            && let Some(known) = self.names.before_last()
+            && self.entries[self.entry_of[known]].merge(request)
+        {
+            self.names.pop();
+            self.order.push(known);
+            return;
+        }
+        self.entry_of.resize(self.names.len(), self.entries.len());
+        self.order.extend(first..self.names.len());
+        self.entries.push(Entry::of(request));
+    }
+
+    /// How many answers are expected.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether it asks for none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// No more requests: the call can be sent, more than once where Redis asks for the script's text.
+    pub fn pack(self) -> Packed {
+        let mut policies = Policies::default();
+        let mut runs = Vec::new();
+        let mut rest = self.entries.as_slice();
+        while let Some(first) = rest.first() {
+            let length = rest.iter().take(u16::MAX.into()).take_while(|entry| entry.is_alike(first)).count();
+            let (run, others) = rest.split_at(length);
+            pack_run(run, &mut policies, &mut runs);
+            rest = others;
+        }
+        let mut argument = Vec::with_capacity(2 + 30 * policies.0.len() + runs.len());
+        policies.pack(&mut argument);
+        argument.extend_from_slice(&runs);
+        let keys = self.names.len();
+        let merged = (0..keys).filter_map(|key| {
+            let Entry { limits, several, .. } = &self.entries[self.entry_of[key]];
+            let policy = limits.iter().next()?.policy;
+            (!several.is_empty()).then(|| Merged { key, policy, several: several.clone() })
+        });
+        let expected = Expected { keys, merged: merged.collect(), order: self.order };
+        Packed { keys: self.names.bytes, ends: self.names.ends, argument, expected }
+    }
+}
+
+/// Appends what entries that are alike ask.
+fn pack_run(run: &[Entry], policies: &mut Policies, out: &mut Vec<u8>) {
+    let first = &run[0];
+    let (verb, cost, least, time) = first.asked();
+    wire::put::<2>(out, run.len() as u64);
+    wire::put::<1>(out, verb.into());
+    wire::put::<1>(out, first.limits.len() as u64);
+    wire::put::<5>(out, cost);
+    wire::put::<5>(out, least);
+    wire::put::<7>(out, time.0);
+    for limit in first.limits.iter() {
+        wire::put::<2>(out, policies.number_of(&limit.policy).into());
+    }
+    if verb == ADMIT {
+        for limit in first.limits.iter().take(first.limits.len() - 1) {
+            let identity = if let Role::Of(number) = limit.role { u64::from(number) + 1 } else { 0 };
+            wire::put::<1>(out, identity);
+        }
+    }
+    for Entry { several, .. } in run.iter().filter(|_| verb == SEVERAL) {
+        wire::put::<2>(out, several.len() as u64);
+        for (ask, calls) in several {
+            wire::put::<2>(out, (*calls).into());
+            wire::put::<5>(out, ask.cost);
+            wire::put::<5>(out, ask.least);
+        }
+    }
+}
+
+/// The policies that a call names, in the order of their numbers.
+#[derive(Default)]
+struct Policies(Vec<Policy>);
+
+impl Policies {
+    /// The number of a policy, from 1.
+    fn number_of(&mut self, policy: &Policy) -> u16 {
+        let known = self.0.iter().rposition(|known| known == policy);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(*policy);
+            self.0.len() - 1
+        });
+        u16::try_from(index + 1).expect("a batch has fewer requests")
+    }
+
+    fn pack(&self, out: &mut Vec<u8>) {
+        wire::put::<2>(out, self.0.len() as u64);
+        for policy in &self.0 {
+            let numbers = policy.numbers();
+            wire::put::<1>(out, policy.id().into());
+            wire::put::<1>(out, numbers.len() as u64);
+            for number in numbers {
+                wire::put::<7>(out, number);
+            }
+        }
+    }
+}
+
+/// A call that can be sent.
+#[derive(Default)]
+pub struct Packed {
+    keys: Vec<u8>,
+    ends: Vec<usize>,
+    argument: Vec<u8>,
+    expected: Expected,
+}
+
+impl Packed {
+    /// A call of another script, on one key.
+    pub(in super::super) fn of_one(key: &[u8], argument: Vec<u8>) -> Self {
+        Self { keys: key.to_vec(), ends: vec![key.len()], argument, expected: Expected::default() }
+    }
+
+    /// The keys one after the other, and where each ends.
+    pub fn keys(&self) -> (&[u8], &[usize]) {
+        (&self.keys, &self.ends)
+    }
+
+    /// The one argument beside the keys.
+    pub fn argument(&self) -> &[u8] {
+        &self.argument
+    }
+
+    /// By what the reply is read.
+    pub fn expected(&self) -> &Expected {
+        &self.expected
+    }
+
+    /// The command that runs it, `script` being a digest or a text.
+    pub fn command(&self, name: &str, script: &str) -> Cmd {
+        let size = self.keys.len() + self.argument.len() + script.len() + 64;
+        let mut command = Cmd::with_capacity(4 + self.ends.len(), size);
+        command.arg(name).arg(script).arg(self.ends.len());
+        let mut start = 0;
+        for &end in &self.ends {
+            command.arg(&self.keys[start..end]);
+            start = end;
+        }
+        command.arg(&self.argument);
+        command
+    }
+}
