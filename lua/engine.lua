@@ -13,8 +13,8 @@
 --     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"
 --     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block how long it lasts
 --   then for each part which of the policies, '>H', from 1; and of verb 7 for each but the last whose key it is, '>B': the number
---   of an identity, from 1, or 0 for nobody who could be new; and of verb 8 for each key how many kinds of calls, '>H', and of
---   each kind how many in a row, cost and least, '>HI5I5'
+--   of an identity, from 1, or 0 for nobody who could be new; and of verb 8 for each key how many kinds of calls and how many
+--   calls, '>HH', and of each kind how many in a row, cost and least, '>HI5I5'
 --
 -- Returns answers, or { answers, i, message, i, message, … } where some failed
 --   answers   one for each key, packed one after the other, the first byte telling the rest:
@@ -23,8 +23,9 @@
 --     3 forgotten '>B'
 --     4 failed    '>B'
 --     5 delayed   '>BI5I5I7I7'  allowed after a delay: granted, remaining, reset_at, delay
---     6 taken     '>BI7I7H'     of verb 8: now, what all calls together took, the length of the state before them; the state.
+--     6 taken     '>BI7I7I4'    of verb 8: now, what all calls together took, the length of the state before them; the state.
 --                               Where nothing was taken there is one answer for each kind instead
+--     7 each      '>B'          of verb 8: an answer for each call follows
 --   i, message   for each key that failed, why. The others are not touched by it, but for those decided together with it.
 --   retry_after and delay are in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
 --
@@ -99,7 +100,7 @@ local function decide(i, policy, cost, least)
     if expires then
       failure = pcall('SET', KEYS[i], changed, 'PX', lifetime(expires - now)).err
     elseif #changed == #state then
-      -- Written over in place, where Redis answers a number: two thirds of what a SET costs.
+      -- Written over in place, which costs Redis two thirds of a SET with KEEPTTL.
       local length = pcall('SETRANGE', KEYS[i], '0', changed)
       failure = length ~= #changed and length.err
     else

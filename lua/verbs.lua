@@ -11,7 +11,9 @@ local BLOCKED = 2
 local function verbs(now, answer, fail)
   local byte = string.byte
   local UNREADABLE = 'STATE the value is not the state of a limit'
-  local TAKEN, KIND = 6, 12
+  local TAKEN, EACH, KIND = 6, '\7', 12
+  -- So many bytes take as long on their way as a step.
+  local WORTH_IT = 512
 
   -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.
   local function open(key)
@@ -234,51 +236,58 @@ local function verbs(now, answer, fail)
   end
 
   -- Decides calls on one key as if one came after the other, of equal ones as many as there is room for in one step. `asked`
-  -- says from `offset` on how many kinds there are, '>H', and of each how many calls, cost and least, '>HI5I5'; of several calls
-  -- cost and least are equal, or the cost is 0. Answers what the calls are told, and where `asked` goes on.
+  -- says from `offset` on how many kinds of calls there are, how many calls, '>HH', and of each kind how many, cost and least,
+  -- '>HI5I5'; of several calls cost and least are equal, or the cost is 0. Answers what the calls are told, and where `asked`
+  -- goes on.
   --
   -- Where nothing is taken all calls of a kind are told the same, so there is one answer a kind. Elsewhere each is told something
-  -- else, which follows from the state that was there before.
+  -- else, which follows from the state that was there before. Where that is long they are decided one by one all the same.
   local function several(i, policy, asked, offset)
-    local kinds
-    kinds, offset = unpack('>H', asked, offset)
+    local kinds, calls
+    kinds, calls, offset = unpack('>HH', asked, offset)
     local stop = offset + kinds * KIND
     local before, till = open(KEYS[i])
     if before == nil then
       return fail(i, till), stop
     end
+    local one_by_one = kinds == calls or #(before or '') > calls * WORTH_IT
     local state, taken, is_changed, expires, answers = before, 0, false, nil, {}
-    for kind = 1, kinds do
-      local calls, cost, least
-      calls, cost, least, offset = unpack('>HI5I5', asked, offset)
-      if calls > 1 and cost > 0 then
+    while offset < stop do
+      local left, cost, least
+      left, cost, least, offset = unpack('>HI5I5', asked, offset)
+      if left > 1 and cost > 0 and not one_by_one then
         local _, _, free = step(policy, state, till, now, 0, 0)
         local units = free and free - free % cost or 0
-        units = units < calls * cost and units or calls * cost
+        units = units < left * cost and units or left * cost
         if units > 0 then
           cost, least = units, units
         end
       end
-      local allowed, granted, remaining, retry_after, reset_at, changed, ends, delay =
-        step(policy, state, till, now, cost, least)
-      if allowed == nil then
-        return fail(i, UNREADABLE), stop
-      end
-      answers[kind] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
-      taken = taken + granted
-      if changed and cost > 0 then
-        state, is_changed, expires = changed, true, ends or expires
+      for _ = 1, one_by_one and left or 1 do
+        local allowed, granted, remaining, retry_after, reset_at, changed, ends, delay =
+          step(policy, state, till, now, cost, least)
+        if allowed == nil then
+          return fail(i, UNREADABLE), stop
+        end
+        answers[#answers + 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+        taken = taken + granted
+        if changed and cost > 0 then
+          state, is_changed, expires = changed, true, ends or expires
+        end
       end
     end
     local failure = is_changed and save(KEYS[i], state, till, expires)
     if failure then
       return fail(i, failure), stop
     end
+    if one_by_one then
+      return EACH .. table.concat(answers), stop
+    end
     if taken == 0 then
       return table.concat(answers), stop
     end
     before = before or ''
-    return pack('>BI7I7H', TAKEN, now, taken, #before) .. before, stop
+    return pack('>BI7I7I4', TAKEN, now, taken, #before) .. before, stop
   end
 
   return { decide = decide, act = act, together = together, several = several }

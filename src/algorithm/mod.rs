@@ -342,7 +342,7 @@ algorithms! {
 }
 
 /// The text of each Lua twin with the number by which the engine calls it. A windowed algorithm's number and 128 is the same
-/// with a burst, which `lua/twins.lua` makes of two of these.
+/// with a burst, which `lua/with_burst.lua` makes of two of these.
 pub const TWINS: &[(u8, &str)] = &[
     (1, include_str!("../../lua/sliding_window.lua")),
     (2, include_str!("../../lua/token_bucket.lua")),

@@ -5,29 +5,49 @@ use proptest::test_runner::TestRunner;
 
 use super::subject::{Deed, NAMESPACE, OnRedis, Subject, request};
 use super::{CAPACITY, WINDOW, policies};
-use crate::algorithm::{Ask, Outcome, Policy};
+use crate::algorithm::{Ask, Outcome, Policy, SlidingWindow};
+use crate::clock::Micros;
 use crate::error::Error;
 use crate::store::Verb;
 use crate::store::redis::script::ENGINE;
 use crate::tests::schedule::{self, START, after};
 
-/// The same asked so many times in a row.
+/// The same done so many times in a row.
 #[derive(Clone, Debug)]
 struct Calls {
     gap: i64,
     key: bool,
     /// Whether they travel with those before, at the same moment.
     joins: bool,
-    ask: Ask,
+    verb: Verb,
     times: usize,
+}
+
+/// Mostly decisions; now and then something else between them.
+fn verb(policy: &Policy, ask: Ask) -> impl Strategy<Value = Verb> + use<> {
+    let window = policy.numbers()[1];
+    prop_oneof![
+        20 => Just(Verb::Decide(ask)),
+        1 => (1..=window).prop_map(|length| Verb::Block(Micros(length))),
+        1 => Just(Verb::Unblock),
+        1 => Just(Verb::Refund(ask.cost.max(1))),
+        1 => Just(Verb::Reset),
+    ]
 }
 
 fn plan() -> impl Strategy<Value = (Policy, Vec<Calls>)> {
     schedule::policy().prop_flat_map(|policy| {
         let others = || (any::<bool>(), prop::bool::weighted(0.5), prop_oneof![Just(1), 1..=20usize]);
         let calls = schedule::asks(&policy, true, 30).prop_flat_map(move |asks| {
-            let calls =
-                |(gap, ask)| others().prop_map(move |(key, joins, times)| Calls { gap, key, joins, ask, times });
+            let calls = |(gap, ask)| {
+                (others(), verb(&policy, ask)).prop_map(move |((key, joins, times), verb)| Calls {
+                    gap,
+                    key,
+                    joins,
+                    verb,
+                    times,
+                })
+            };
             asks.into_iter().map(calls).collect::<Vec<_>>()
         });
         (Just(policy), calls)
@@ -45,7 +65,7 @@ fn each_call_is_told_what_it_would_be_told_alone() {
             now = after(now, batch[0].gap);
             redis.set_clock(now);
             let deeds = |keys: [&str; 2]| -> Vec<Deed> {
-                let deed = |calls: &Calls| request(keys[usize::from(calls.key)], Verb::Decide(calls.ask));
+                let deed = |calls: &Calls| request(keys[usize::from(calls.key)], calls.verb);
                 batch.iter().flat_map(|calls| vec![deed(calls); calls.times]).collect()
             };
             let alone = deeds(["alone", "also alone"]).into_iter().map(|deed| redis.outcome(&policy, deed));
@@ -116,5 +136,32 @@ fn a_key_expires_however_many_kinds_of_calls_were_on_it() {
         redis.answers(&policy, &[1, 1, 2, 2, 1].map(|cost| request("key", Verb::Decide(Ask::all(cost))))).unwrap();
         let left: i64 = redis.say(&[b"PTTL", format!("{NAMESPACE}key").as_bytes()]);
         assert!(left > 0 && left < 4 * WINDOW.0.cast_signed() / 1_000, "{left} ms");
+    }
+}
+
+/// The state of a key under a fine resolution is long: telling it to a few calls would take longer than deciding them.
+#[test]
+fn no_reply_is_much_longer_than_its_answers() {
+    let redis = OnRedis::on_manual_time();
+    let policy = Policy::SlidingWindow(SlidingWindow::new(1_000_000, WINDOW, 1_024));
+    for slot in 0..1_000 {
+        redis.set_clock(START + Micros(WINDOW.0 / 1_000 * slot));
+        redis.take(&policy, "key", 1);
+    }
+    let sent = || {
+        let stats: String = redis.say(&[b"INFO", b"stats"]);
+        let (_, rest) = stats.split_once("total_net_output_bytes:").unwrap();
+        rest.split_once('\r').unwrap().0.parse::<u64>().unwrap()
+    };
+    let state: u64 = redis.say(&[b"STRLEN", format!("{NAMESPACE}key").as_bytes()]);
+    assert!(state > 11_000, "{state} bytes");
+    for calls in [2, 10, 100] {
+        let batch = vec![request("key", Verb::Decide(Ask::all(1))); calls];
+        let before = sent();
+        let told = redis.answers(&policy, &batch).unwrap();
+        let bytes = sent() - before;
+        assert!(told.iter().all(|told| told.as_ref().unwrap().allowed));
+        // The answer to the first question is in it, too.
+        assert!(bytes < 512 * calls as u64 + 8_000, "{bytes} bytes for {calls} calls");
     }
 }

@@ -119,9 +119,19 @@ fn no_value_fails_more_than_its_own_key() {
         .run(&(prop::sample::select(policies().to_vec()), values), |(policy, value)| {
             redis.say::<()>(&[b"DEL", &stored("good")]);
             redis.say::<()>(&[b"SET", &stored("bad"), &value]);
-            let answers = redis.answers(&policy, &[take("bad"), take("good")]).unwrap();
-            prop_assert!(matches!(answers[0], Ok(_) | Err(Error::State(_))), "{:?}", answers[0]);
-            prop_assert_eq!(answers[1].as_ref().unwrap().remaining, CAPACITY - 1);
+            // Alone, and several at once.
+            for batch in [["bad", "good"].as_slice(), &["bad", "good", "bad", "good", "bad", "bad"]] {
+                let batch: Vec<Deed> = batch.iter().copied().map(take).collect();
+                let answers = redis.answers(&policy, &batch).unwrap();
+                let (good, bad): (Vec<_>, Vec<_>) =
+                    batch.iter().zip(answers).partition(|((key, _), _)| key.as_bytes() == b"good");
+                prop_assert!(bad.iter().all(|(_, answer)| matches!(answer, Ok(_) | Err(Error::State(_)))), "{:?}", bad);
+                prop_assert!(
+                    good.iter().all(|(_, answer)| answer.as_ref().is_ok_and(|told| told.allowed)),
+                    "{:?}",
+                    good
+                );
+            }
             Ok(())
         })
         .unwrap();
@@ -207,6 +217,8 @@ fn without_memory_redis_refuses_to_write_and_nothing_is_taken() {
             assert!(error.is_transient() && error.to_string().contains("OOM"), "{error:?}");
         }
         assert_eq!(answers[1].as_ref().unwrap().remaining, 6, "a look needs no memory");
+        let at_once = redis.answers(&policy, &vec![take("key"); 3]).unwrap();
+        assert!(at_once.iter().all(|answer| answer.as_ref().is_err_and(Error::is_transient)), "{at_once:?}");
         redis.say::<()>(&[b"CONFIG", b"SET", b"maxmemory", b"0"]);
         assert_eq!(redis.outcome(&policy, look).unwrap().remaining, 6);
         assert!(redis.take(&policy, "another", CAPACITY).allowed);

@@ -1,7 +1,8 @@
 //! The arguments of a call of the script.
 //!
 //! Decisions on one key that come one after the other are merged: the script reads and writes the key once, and takes for as
-//! many equal ones as there is room for in one step. Each is told what it would have been told alone, see [`Expected`].
+//! many equal ones as there is room for in one step. Each is told what it would have been told alone, see [`Expected`]; but where
+//! the key cannot be written all of them fail, also those that would have been refused.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use hashbrown::HashTable;
 use redis::Cmd;
 
 use super::Expected;
-use super::reply::{Merged, Several};
+use super::reply::{Merged, Several, count};
 use crate::algorithm::{Ask, Policy};
 use crate::clock::Micros;
 use crate::limits::{Limits, Role};
@@ -122,8 +123,11 @@ impl Entry {
         if self.several.is_empty() {
             self.several.push((first, 1));
         }
+        if count(&self.several) == usize::from(u16::MAX) {
+            return false;
+        }
         match self.several.last_mut() {
-            Some((last, calls)) if *last == ask && may_repeat(ask) && *calls < u16::MAX => *calls += 1,
+            Some((last, calls)) if *last == ask && may_repeat(ask) => *calls += 1,
             _ => self.several.push((ask, 1)),
         }
         true
@@ -247,6 +251,7 @@ fn pack_run(run: &[Entry], policies: &mut Policies, out: &mut Vec<u8>) {
     }
     for Entry { several, .. } in run.iter().filter(|_| verb == SEVERAL) {
         wire::put::<2>(out, several.len() as u64);
+        wire::put::<2>(out, count(several) as u64);
         for (ask, calls) in several {
             wire::put::<2>(out, (*calls).into());
             wire::put::<5>(out, ask.cost);

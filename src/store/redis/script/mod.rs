@@ -51,8 +51,8 @@ impl Script {
 }
 
 /// The function `twin_of`, with what the twins share: each one's file is a branch of the function that makes them. It is run when
-/// the twin is first asked for, since a call of the script makes anew whatever it names. With a burst is any that has none of its
-/// own.
+/// the twin is first asked for, since a call of the script makes anew whatever it names. Any other number is that of an algorithm
+/// with a burst.
 pub(crate) fn algorithms() -> String {
     let mut branches = String::new();
     for (id, twin) in TWINS {

@@ -11,6 +11,11 @@ use crate::wire;
 /// What is asked of a key, and how often in a row.
 pub(super) type Several = Vec<(Ask, u16)>;
 
+/// How many calls these are.
+pub(super) fn count(several: &Several) -> usize {
+    several.iter().map(|(_, calls)| usize::from(*calls)).sum()
+}
+
 /// By what the reply to a call is read.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
@@ -38,8 +43,8 @@ pub(super) struct Merged {
 }
 
 impl Merged {
-    /// Reads the answers off the front. Where units were taken, these are what the key counted before, from which follows what
-    /// each call is told; elsewhere all calls that ask the same are told the same.
+    /// Reads the answers off the front. Where units were taken, these are mostly what the key counted before, from which follows
+    /// what each call is told; where none were, all calls that ask the same are told the same.
     fn read(&self, packed: &mut &[u8]) -> Option<Result<Vec<Outcome>, Error>> {
         match packed.first()? {
             4 => read_outcome(packed).map(|failed| failed.map(|_| Vec::new())),
@@ -47,10 +52,15 @@ impl Merged {
                 wire::take::<1>(packed)?;
                 let now = Micros(wire::take::<7>(packed)?);
                 let taken = wire::take::<7>(packed)?;
-                let length = usize::try_from(wire::take::<2>(packed)?).ok()?;
+                let length = usize::try_from(wire::take::<4>(packed)?).ok()?;
                 let (state, rest) = packed.split_at_checked(length)?;
                 *packed = rest;
                 Some(self.replay(state, now, taken))
+            }
+            7 => {
+                wire::take::<1>(packed)?;
+                let outcomes = (0..count(&self.several)).map(|_| read_outcome(packed)?.ok()).collect::<Option<_>>()?;
+                Some(Ok(outcomes))
             }
             _ => {
                 let mut outcomes = Vec::new();
@@ -191,7 +201,7 @@ mod tests {
     /// That so many units were taken of a key with this state.
     fn taken(units: u8, state: &[u8]) -> Vec<u8> {
         let length = u8::try_from(state.len()).unwrap();
-        [&[6, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, units, 0, length], state].concat()
+        [&[6, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, units, 0, 0, 0, length], state].concat()
     }
 
     const STATE: [u8; 20] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 1];
@@ -214,6 +224,14 @@ mod tests {
             let is_error: Vec<bool> = answers.iter().map(Result::is_err).collect();
             assert_eq!(is_error, [true, false, true, false, true]);
         }
+    }
+
+    #[test]
+    fn answers_that_were_given_one_by_one_are_taken_so() {
+        let each = |remaining| [&[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, remaining], &[0; 7][..]].concat();
+        let answers = read_answers(reply(&[vec![7], each(5), each(4), each(1)].concat()), &expected()).unwrap();
+        let left: Vec<u64> = answers.into_iter().map(|answer| answer.unwrap().remaining).collect();
+        assert_eq!(left, [5, 0, 4, 0, 1]);
     }
 
     #[test]
