@@ -90,8 +90,7 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
 
 /// Runs the requests of one slot, each with its place, in one call where that is possible.
 async fn run<R: Run>(runner: R, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
-    let mut call = Call::default();
-    requests.iter().for_each(|(_, request)| call.add(request));
+    let call = Call::of(&mut requests.iter().map(|(_, request)| request));
     match runner.run(slot, call).await {
         Ran::Answered(Ok(answers)) => {
             let mut answers = answers.into_iter();
@@ -124,9 +123,7 @@ fn part(request: &Request, indexes: &[usize]) -> Request {
 
 /// Asks about a part of a request. Where one of its keys fails, all of it does.
 async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
-    let mut call = Call::default();
-    call.add(&request);
-    match runner.run(slot, call).await {
+    match runner.run(slot, Call::of(&mut std::iter::once(&request))).await {
         Ran::Answered(answers) => answers?.into_iter().collect(),
         Ran::Divided => Err(Error::PartAway("its keys are being moved to another server".into())),
     }

@@ -110,13 +110,7 @@ impl<W: Work> Link for Client<W> {
 impl<W: Work> Store for Client<W> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match &self.cluster {
-            None => {
-                let mut call = script::Call::default();
-                for request in batch {
-                    call.add(request);
-                }
-                Box::pin(self.run_anywhere(call))
-            }
+            None => Box::pin(self.run_anywhere(script::Call::of(batch))),
             Some(cluster) => spread::decide(&self.clone(), &cluster.prefix, batch),
         }
     }

@@ -70,11 +70,7 @@ impl Redis {
 
 impl Store for Redis {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        let mut call = script::Call::default();
-        for request in batch {
-            call.add(request);
-        }
-        let (mut connection, script, call) = (self.connection.clone(), self.script, call.pack());
+        let (mut connection, script, call) = (self.connection.clone(), self.script, script::Call::of(batch).pack());
         Box::pin(async move {
             let reply = evaluate(&mut connection, script, &call).await.map_err(|error| unavailable(&error))?;
             script::read_answers(reply, call.expected())

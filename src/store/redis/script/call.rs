@@ -41,6 +41,8 @@ struct Names {
     bytes: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
+    /// Of each, but of the first only when somebody asks.
+    hashes: Vec<u64>,
     /// The last key of each name, of the first `known` keys.
     last: HashTable<usize>,
     known: usize,
@@ -61,6 +63,16 @@ impl Names {
         self.ends.len()
     }
 
+    /// Makes room for so many. Most are this long at most.
+    fn reserve(&mut self, names: usize) {
+        self.bytes.reserve(48 * names);
+        self.ends.reserve(names);
+        if names > 1 {
+            self.hashes.reserve(names);
+            self.last.reserve(names, |_| 0);
+        }
+    }
+
     fn get(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.bytes[start..self.ends[index]]
@@ -74,26 +86,26 @@ impl Names {
     /// Takes the last one away.
     fn pop(&mut self) {
         self.ends.pop();
+        self.hashes.pop();
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// The key before the last one that has its name. Nobody asks of the only call of a batch, so keys are looked at late.
     fn before_last(&mut self) -> Option<usize> {
-        let last = self.len() - 1;
-        for index in std::mem::replace(&mut self.known, last)..last {
-            let hash = self.hash(index);
-            let mut table = std::mem::take(&mut self.last);
-            match table.find_mut(hash, |known| self.get(*known) == self.get(index)) {
-                Some(known) => *known = index,
-                None => drop(table.insert_unique(hash, index, |known| self.hash(*known))),
-            }
-            self.last = table;
+        while self.hashes.len() < self.len() {
+            self.hashes.push(self.hasher.hash_one(self.get(self.hashes.len())));
         }
-        self.last.find(self.hash(last), |known| self.get(*known) == self.get(last)).copied()
-    }
-
-    fn hash(&self, index: usize) -> u64 {
-        self.hasher.hash_one(self.get(index))
+        let last = self.len() - 1;
+        let mut table = std::mem::take(&mut self.last);
+        for index in std::mem::replace(&mut self.known, last)..last {
+            match table.find_mut(self.hashes[index], |known| self.get(*known) == self.get(index)) {
+                Some(known) => *known = index,
+                None => drop(table.insert_unique(self.hashes[index], index, |known| self.hashes[*known])),
+            }
+        }
+        let found = table.find(self.hashes[last], |known| self.get(*known) == self.get(last)).copied();
+        self.last = table;
+        found
     }
 }
 
@@ -175,6 +187,18 @@ fn may_repeat(ask: Ask) -> bool {
 }
 
 impl Call {
+    /// The arguments for a batch.
+    pub fn of(batch: &mut dyn Iterator<Item = &Request>) -> Self {
+        let mut call = Self::default();
+        let size = batch.size_hint().0;
+        call.entries.reserve(size);
+        call.entry_of.reserve(size);
+        call.order.reserve(size);
+        call.names.reserve(size);
+        batch.for_each(|request| call.add(request));
+        call
+    }
+
     /// Adds a request.
     pub fn add(&mut self, request: &Request) {
         let first = self.names.len();
