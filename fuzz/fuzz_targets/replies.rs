@@ -9,7 +9,7 @@ use distributed_rate_limiter::algorithm::Policy;
 use distributed_rate_limiter::decision::{Decision, Source};
 use distributed_rate_limiter::key::Key;
 use distributed_rate_limiter::limits::{By, Limit, Limits};
-use distributed_rate_limiter::store::redis::script::{Call, Expected, read_answers};
+use distributed_rate_limiter::store::redis::script::{Expected, Packed, read_answers};
 use distributed_rate_limiter::store::{Request, Verb, When};
 use distributed_rate_limiter_fuzz::{Numbers, ask, is_worded};
 use libfuzzer_sys::fuzz_target;
@@ -94,15 +94,14 @@ fn taken(u: &mut Unstructured<'_>, packed: &mut Vec<u8>) -> Result<()> {
 /// Calls on up to so many keys, more than one on some of them; by what their answers are read, and how many there are.
 fn several(u: &mut Unstructured<'_>, policy: Policy, keys: u8) -> Result<(Expected, usize)> {
     let limits = Arc::new(Limits::new([Limit::new("rl", None, None, By::Key, policy, policy)]));
-    let mut call = Call::default();
+    let mut requests = Vec::new();
     for key in 0..keys {
         let verb = Verb::Decide(ask(u, policy.capacity())?);
         let keys = [Key::from_normal(&[b'a' + key])].into_iter().collect();
         let request = Request { limits: limits.clone(), keys, verb, when: When::Now };
-        (0..u.int_in_range(1..=3u8)?).for_each(|_| call.add(&request));
+        requests.extend((0..u.int_in_range(1..=3u8)?).map(|_| request.clone()));
     }
-    let calls = call.len();
-    Ok((call.pack().expected().clone(), calls))
+    Ok((Packed::of(&mut requests.iter()).expected().clone(), requests.len()))
 }
 
 fn value(u: &mut Unstructured<'_>, depth: u8) -> Result<Value> {

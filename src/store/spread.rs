@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures_util::future::{join, join_all, try_join_all};
 
-use super::redis::script::Call;
+use super::redis::script::Packed;
 use super::{Answering, Answers, Request, Verb, When, slot};
 use crate::algorithm::{Ask, Outcome};
 use crate::error::Error;
@@ -26,7 +26,7 @@ use crate::newcomers::Newcomers;
 /// Runs calls of the script, each on the server that has its slot.
 pub(super) trait Run: Clone + Send + Sync + 'static {
     /// Runs one whose keys all lie in `slot`.
-    fn run(&self, slot: u16, call: Call) -> impl Future<Output = Ran> + Send + use<Self>;
+    fn run(&self, slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<Self>;
 }
 
 /// What came of a call.
@@ -90,7 +90,7 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
 
 /// Runs the requests of one slot, each with its place, in one call where that is possible.
 async fn run<R: Run>(runner: R, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
-    let call = Call::of(&mut requests.iter().map(|(_, request)| request));
+    let call = Packed::of(&mut requests.iter().map(|(_, request)| request));
     match runner.run(slot, call).await {
         Ran::Answered(Ok(answers)) => {
             let mut answers = answers.into_iter();
@@ -123,7 +123,7 @@ fn part(request: &Request, indexes: &[usize]) -> Request {
 
 /// Asks about a part of a request. Where one of its keys fails, all of it does.
 async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
-    match runner.run(slot, Call::of(&mut std::iter::once(&request))).await {
+    match runner.run(slot, Packed::of(&mut std::iter::once(&request))).await {
         Ran::Answered(answers) => answers?.into_iter().collect(),
         Ran::Divided => Err(Error::PartAway("its keys are being moved to another server".into())),
     }

@@ -12,7 +12,7 @@ pub(super) use reply::words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::redis::script::{self, Packed, Script};
+use super::redis::script::{Packed, Script};
 use super::redis::{eviction, roll};
 use super::spread::{self, Ran, Run};
 use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveying};
@@ -40,8 +40,8 @@ impl<W: Work> Client<W> {
         Self { work: Arc::new(work), script, cluster }
     }
 
-    fn run_anywhere(&self, call: script::Call) -> impl Future<Output = Answers> + Send + use<W> {
-        let (work, script, call) = (self.work.clone(), self.script, Arc::new(call.pack()));
+    fn run_anywhere(&self, call: Packed) -> impl Future<Output = Answers> + Send + use<W> {
+        let (work, script, call) = (self.work.clone(), self.script, Arc::new(call));
         async move { reply::read_answers(evaluate(&*work, script, call.clone()).await?, call.expected()) }
     }
 }
@@ -55,7 +55,7 @@ impl<W> Clone for Client<W> {
 
 impl<W: Work> Run for Client<W> {
     /// The client itself knows where a slot is.
-    fn run(&self, _slot: u16, call: script::Call) -> impl Future<Output = Ran> + Send + use<W> {
+    fn run(&self, _slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<W> {
         let running = self.run_anywhere(call);
         async move {
             match running.await {
@@ -76,7 +76,9 @@ impl<W: Work> Reach for Client<W> {
     /// Asks for nothing, so that the client is known to be connected, and the script to be permitted and understood.
     async fn open(&self, patience: Duration) -> Result<Self, Error> {
         let late = |_| Err(Error::StoreUnavailable("the client does not answer".into()));
-        tokio::time::timeout(patience, self.run_anywhere(script::Call::default())).await.unwrap_or_else(late)?;
+        tokio::time::timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty())))
+            .await
+            .unwrap_or_else(late)?;
         Ok(self.clone())
     }
 }
@@ -110,7 +112,7 @@ impl<W: Work> Link for Client<W> {
 impl<W: Work> Store for Client<W> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match &self.cluster {
-            None => Box::pin(self.run_anywhere(script::Call::of(batch))),
+            None => Box::pin(self.run_anywhere(Packed::of(batch))),
             Some(cluster) => spread::decide(&self.clone(), &cluster.prefix, batch),
         }
     }

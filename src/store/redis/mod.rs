@@ -44,7 +44,7 @@ impl Redis {
     /// Asks for nothing, so that the script is loaded and known to be permitted. The answer is read all the same: whoever gives
     /// another than the script's is no Redis.
     pub async fn probe(&self) -> Result<(), Error> {
-        let call = script::Call::default().pack();
+        let call = script::Packed::of(&mut std::iter::empty());
         let reply = evaluate(&mut self.connection.clone(), self.script, &call).await;
         script::read_answers(reply.map_err(|error| unavailable(&error))?, call.expected()).map(drop)
     }
@@ -70,7 +70,7 @@ impl Redis {
 
 impl Store for Redis {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        let (mut connection, script, call) = (self.connection.clone(), self.script, script::Call::of(batch).pack());
+        let (mut connection, script, call) = (self.connection.clone(), self.script, script::Packed::of(batch));
         Box::pin(async move {
             let reply = evaluate(&mut connection, script, &call).await.map_err(|error| unavailable(&error))?;
             script::read_answers(reply, call.expected())

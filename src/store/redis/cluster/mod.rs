@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::connection::{Connect, Dialer};
-use super::script::{Call, Packed, Script};
+use super::script::{Packed, Script};
 use super::task::Task;
 use super::{evaluate, eviction, roll, script, send, unavailable};
 use crate::algorithm::Outcome;
@@ -148,13 +148,12 @@ impl<C: Connect> Cluster<C> {
 }
 
 impl<C: Connect> Run for Arc<Shared<C>> {
-    fn run(&self, slot: u16, call: Call) -> impl Future<Output = Ran> + Send + use<C> {
+    fn run(&self, slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<C> {
         let shared = self.clone();
         async move {
             let Some(owner) = shared.owner(slot) else {
                 return Ran::Answered(Err(nobody_has(slot)));
             };
-            let call = call.pack();
             let answers = match shared.reply_of(&owner, &call).await {
                 Ok(reply) => script::read_answers(reply, call.expected()),
                 Err(Failure::Divided) => return Ran::Divided,

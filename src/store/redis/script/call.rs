@@ -14,7 +14,7 @@ use super::Expected;
 use super::reply::{Merged, Several, count};
 use crate::algorithm::{Ask, Policy};
 use crate::clock::Micros;
-use crate::limits::{Limits, Role};
+use crate::limits::Role;
 use crate::store::{Request, Verb, When};
 use crate::wire;
 
@@ -24,11 +24,11 @@ const ADMIT: u8 = 7;
 /// The verb of several decisions on one key.
 const SEVERAL: u8 = 8;
 
-/// The arguments of one call of the script.
+/// The arguments of one call of the script, as they are gathered.
 #[derive(Default)]
-pub struct Call {
+struct Call<'a> {
     names: Names,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<'a>>,
     /// Of each key, the entry that is about it.
     entry_of: Vec<usize>,
     /// Of each answer that is expected, the key that it is about.
@@ -50,10 +50,9 @@ struct Names {
 }
 
 /// What is asked of a key, or of several together.
-struct Entry {
-    limits: Arc<Limits>,
-    verb: Verb,
-    when: When,
+struct Entry<'a> {
+    /// The first of its requests. Lent: a count of those who share its limits would be one that several threads write to.
+    request: &'a Request,
     /// All that is asked where that is more than once.
     several: Several,
 }
@@ -109,12 +108,7 @@ impl Names {
     }
 }
 
-impl Entry {
-    fn of(request: &Request) -> Self {
-        let Request { limits, verb, when, .. } = request;
-        Self { limits: limits.clone(), verb: *verb, when: *when, several: Several::new() }
-    }
-
+impl<'a> Entry<'a> {
     /// What one decision on one key at the present asks. There is no other that can be merged.
     fn ask(request: &Request) -> Option<Ask> {
         match request.verb {
@@ -125,11 +119,11 @@ impl Entry {
 
     /// Adds a decision on the same key, if that can be.
     fn merge(&mut self, request: &Request) -> bool {
-        let (Verb::Decide(first), When::Now, Some(ask)) = (self.verb, self.when, Self::ask(request)) else {
+        let (Some(first), Some(ask)) = (Self::ask(self.request), Self::ask(request)) else {
             return false;
         };
         // A look is answered also where nothing can be written.
-        if (first.cost == 0) != (ask.cost == 0) || !self.is_under(&request.limits) {
+        if (first.cost == 0) != (ask.cost == 0) || !self.is_under(request) {
             return false;
         }
         if self.several.is_empty() {
@@ -148,29 +142,32 @@ impl Entry {
     /// Whether both ask the same, so that the script may be told once.
     fn is_alike(&self, other: &Self) -> bool {
         let (one, another) = (!self.several.is_empty(), !other.several.is_empty());
-        let is_same = if one { another } else { !another && self.verb == other.verb && self.when == other.when };
-        is_same && self.is_under(&other.limits)
+        let Request { verb, when, .. } = self.request;
+        let is_same =
+            if one { another } else { !another && (verb, when) == (&other.request.verb, &other.request.when) };
+        is_same && self.is_under(other.request)
     }
 
-    /// Whether its policies are those of `limits`.
-    fn is_under(&self, limits: &Arc<Limits>) -> bool {
-        fn policies(limits: &Limits) -> impl Iterator<Item = (&Policy, Role)> {
-            limits.iter().map(|limit| (&limit.policy, limit.role))
+    /// Whether its policies are those of `other`.
+    fn is_under(&self, other: &Request) -> bool {
+        fn policies(request: &Request) -> impl Iterator<Item = (&Policy, Role)> {
+            request.limits.iter().map(|limit| (&limit.policy, limit.role))
         }
         // Nearly all requests of a batch are made under the limiter's own limits.
-        Arc::ptr_eq(&self.limits, limits) || policies(&self.limits).eq(policies(limits))
+        Arc::ptr_eq(&self.request.limits, &other.limits) || policies(self.request).eq(policies(other))
     }
 
     /// The number of its verb, then two numbers and a moment or a length of time, as far as the verb needs them.
     fn asked(&self) -> (u8, u64, u64, Micros) {
-        let dated = match self.when {
+        let Request { limits, verb, when, .. } = self.request;
+        let dated = match *when {
             When::Now => Micros::ZERO,
             When::Dated(moment) | When::Replayed(moment) => moment,
         };
-        match self.verb {
+        match *verb {
             _ if !self.several.is_empty() => (SEVERAL, 0, 0, Micros::ZERO),
             Verb::Reset => (0, 0, 0, Micros::ZERO),
-            Verb::Decide(ask) if self.limits.has_new_keys() => (ADMIT, ask.cost, ask.least, dated),
+            Verb::Decide(ask) if limits.has_new_keys() => (ADMIT, ask.cost, ask.least, dated),
             Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
             Verb::Refund(units) => (2, units, 0, dated),
             Verb::Penalize(units) => (3, units, 0, dated),
@@ -186,9 +183,8 @@ fn may_repeat(ask: Ask) -> bool {
     ask.cost == ask.least || ask.cost == 0
 }
 
-impl Call {
-    /// The arguments for a batch.
-    pub fn of(batch: &mut dyn Iterator<Item = &Request>) -> Self {
+impl<'a> Call<'a> {
+    fn of(batch: &mut dyn Iterator<Item = &'a Request>) -> Self {
         let mut call = Self::default();
         let size = batch.size_hint().0;
         call.entries.reserve(size);
@@ -199,8 +195,7 @@ impl Call {
         call
     }
 
-    /// Adds a request.
-    pub fn add(&mut self, request: &Request) {
+    fn add(&mut self, request: &'a Request) {
         let first = self.names.len();
         for (limit, key) in request.parts() {
             self.names.push(|bytes| limit.append_name(bytes, key));
@@ -216,21 +211,10 @@ impl Call {
         }
         self.entry_of.resize(self.names.len(), self.entries.len());
         self.order.extend(first..self.names.len());
-        self.entries.push(Entry::of(request));
+        self.entries.push(Entry { request, several: Several::new() });
     }
 
-    /// How many answers are expected.
-    pub fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether it asks for none.
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    /// No more requests: the call can be sent, more than once where Redis asks for the script's text.
-    pub fn pack(self) -> Packed {
+    fn pack(self) -> Packed {
         let mut policies = Policies::default();
         let mut runs = Vec::new();
         let mut rest = self.entries.as_slice();
@@ -245,8 +229,8 @@ impl Call {
         argument.extend_from_slice(&runs);
         let keys = self.names.len();
         let merged = (0..keys).filter_map(|key| {
-            let Entry { limits, several, .. } = &self.entries[self.entry_of[key]];
-            let policy = limits.iter().next()?.policy;
+            let Entry { request, several } = &self.entries[self.entry_of[key]];
+            let policy = request.limits.iter().next()?.policy;
             (!several.is_empty()).then(|| Merged { key, policy, several: several.clone() })
         });
         let expected = Expected { keys, merged: merged.collect(), order: self.order };
@@ -255,20 +239,21 @@ impl Call {
 }
 
 /// Appends what entries that are alike ask.
-fn pack_run(run: &[Entry], policies: &mut Policies, out: &mut Vec<u8>) {
+fn pack_run(run: &[Entry<'_>], policies: &mut Policies, out: &mut Vec<u8>) {
     let first = &run[0];
     let (verb, cost, least, time) = first.asked();
     wire::put::<2>(out, run.len() as u64);
     wire::put::<1>(out, verb.into());
-    wire::put::<1>(out, first.limits.len() as u64);
+    let limits = &first.request.limits;
+    wire::put::<1>(out, limits.len() as u64);
     wire::put::<5>(out, cost);
     wire::put::<5>(out, least);
     wire::put::<7>(out, time.0);
-    for limit in first.limits.iter() {
+    for limit in limits.iter() {
         wire::put::<2>(out, policies.number_of(&limit.policy).into());
     }
     if verb == ADMIT {
-        for limit in first.limits.iter().take(first.limits.len() - 1) {
+        for limit in limits.iter().take(limits.len() - 1) {
             let identity = if let Role::Of(number) = limit.role { u64::from(number) + 1 } else { 0 };
             wire::put::<1>(out, identity);
         }
@@ -312,7 +297,7 @@ impl Policies {
     }
 }
 
-/// A call that can be sent.
+/// A call that can be sent, more than once where Redis asks for the script's text.
 #[derive(Default)]
 pub struct Packed {
     keys: Vec<u8>,
@@ -322,6 +307,11 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// A call of the script for a batch.
+    pub fn of(batch: &mut dyn Iterator<Item = &Request>) -> Self {
+        Call::of(batch).pack()
+    }
+
     /// A call of another script, on one key.
     pub(in super::super) fn of_one(key: &[u8], argument: Vec<u8>) -> Self {
         Self { keys: key.to_vec(), ends: vec![key.len()], argument, expected: Expected::default() }

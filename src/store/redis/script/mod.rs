@@ -3,7 +3,7 @@
 mod call;
 mod reply;
 
-pub use call::{Call, Packed};
+pub use call::Packed;
 pub use reply::{Expected, read_answers};
 
 use std::fmt::Write as _;
