@@ -205,6 +205,13 @@ export interface CommonOptions {
    */
   maxMemory?: number | string
   /**
+   * For how long a refusal of Redis is repeated here without asking, 1 ms to 1 minute; never for longer than its `retryAfterMs`. What
+   * frees the key here ends it at once; what frees it elsewhere ends it as soon as a message says so, or after this time, which is
+   * therefore the longest false refusal. `false`: Redis is asked each time. Default 1 s; with `redisClient`, which brings no messages,
+   * `false`. Not for a `cacheClient`.
+   */
+  denyCache?: Duration | false
+  /**
    * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by the limit's `fallback`;
    * `'allow'` and `'deny'` say so; `'throw'` rejects with an error whose `code` names the cause.
    */
@@ -288,8 +295,11 @@ export interface Decision {
   readonly resetAt: number
   /** Leaky bucket: milliseconds until this call's turn; otherwise 0. */
   readonly delayMs: number
-  /** Who decided: Redis, this process as the only store, this process in place of a store that failed, or the application's client. */
-  readonly source: 'redis' | 'memory' | 'fallback' | 'client'
+  /**
+   * Who decided: Redis, this process as the only store, this process in place of a store that failed, the application's client, or
+   * this process since it knows a refusal that still holds ({@link CommonOptions.denyCache}).
+   */
+  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache'
   /**
    * Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left,
    * `newKeys` left out.
@@ -315,6 +325,7 @@ export interface Stats {
     readonly memory: number
     readonly fallback: number
     readonly client: number
+    readonly 'deny-cache': number
   }
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number

@@ -55,6 +55,7 @@ async function everything(t, algorithm, database = '') {
   await bucket.check('overwritten')
   await bucket.check('overwritten')
   await announced(t, redisUrl)
+  await heard(t, redisUrl)
   await warned(t, redisUrl)
   // Redis has forgotten the script, as it does when it restarts.
   await say(['SCRIPT', 'FLUSH'])
@@ -70,6 +71,18 @@ async function announced(t, redisUrl) {
   const counted = until(() => limiter.stats().fleet !== null, 'it is counted')
   counted.catch(() => {})
   await Promise.race([refused, counted])
+}
+
+/** Resolves when one process has heard that another has freed a key, rejects when it has not for some time. */
+async function heard(t, redisUrl) {
+  const options = { limit: 1, window: '1h', redisUrl, timeout: '10s', denyCache: '1m' }
+  const [here, elsewhere] = [new RateLimiter(options), new RateLimiter(options)]
+  t.after(() => Promise.all([here.close(), elsewhere.close()]))
+  await elsewhere.reset('freed')
+  await here.isAllowed('freed')
+  await until(async () => (await here.check('freed')).source === 'deny-cache', 'it was refused')
+  await elsewhere.reset('freed')
+  await until(() => here.isAllowed('freed'), 'it was heard', 2_000)
 }
 
 /** Resolves when it is told that keys may be evicted, rejects when it is not for some time. */
@@ -104,7 +117,12 @@ describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {
     test(`is not enough without ${right}`, async (t) => {
       await say(['SCRIPT', 'FLUSH'])
       await say(line.filter((word) => word !== right))
-      const lost = right === '+info' ? /it was warned/ : { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' }
+      const lost =
+        right === '+info'
+          ? /it was warned/
+          : /publish|subscribe|&/.test(right)
+            ? /it was heard/
+            : { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' }
       await assert.rejects(everything(t, 'sliding-window'), lost)
     })
   }

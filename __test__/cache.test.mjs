@@ -164,6 +164,7 @@ describe('what a cache cannot do', () => {
     'a window below a millisecond': { window: 0.5 },
     'a window with a fraction': { window: 1.5 },
     'a fallback that instances share': { fallback: { share: 'fleet' } },
+    'refusals that are known': { denyCache: '1s' },
   }
   for (const [what, more] of Object.entries(options)) {
     test(`${what} is refused`, () => {

@@ -16,10 +16,11 @@ import { race } from './support/race.mjs'
 import { until } from './support/wait.mjs'
 
 let made = 0
-/** A limiter that shares its counts with no other, that asks whatever it takes, and tells of every failure. */
+/** A limiter that shares its counts with no other, that asks each time and whatever it takes, and tells of every failure. */
 function limiterOf(options) {
   made += 1
-  return new RateLimiter({ prefix: `cluster-${made}`, timeout: '10s', onStoreError: 'throw', ...options })
+  const asking = { timeout: '10s', onStoreError: 'throw', denyCache: false }
+  return new RateLimiter({ prefix: `cluster-${made}`, ...asking, ...options })
 }
 
 describe('a cluster', { timeout: 180_000 }, () => {

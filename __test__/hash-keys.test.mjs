@@ -22,7 +22,13 @@ before(async () => {
 })
 after(() => redis.stop())
 
-const onRedis = (options) => ({ redisUrl: redis.url, timeout: '30s', onStoreError: 'throw', ...options })
+const onRedis = (options) => ({
+  redisUrl: redis.url,
+  timeout: '30s',
+  onStoreError: 'throw',
+  denyCache: false,
+  ...options,
+})
 const say = (...words) => redisCommand(redis.port, ...words)
 
 function limiterOf(t, options) {

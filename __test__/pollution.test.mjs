@@ -47,6 +47,7 @@ describe('a polluted Object.prototype', { timeout: 30_000 }, () => {
     ['redisUrl', 'nope'],
     ['timeout', 0],
     ['maxMemory', 0],
+    ['denyCache', 0],
     ['onStoreError', 'nope'],
     ['fallback', 5],
     ['logger', 5],

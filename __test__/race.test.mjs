@@ -51,7 +51,14 @@ describe('race under several limits', { timeout: ROUNDS * 90_000 }, () => {
         { name: 'ip', by: 'ip', limit: 250, window: '1d', algorithm: ip },
         { name: 'all', by: 'global', limit: 900, window: '1d', algorithm: all },
       ]
-      const options = { limits, redisUrl: redis.url, prefix: title, timeout: '30s', onStoreError: 'throw' }
+      const options = {
+        limits,
+        redisUrl: redis.url,
+        prefix: title,
+        timeout: '30s',
+        onStoreError: 'throw',
+        denyCache: false,
+      }
       const reports = await reportsOf(
         Array.from({ length: PROCESSES }, (_, seed) => ({
           file: 'limits-race.mjs',

@@ -34,6 +34,7 @@ function limiterOn(options) {
     prefix: `test-${made}`,
     timeout: '10s',
     onStoreError: 'throw',
+    denyCache: false,
     ...options,
   })
 }

@@ -16,7 +16,7 @@ import { allowedOf } from './support/face.mjs'
 import { rejectionOf } from './support/refusal.mjs'
 import { until } from './support/wait.mjs'
 
-const OPTIONS = { limit: 5, window: '1d', timeout: '10s', onStoreError: 'throw' }
+const OPTIONS = { limit: 5, window: '1d', timeout: '10s', onStoreError: 'throw', denyCache: false }
 
 describe('TLS', { timeout: 60_000 }, () => {
   let folder, files, server, port

@@ -32,6 +32,7 @@ for (const file of FILES) {
             ...options,
             prefix: name,
             onStoreError: 'throw',
+            denyCache: false,
             ...(store === 'redis' && { redisUrl: redis.url }),
           })
           await limiter.ready()

@@ -50,6 +50,27 @@ const TARGETS = [
     atLeast: 10,
   },
   {
+    what: 'Redis, one key that is denied: calls/s as a multiple of rate-limiter-flexible + ioredis',
+    scenario: 'redis-blocked',
+    peer: 'rlf-ioredis',
+    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    atLeast: 20,
+  },
+  {
+    what: 'Redis, one key that is denied: the same with its inMemoryBlockOnConsumed',
+    scenario: 'redis-blocked',
+    peer: 'rlf-ioredis-block',
+    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    atLeast: 3,
+  },
+  {
+    what: 'Redis, three limits a call: calls/s as a multiple of a union of three',
+    scenario: 'redis-three',
+    peer: 'rlf-union',
+    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    atLeast: 6,
+  },
+  {
     what: 'Redis, 1 in flight: p50 as a multiple of rate-limiter-flexible + ioredis',
     scenario: 'redis-1',
     peer: 'rlf-ioredis',

@@ -81,7 +81,14 @@ end
 
 local function forget(i)
   local removed = pcall('DEL', KEYS[i])
-  return type(removed) == 'table' and fail(i, removed.err) or FORGOTTEN
+  if type(removed) == 'table' then
+    return fail(i, removed.err)
+  end
+  if removed > 0 then
+    -- Whoever knows the key to be refused is told. That it is not permitted is no failure.
+    pcall('PUBLISH', KEYS[i], '')
+  end
+  return FORGOTTEN
 end
 
 local function decide(i, policy, cost, least)

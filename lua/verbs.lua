@@ -105,7 +105,8 @@ local function verbs(now, answer, fail)
     end,
   }
 
-  -- Refund, penalty, reservation, block, unblock; answers what a call of one unit is told then.
+  -- Refund, penalty, reservation, block, unblock; answers what a call of one unit is told then. A key that had nothing left
+  -- and is given back to, or that is blocked no longer or for less long, is published on a channel of its name.
   local function act(i, policy, verb, cost, time)
     local state, till = open(KEYS[i])
     if state == nil then
@@ -118,7 +119,7 @@ local function verbs(now, answer, fail)
     if allowed == nil then
       return fail(i, UNREADABLE)
     end
-    local changed, expires, delay
+    local changed, expires, delay, is_shortened
     if verb == 4 then
       turn = allowed and (turn or 0) or (till == 0 and twin.turn and twin.turn(numbers, state, at) or retry_after)
       if turn <= time and allowed then
@@ -130,6 +131,7 @@ local function verbs(now, answer, fail)
       changed, expires = twin.reserve(numbers, state, at, cost)
       delay = turn
     elseif verb == 5 then
+      is_shortened = now + time < till
       changed, till = state or '', now + time
     elseif verb == 6 then
       changed, till = state or '', 0
@@ -146,6 +148,10 @@ local function verbs(now, answer, fail)
         return fail(i, failure)
       end
       state = changed ~= '' and changed
+      if is_shortened or (not allowed and (verb == 2 or verb == 6)) then
+        -- Whoever knows the key to be refused is told. That it is not permitted is no failure.
+        pcall('PUBLISH', KEYS[i], '')
+      end
     end
     if delay then
       _, _, remaining, _, reset_at = step(policy, state, till, at, 0, 0)

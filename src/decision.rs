@@ -17,11 +17,13 @@ pub enum Source {
     Fallback,
     /// The shared store, through a client of the application's.
     Client,
+    /// This process, which has been told by the store that the key is refused until later.
+    DenyCache,
 }
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client];
+    pub const ALL: [Self; 5] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache];
 
     /// The name in a decision.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Source {
             Self::Memory => "memory",
             Self::Fallback => "fallback",
             Self::Client => "client",
+            Self::DenyCache => "deny-cache",
         }
     }
 }

@@ -137,6 +137,18 @@ pub fn within(option: &str, error: Error) -> Error {
 
 /// A length of time within `range`: a number of milliseconds, or a string with a unit. Rounded to the microsecond.
 pub fn duration(option: &str, given: &Given, range: RangeInclusive<Micros>) -> Result<Micros, Error> {
+    duration_or(option, given, range, "")
+}
+
+/// The same, or `false` for none.
+pub fn duration_or_none(option: &str, given: &Given, range: RangeInclusive<Micros>) -> Result<Option<Micros>, Error> {
+    match given {
+        Given::Flag(false) => Ok(None),
+        given => duration_or(option, given, range, ", or false").map(Some),
+    }
+}
+
+fn duration_or(option: &str, given: &Given, range: RangeInclusive<Micros>, other: &str) -> Result<Micros, Error> {
     let micros = match given {
         Given::Number(ms) => Some(ms * 1_000.0),
         Given::Text(text) => parse_duration(text),
@@ -151,7 +163,7 @@ pub fn duration(option: &str, given: &Given, range: RangeInclusive<Micros>) -> R
         return Ok(micros);
     }
     let expected = format!(
-        "a duration from {} to {}, in milliseconds or with a unit as in '500ms', '10s', '1m', '1h', '1d'",
+        "a duration from {} to {}, in milliseconds or with a unit as in '500ms', '10s', '1m', '1h', '1d'{other}",
         show_duration(*range.start()),
         show_duration(*range.end())
     );

@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod newcomers;
 pub mod policy;
 pub mod pseudonym;
+pub mod refusals;
 pub mod settings;
 pub mod store;
 

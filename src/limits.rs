@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::algorithm::Policy;
-use crate::key::{self, Key};
+use crate::key;
 
 /// One limit, and where its keys stand.
 #[derive(Clone, Debug)]
@@ -130,10 +130,10 @@ impl Limit {
     }
 
     /// Appends what a key is called in Redis.
-    pub fn append_name(&self, out: &mut Vec<u8>, key: &Key) {
+    pub fn append_name(&self, out: &mut Vec<u8>, key: &[u8]) {
         out.extend_from_slice(self.namespace.as_bytes());
         let append = if self.is_tagged { key::append_tagged } else { key::append_escaped };
-        append(out, key.as_bytes());
+        append(out, key);
     }
 
     /// A key as the store in memory knows it.

@@ -133,7 +133,13 @@ async function blockedLoop(scene) {
 async function manyLimiters(scene) {
   const stage = await scene.start()
   const limiterOf = (known, index) => {
-    const { limiter, seen } = watched(scene, { ...known, prefix: `limiter-${index}`, limit: 5, timeout: '10s' })
+    const { limiter, seen } = watched(scene, {
+      ...known,
+      prefix: `limiter-${index}`,
+      limit: 5,
+      timeout: '10s',
+      denyCache: false,
+    })
     return { limiter, seen, admitted: { redis: 0, fallback: 0 } }
   }
   const limiters = Array.from({ length: scene.long ? 1_000 : 100 }, (_, index) => limiterOf(stage.options, index))

@@ -14,7 +14,15 @@ export async function clockFault(scene) {
   const { env, moveTo } = movedClock(scene.after)
   const stage = await scene.start({ env })
   const minutes = ALGORITHMS.map((algorithm) => {
-    const options = { ...stage.direct, algorithm, limit: 5, window: '1m', prefix: algorithm, timeout: '10s' }
+    const options = {
+      ...stage.direct,
+      algorithm,
+      limit: 5,
+      window: '1m',
+      prefix: algorithm,
+      timeout: '10s',
+      denyCache: false,
+    }
     return { algorithm, limiter: watched(scene, { ...options, onStoreError: 'throw' }).limiter }
   })
   const found = await ordeal(scene, stage, {

@@ -66,7 +66,8 @@ export class Model {
   decided(key, allowed, source) {
     const account = this.accounts.get(key)
     account.lastLife = this.#life
-    if (source === 'redis') account.decidedByRedis += 1
+    // What is known to be refused it was not asked, and so did not miss.
+    if (source === 'redis' || source === 'deny-cache') account.decidedByRedis += 1
     if (allowed) account[source] += 1
   }
 

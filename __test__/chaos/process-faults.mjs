@@ -217,7 +217,8 @@ export const rows = [
     says: {
       happens: 'Each waits for a time of its own before it tries, from half to the whole of its backoff.',
       callers: FALLBACK,
-      operator: 'Nothing. Connections come one a limiter, however many calls there are.',
+      operator:
+        'Nothing. Connections come one a limiter, and one more for its known refusals, however many calls there are.',
     },
     async run(scene) {
       return reconnecting(scene, scene.long ? 50 : 8)

@@ -126,7 +126,8 @@ export const rows = [
     name: 'The data is deleted (`FLUSHALL`)',
     says: {
       happens: 'Counts are gone.',
-      callers: 'Redis decides; each key has its limit once more.',
+      callers:
+        'Redis decides; each key has its limit once more, one that is known to be refused at the latest after `denyCache`.',
       operator: 'Do not.',
     },
     async run(scene) {
@@ -222,7 +223,8 @@ export const rows = [
 /** Fills a small Redis with keys of others until some of the limiter's are gone: whoever was refused is admitted anew, and nobody fails. */
 async function evicted(scene) {
   const stage = await scene.start({ args: ['--maxmemory', '3mb', '--maxmemory-policy', 'allkeys-lru'] })
-  const { limiter, seen } = watched(scene, { ...stage.options, timeout: '10s', onStoreError: 'throw' })
+  const asking = { timeout: '10s', onStoreError: 'throw', denyCache: false }
+  const { limiter, seen } = watched(scene, { ...stage.options, ...asking })
   const keys = Array.from({ length: 50 }, (_, index) => `key-${index}`)
   const refusedNow = async () => {
     const decisions = await Promise.all(keys.map((key) => limiter.check(key)))

@@ -21,7 +21,7 @@ const latencies = new Uint32Array(BUCKETS_MS + 1)
 const limiter = new RateLimiter(JSON.parse(process.argv[2]))
 const keys = Array.from({ length: KEYS }, (_, index) => `key-${index}`)
 const rejected = new Set()
-const sources = { redis: 0, fallback: 0 }
+const sources = { redis: 0, fallback: 0, 'deny-cache': 0 }
 let [made, settled] = [0, 0]
 
 function call() {

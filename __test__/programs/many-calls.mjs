@@ -18,7 +18,7 @@ const PATIENCE_MS = 10_000
 const [options, calls] = process.argv.slice(2)
 const limiter = new RateLimiter(JSON.parse(options))
 const model = new Model()
-const sources = { redis: 0, fallback: 0 }
+const sources = { redis: 0, fallback: 0, 'deny-cache': 0 }
 let [made, settled, rejected] = [0, 0, 0]
 
 function call() {

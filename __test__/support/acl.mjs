@@ -8,7 +8,7 @@ const security = readFileSync(new URL('../../docs/security.md', import.meta.url)
 
 /** The words of the line that makes it. */
 export const line = /```acl\n(.+)\n```/.exec(security)[1].split(' ')
-export const RIGHTS = line.filter((word) => word.startsWith('+') || word.startsWith('~'))
+export const RIGHTS = line.filter((word) => /^[+~&]/.test(word))
 export const USER = line[2]
 export const PASSWORD = line.find((word) => word.startsWith('>')).slice(1)
 

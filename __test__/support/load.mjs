@@ -13,7 +13,7 @@ class Phase {
   allowed = 0
   denied = 0
   /** Decisions by their source. */
-  sources = { redis: 0, memory: 0, fallback: 0, client: 0 }
+  sources = { redis: 0, memory: 0, fallback: 0, client: 0, 'deny-cache': 0 }
   /** Rejections by their code. */
   rejected = {}
   /** Milliseconds from the call to its settlement. */

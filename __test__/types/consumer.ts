@@ -67,6 +67,7 @@ const commonOptions: Required<CommonOptions> = {
   timeout: '50ms',
   maxPending: 1024,
   maxMemory: '64mb',
+  denyCache: '1s',
   onStoreError: 'local',
   logger,
 }
@@ -217,7 +218,7 @@ export async function otherWords(limiter: DistributedRateLimiter): Promise<boole
 
 export function readDecision(decision: Decision): number {
   const { allowed, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source } = decision
-  const deciders: Record<typeof source, number> = { redis: 1, memory: 2, fallback: 3, client: 4 }
+  const deciders: Record<typeof source, number> = { redis: 1, memory: 2, fallback: 3, client: 4, 'deny-cache': 5 }
   const yes: boolean = allowed
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
 }

@@ -10,11 +10,26 @@
  * @property {() => Promise<void>} close
  */
 
+/** Who is `special` meets the others only where a scenario says so. */
 export const CONTESTANTS = [
   { id: 'ours-sliding-window', label: 'ours, sliding-window', ours: true, stores: ['memory', 'redis'] },
   { id: 'ours-token-bucket', label: 'ours, token-bucket', ours: true, stores: ['memory', 'redis'] },
   { id: 'rlf-memory', label: 'rate-limiter-flexible', ours: false, stores: ['memory'] },
   { id: 'rlf-ioredis', label: 'rate-limiter-flexible + ioredis', ours: false, stores: ['redis'] },
+  {
+    id: 'rlf-ioredis-block',
+    label: 'rate-limiter-flexible + ioredis, inMemoryBlockOnConsumed',
+    ours: false,
+    stores: ['redis'],
+    special: true,
+  },
+  {
+    id: 'rlf-union',
+    label: 'rate-limiter-flexible + ioredis, a union',
+    ours: false,
+    stores: ['redis'],
+    special: true,
+  },
   { id: 'rlf-node-redis', label: 'rate-limiter-flexible + node-redis', ours: false, stores: ['redis'] },
   { id: 'rate-limit-redis', label: 'rate-limit-redis + ioredis', ours: false, stores: ['redis'] },
 ]

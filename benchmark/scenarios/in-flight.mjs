@@ -4,12 +4,8 @@ import { openContestant } from '../contestants/index.mjs'
 import { percentile } from '../statistics.mjs'
 import { makeKeys, makeOrder } from './workload.mjs'
 
-export async function measureInFlight(
-  contestantId,
-  { limit, windowMs, inFlight, spread, warmUpCalls, calls },
-  redisUrl,
-) {
-  const contestant = await openContestant(contestantId, { limit, windowMs, redisUrl })
+export async function measureInFlight(contestantId, { inFlight, spread, warmUpCalls, calls, ...settings }, redisUrl) {
+  const contestant = await openContestant(contestantId, { ...settings, redisUrl })
   // Other keys, so that the timed calls find every limit unspent.
   await run(contestant, { keys: makeKeys('warm'), order: makeOrder(warmUpCalls, spread), inFlight })
   const timed = await run(contestant, { keys: makeKeys('user'), order: makeOrder(calls, spread), inFlight })

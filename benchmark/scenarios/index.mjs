@@ -7,6 +7,7 @@ import { measureLoop } from './loop.mjs'
 
 const perMinute = (limit) => ({ limit, windowMs: 60_000 })
 const perHour = (limit) => ({ limit, windowMs: 3_600_000 })
+const perDay = (limit) => ({ limit, windowMs: 86_400_000 })
 
 /** A `quick` block replaces the sizes above it when only a short run is asked for. */
 export const SCENARIOS = [
@@ -43,6 +44,30 @@ export const SCENARIOS = [
     quick: { warmUpCalls: 10_000, calls: 30_000 },
   },
   {
+    id: 'redis-blocked',
+    title: 'Redis, 256 calls in flight on one key, all denied',
+    store: 'redis',
+    peers: ['rlf-ioredis', 'rlf-ioredis-block', 'rlf-node-redis', 'rate-limit-redis'],
+    measure: measureInFlight,
+    settings: { ...perHour(1), knowsRefusals: true, inFlight: 256, spread: 'hot', warmUpCalls: 50_000, calls: 200_000 },
+    quick: { warmUpCalls: 10_000, calls: 30_000 },
+  },
+  {
+    id: 'redis-three',
+    title: 'Redis, 256 calls in flight, three limits a call',
+    store: 'redis',
+    peers: ['rlf-union'],
+    measure: measureInFlight,
+    settings: {
+      ...perMinute(100),
+      others: [perHour(1_000), perDay(5_000)],
+      inFlight: 256,
+      warmUpCalls: 25_000,
+      calls: 100_000,
+    },
+    quick: { warmUpCalls: 5_000, calls: 15_000 },
+  },
+  {
     id: 'redis-1',
     title: 'Redis, 1 call in flight',
     store: 'redis',
@@ -54,7 +79,7 @@ export const SCENARIOS = [
     id: 'redis-raw',
     title: 'The raw limit: redis-benchmark runs our script, 50 keys a call',
     store: 'redis',
-    oursOnly: true,
+    peers: [],
     measure: measureRaw,
     settings: { ...perMinute(100), scriptCalls: 20_000 },
     quick: { scriptCalls: 2_000 },
@@ -69,6 +94,10 @@ export function settingsOf(scenario, { quick }) {
   return { ...scenario.settings, ...(quick && scenario.quick) }
 }
 
-export function contestantsOf(scenario) {
-  return CONTESTANTS.filter(({ stores, ours }) => stores.includes(scenario.store) && (ours || !scenario.oursOnly))
+/** Ours, and those that the scenario names, or else all that are for its store and not `special`. */
+export function contestantsOf({ store, peers }) {
+  const isPeer = ({ id, special }) => (peers ? peers.includes(id) : !special)
+  return CONTESTANTS.filter(
+    (contestant) => contestant.stores.includes(store) && (contestant.ours || isPeer(contestant)),
+  )
 }

@@ -20,7 +20,7 @@ use crate::decision::Decision;
 use crate::dispatcher::Ticket;
 use crate::error::Error;
 use crate::input::Given;
-use crate::limiter::{Deed, Limiter};
+use crate::limiter::{Deed, Limiter, Trust};
 use crate::settings::{self, CallOptions, read_duration, read_patience};
 use crate::store::{Request, Verb};
 
@@ -164,9 +164,14 @@ impl Bound {
         )
     }
 
-    /// Answers here, or asks.
+    /// Answers here, or asks. What is known of the keys may refuse it.
     fn answer(&self, js: Js, request: Request, wants: Wants) -> Result<Value, Error> {
-        match self.limiter.answer_here(&request)? {
+        let trust = if wants == Wants::Decision { Trust::Times } else { Trust::Refusal };
+        self.answer_by(js, request, wants, trust)
+    }
+
+    fn answer_by(&self, js: Js, request: Request, wants: Wants, trust: Trust) -> Result<Value, Error> {
+        match self.limiter.answer_here(&request, trust)? {
             Some(decision) => Ok(self.show(js, &decision, wants)),
             None => self.promise(js, wants, |ticket| self.limiter.ask(ticket, request)),
         }
@@ -222,7 +227,8 @@ unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) 
         let known = ["cost", "action", "limit", "window", "maxWait", "signal"];
         let options = bound.options(js, "acquire", second, &known)?;
         let request = bound.limiter.request(&text::who(js, first)?, Deed::Reserve(patience), &options)?;
-        bound.answer(js, request, Wants::Decision)
+        // Whoever waits goes by what the store says now.
+        bound.answer_by(js, request, Wants::Decision, Trust::Nothing)
     })
 }
 

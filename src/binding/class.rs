@@ -73,6 +73,9 @@ pub struct Sources {
     pub fallback: f64,
     /// The shared store, through a client of the application's.
     pub client: f64,
+    /// This process, which had been told by the store that the key is refused until later.
+    #[napi(js_name = "deny-cache")]
+    pub deny_cache: f64,
 }
 
 #[napi]
@@ -110,6 +113,7 @@ impl RateLimiter {
                 memory: from(Source::Memory),
                 fallback: from(Source::Fallback),
                 client: from(Source::Client),
+                deny_cache: from(Source::DenyCache),
             },
             store_errors: stats.store_errors as f64,
             batches: stats.batches as f64,

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -10,7 +10,6 @@ use super::ledger::Ledger;
 use super::message::Call;
 use crate::algorithm::Outcome;
 use crate::circuit::FAILURES_TO_OPEN;
-use crate::decision::Decision;
 use crate::error::Error;
 use crate::store::{Answering, Answers};
 
@@ -23,7 +22,7 @@ const MAX_IN_FLIGHT: usize = FAILURES_TO_OPEN as usize;
 /// The part of the timeout after which a batch gives its place to another: it is far away rather than being executed. What comes
 /// after it would otherwise wait for one way there and back before its own begins, and that is too late when a way takes half of
 /// the timeout.
-pub(super) const GIVES_WAY_AFTER: u32 = 4;
+const GIVES_WAY_AFTER: u32 = 4;
 
 /// All that may be under way, however far the store is: two in each of these parts. It also bounds what a store that hangs is sent, and
 /// counts when it goes on, although nobody waits any more.
@@ -34,6 +33,7 @@ pub(super) struct Flight {
     calls: Vec<Call>,
     answered: usize,
     answering: Answering,
+    sent_at: Instant,
     /// Whether a deadline has passed.
     is_late: bool,
     /// Until when it keeps its place, and whether it still does.
@@ -42,8 +42,10 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(calls: Vec<Call>, answering: Answering, gives_way_at: Instant) -> Self {
-        Self { calls, answered: 0, answering, is_late: false, gives_way_at, keeps_place: true }
+    /// Sent now, from where calls may take so long.
+    pub(super) fn new(calls: Vec<Call>, answering: Answering, sent_at: Instant, timeout: Duration) -> Self {
+        let gives_way_at = sent_at + timeout / GIVES_WAY_AFTER;
+        Self { calls, answered: 0, answering, sent_at, is_late: false, gives_way_at, keeps_place: true }
     }
 
     /// When the next of its calls must be answered.
@@ -69,6 +71,8 @@ impl Flight {
 
     /// Answers all calls that are left with what the store said. `Err` is a failure of the store, `Ok` whether it did its work in time.
     pub(super) fn land(&mut self, answers: Answers, ledger: &mut Ledger) -> Result<bool, Error> {
+        // Also what nobody waits for any more.
+        ledger.changed(&self.calls);
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
@@ -87,9 +91,7 @@ impl Flight {
             match own.iter().map(|answer| answer.as_ref().copied()).collect::<Result<SmallVec<[Outcome; 1]>, _>>() {
                 Ok(outcomes) => {
                     decided += 1;
-                    let limits = &call.request.limits;
-                    let decision = Decision::new(limits, |limit| &limit.policy, &outcomes, ledger.source);
-                    ledger.answer(call, Ok(decision));
+                    ledger.answer_stored(call, &outcomes, self.sent_at);
                     self.answered += 1;
                 }
                 Err(error) => {
@@ -109,6 +111,7 @@ impl Flight {
 
     /// Answers all calls that are left without the store.
     pub(super) fn abandon(&mut self, cause: &Error, ledger: &mut Ledger) {
+        ledger.changed(&self.calls);
         while self.answered < self.calls.len() {
             self.fall_back_next(cause, ledger);
         }

@@ -9,6 +9,7 @@ mod handle;
 mod herald;
 mod ledger;
 mod line;
+mod listener;
 mod message;
 mod shared;
 mod surveyor;

@@ -8,11 +8,12 @@ use std::time::Instant;
 use futures_util::FutureExt;
 
 use super::chance::chance;
-use super::flight::{Flight, GIVES_WAY_AFTER, MAX_BATCH, fewest_to_send, landing};
+use super::flight::{Flight, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Seen};
 use super::herald::Herald;
 use super::ledger::Ledger;
 use super::line::{Change, Line};
+use super::listener::Listener;
 use super::message::{Call, Message, News, Settle, Ticket};
 use super::surveyor::Surveyor;
 use super::teller::Teller;
@@ -21,6 +22,7 @@ use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, StoreState};
+use crate::refusals::Refusals;
 use crate::store::{Answers, Link, Reach, Store};
 
 /// The task behind a [`Handle`].
@@ -35,6 +37,7 @@ pub struct Worker<R: Reach, S: Settle> {
     circuit: Circuit,
     line: Line<R::Link>,
     herald: Herald,
+    listener: Listener,
     surveyor: Surveyor,
     teller: Teller,
     /// Whether the callers have been told that the store is away.
@@ -67,22 +70,25 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         timeout: Micros,
         max_pending: usize,
         metrics: Arc<Metrics>,
+        refusals: Option<Arc<Refusals>>,
         settle: S,
     ) -> (Self, Handle) {
         let (handle, shared) = Handle::new(max_pending);
         metrics.set_store(StoreState::Connecting);
         let herald = Herald::new(fallback.fleet.clone());
         let teller = Teller::new(fallback.arrears.clone());
+        let listener = Listener::new(refusals.clone());
         let worker = Self {
             shared,
             reach: Arc::new(reach),
             timeout,
             settle,
-            ledger: Ledger { fallback, metrics, source: R::SOURCE, news: Vec::new() },
+            ledger: Ledger { fallback, metrics, refusals, source: R::SOURCE, news: Vec::new() },
             started: Instant::now(),
             circuit: Circuit::new(),
             line: Line::None,
             herald,
+            listener,
             surveyor: Surveyor::default(),
             teller,
             told_down: false,
@@ -115,6 +121,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.expire();
         self.send();
         self.announce();
+        self.listen();
         self.tell();
         // A batch that everybody has given up may never land.
         let is_owed = self.flights.iter().any(|flight| flight.deadline().is_some());
@@ -167,13 +174,14 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
-        let Self { shared, flights, line, herald, surveyor, teller, .. } = self;
+        let Self { shared, flights, line, herald, listener, surveyor, teller, .. } = self;
         tokio::select! {
             biased;
             // These first, since they are seldom, and under load the others are always ready.
             answer = herald.answered() => Event::Announced(answer),
             answer = surveyor.answered() => Event::Surveyed(answer),
             keys = teller.answered() => Event::Told(keys),
+            () = listener.heard() => Event::Timer,
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
@@ -243,9 +251,10 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let calls: Vec<Call> = self.waiting.drain(..size).collect();
         self.shared.taken(size);
         self.ledger.metrics.batch_sent();
+        // What the store says holds from before it was asked.
+        let sent_at = Instant::now();
         let answering = link.store().decide(&mut calls.iter().map(|call| &call.request));
-        let gives_way_at = Instant::now() + self.timeout.as_duration() / GIVES_WAY_AFTER;
-        self.flights.push(Flight::new(calls, answering, gives_way_at));
+        self.flights.push(Flight::new(calls, answering, sent_at, self.timeout.as_duration()));
     }
 
     /// Says that this instance is there, when that is due.
@@ -253,6 +262,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         if let Line::Up(link) = &self.line {
             let told = self.herald.beat(link);
             self.ledger.news.extend(told.map(News::FleetUnknown));
+        }
+    }
+
+    /// Hears of the keys that others free, when that is due.
+    fn listen(&mut self) {
+        if let Line::Up(link) = &self.line {
+            self.listener.listen(link);
         }
     }
 
@@ -291,6 +307,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.surveyor.came_up(&link);
         self.line = Line::Up(link);
         self.herald.came_up();
+        self.listener.came_up();
         self.circuit.close();
         for (ticket, _) in self.awaiting_store.drain(..) {
             self.ledger.settle(ticket, Ok(()));
@@ -324,6 +341,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
         self.herald.went_down();
+        self.listener.went_down();
         self.surveyor.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);
@@ -377,8 +395,17 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let waiting = self.waiting.front().map(|call| call.deadline);
         let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
         let announcement = self.herald.due();
+        let listening = self.listener.due();
         let telling = self.teller.due().filter(|_| self.line.is_up() && !self.told_down);
-        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).chain(announcement).chain(telling).min()
+        in_flight
+            .chain(giving_way)
+            .chain(waiting)
+            .chain(unready)
+            .chain(probe)
+            .chain(announcement)
+            .chain(listening)
+            .chain(telling)
+            .min()
     }
 
     /// Time as the circuit counts it: since the worker was made.

@@ -22,6 +22,7 @@ use crate::key::Key;
 use crate::limits::{By, Limits};
 use crate::metrics::{Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
+use crate::refusals::Refusals;
 use crate::settings::{Plan, Settings};
 use crate::store::{Gate, Memory, Reach, Request, Verb, When};
 
@@ -42,11 +43,23 @@ pub struct Limiter {
     closed: AtomicBool,
 }
 
+/// What is taken from a refusal that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing: the store is asked.
+    Nothing,
+    /// That a call is refused which asks for as much or more.
+    Refusal,
+    /// Also when to come back, so it must be of a call that asks for the same.
+    Times,
+}
+
 /// A store that must be asked, and what decides in its place.
 struct Asked {
     handle: Handle,
     gate: Gate,
     fallback: Arc<Fallback>,
+    refusals: Option<Arc<Refusals>>,
     timeout: Micros,
     max_pending: usize,
 }
@@ -85,6 +98,9 @@ impl Limiter {
         let can_be_told = mode == OnStoreError::Local && !settings.has_cache;
         let arrears = can_be_told.then(|| Arc::new(Arrears::new(clock.clone())));
         let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet, arrears });
+        let refusals = settings
+            .deny_cache
+            .map(|longest| Arc::new(Refusals::new(&settings.plan.prefix, longest, settings.has_one_server())));
         let gate = reach.gate();
         let (worker, handle) = Worker::new(
             reach,
@@ -92,10 +108,11 @@ impl Limiter {
             settings.timeout,
             settings.max_pending,
             limiter.metrics.clone(),
+            refusals.clone(),
             settle,
         );
-        limiter.remote =
-            Some(Asked { handle, gate, fallback, timeout: settings.timeout, max_pending: settings.max_pending });
+        let (timeout, max_pending) = (settings.timeout, settings.max_pending);
+        limiter.remote = Some(Asked { handle, gate, fallback, refusals, timeout, max_pending });
         (limiter, worker)
     }
 
@@ -137,8 +154,21 @@ impl Limiter {
                 }
                 Ok(Some(read(decision)))
             }
-            (Some(remote), _) if remote.can_be_asked() => self.must_be_open().map(|()| None),
-            _ => Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)))?.map(read)),
+            (Some(remote), _) => {
+                self.must_be_open()?;
+                let limits = &self.plan.limits;
+                if let Some(decision) =
+                    remote.known(|refusals, now| refusals.find_ask(limits, std::iter::once(key), ask, true, now))
+                {
+                    self.metrics.decided(&decision);
+                    Ok(Some(read(decision)))
+                } else if remote.can_be_asked() {
+                    Ok(None)
+                } else {
+                    Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Times)?.map(read))
+                }
+            }
+            (None, None) => Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Times)?.map(read)),
         }
     }
 
@@ -148,10 +178,11 @@ impl Limiter {
         Request { limits: self.plan.limits.clone(), keys, verb, when: When::Now }
     }
 
-    /// Answers at once where nobody must be asked, as [`decide_here`](Self::decide_here) does.
+    /// Answers at once where nobody must be asked, as [`decide_here`](Self::decide_here) does. What is known of the keys may refuse
+    /// the request as far as `trust` says.
     ///
     /// A reset, a block and its end are done in this process too, whoever is asked: the fallback must know of them.
-    pub fn answer_here(&self, request: &Request) -> Result<Option<Decision>, Error> {
+    pub fn answer_here(&self, request: &Request, trust: Trust) -> Result<Option<Decision>, Error> {
         self.must_be_open()?;
         let Some(remote) = &self.remote else {
             let outcomes = self.memory.answer(request, |limit| &limit.policy);
@@ -160,6 +191,15 @@ impl Limiter {
             return Ok(Some(decision));
         };
         (remote.gate)(request)?;
+        if trust != Trust::Nothing
+            && let Some(decision) = remote.known(|refusals, now| refusals.find(request, trust == Trust::Times, now))
+        {
+            self.count(request, &decision);
+            return Ok(Some(decision));
+        }
+        if let Some(refusals) = remote.refusals.as_ref().filter(|_| request.verb.is_change()) {
+            refusals.changed(request, Instant::now());
+        }
         if remote.can_be_asked() {
             if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
                 remote.fallback.act(request);
@@ -230,6 +270,13 @@ impl Limiter {
 }
 
 impl Asked {
+    /// A refusal that need not be asked for, which `find` may find.
+    #[inline]
+    fn known(&self, find: impl FnOnce(&Refusals, Instant) -> Option<Decision>) -> Option<Decision> {
+        let refusals = self.refusals.as_ref().filter(|refusals| !refusals.is_empty())?;
+        find(refusals, Instant::now())
+    }
+
     fn can_be_asked(&self) -> bool {
         self.handle.has_room()
     }

@@ -14,15 +14,18 @@ use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
 use crate::pseudonym::Pseudonyms;
-use crate::store::redis::Servers;
+use crate::store::redis::{Servers, Topology};
 use crate::store::{DEFAULT_BYTES, cache};
 
 /// The fewest bytes that a store in memory can be told to keep to, and the most.
 const LEAST_MEMORY: u64 = 64 << 10;
 const MOST_MEMORY: u64 = 256 << 30;
 
+/// For how long a refusal is known where nothing is said of it.
+const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
+
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 26] = [
+pub const OPTIONS: [&str; 27] = [
     "limit",
     "window",
     "limits",
@@ -46,6 +49,7 @@ pub const OPTIONS: [&str; 26] = [
     "timeout",
     "maxPending",
     "maxMemory",
+    "denyCache",
     "onStoreError",
     "fallback",
     "logger",
@@ -68,6 +72,8 @@ pub struct Settings {
     pub max_pending: usize,
     /// Bytes that keys may take in memory.
     pub max_memory: usize,
+    /// For how long a refusal may be known without asking, where that is wanted.
+    pub deny_cache: Option<Micros>,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -82,9 +88,11 @@ impl Settings {
         let options = input::record("options", given, "an object such as { limit: 100, window: '1m' }")?;
         input::only_known("RateLimiter", options, &OPTIONS)?;
         let has_cache = *field(options, "cacheClient") != Given::Missing;
+        let redis = servers::read(options)?;
         let settings = Self {
             plan: if has_cache { countable(options)? } else { Plan::read(options)? },
-            redis: servers::read(options)?,
+            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
+            redis,
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,
             timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
@@ -117,6 +125,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whether the store is one server of which we know.
+    pub(crate) fn has_one_server(&self) -> bool {
+        self.redis.as_ref().is_some_and(|servers| !matches!(servers.topology, Topology::Cluster(_)))
+    }
+
     /// A limiter has one store at most, and only its own memory can be told what time it is.
     fn one_store(&self, options: &[(String, Given)]) -> Result<(), Error> {
         let stores = ["redisUrl", "sentinel", "redisClient", "cacheClient"];
@@ -136,6 +149,13 @@ impl Settings {
     }
 }
 
+/// For how long a refusal may be known. Where the changes of others cannot be heard it is not, unless it is said.
+fn deny_cache(given: &Given, is_heard: bool) -> Result<Option<Micros>, Error> {
+    input::or_default(given, is_heard.then_some(LONGEST_REFUSAL), |given| {
+        input::duration_or_none("denyCache", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
+    })
+}
+
 /// What a limiter on a cache decides by: two windows, whose counts go up by one.
 fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
     if *field(options, "newKeys") != Given::Missing {
@@ -152,6 +172,10 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
     }
     if plan.has_shares() {
         return Err(cache::beyond("`fallback.share`"));
+    }
+    if !matches!(field(&options, "denyCache"), Given::Missing | Given::Flag(false)) {
+        // Calls that overtake each other may be refused for a moment.
+        return Err(cache::beyond("`denyCache`"));
     }
     for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
         limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;

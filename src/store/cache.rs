@@ -143,7 +143,7 @@ impl Question {
         }
         let counter = *accepts(limit)?;
         let mut name = Vec::new();
-        limit.append_name(&mut name, key);
+        limit.append_name(&mut name, key.as_bytes());
         Ok(Self { counter, name: name_of(&name), ask })
     }
 

@@ -9,7 +9,7 @@ mod slot;
 mod spread;
 
 pub use memory::{DEFAULT_BYTES, Memory};
-pub use reach::{Announcing, Gate, Link, Reach, Surveying};
+pub use reach::{Announcing, Gate, Heard, Link, Listening, Reach, Surveying};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -76,6 +76,11 @@ impl Verb {
     /// Whether it is a decision that counts as one: a look and what only changes a state are none.
     pub fn is_counted(&self) -> bool {
         matches!(self, Self::Decide(Ask { cost: 1.., .. }) | Self::Reserve { .. })
+    }
+
+    /// Whether it changes the state otherwise than a decision does, which only takes.
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::Decide(_) | Self::Reserve { .. })
     }
 }
 

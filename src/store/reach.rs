@@ -4,6 +4,8 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
+
 use super::{Request, Store};
 use crate::decision::Source;
 use crate::error::Error;
@@ -35,6 +37,18 @@ pub type Announcing = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
 /// A question under way: by which policy keys are evicted, where any are.
 pub type Surveying = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
+/// What is heard of the keys of a store, for as long as it can be.
+pub type Listening = Pin<Box<dyn Stream<Item = Heard> + Send>>;
+
+/// What is heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// From now on every change is.
+    Begins,
+    /// Somebody has given back to the key of this name, or forgotten it, when it had nothing left.
+    Freed(Vec<u8>),
+}
+
 /// A store that has answered. Dropping it leaves the store.
 pub trait Link: Send + 'static {
     /// What decides over it.
@@ -54,5 +68,10 @@ pub trait Link: Send + 'static {
     /// Asks whether keys may be evicted. `None` also where that cannot be known.
     fn survey(&self) -> Surveying {
         Box::pin(ready(None))
+    }
+
+    /// Listens for the keys that are freed, among those whose names begin so. Ends where that cannot be had, or not any more.
+    fn listen(&self, _prefix: &str) -> Listening {
+        Box::pin(stream::empty())
     }
 }

@@ -43,7 +43,7 @@ type Places = Range<usize>;
 fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
     request.parts().map(|(limit, key)| {
         let mut name = prefix.to_vec();
-        limit.append_name(&mut name, key);
+        limit.append_name(&mut name, key.as_bytes());
         slot::of(&name)
     })
 }

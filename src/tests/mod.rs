@@ -11,6 +11,7 @@ mod key;
 mod memory;
 mod promise;
 mod pseudonym;
+mod refusals;
 mod schedule;
 mod server;
 mod twins;

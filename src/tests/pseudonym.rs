@@ -123,7 +123,7 @@ fn no_request_holds_a_key_as_it_was_given() {
         let request = limiter.request(who, Deed::Take, &call).unwrap();
         for (limit, key) in request.parts() {
             let mut name = Vec::new();
-            limit.append_name(&mut name, key);
+            limit.append_name(&mut name, key.as_bytes());
             seen.insert(String::from_utf8(name).unwrap());
         }
     };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
 use crate::error::Error;
 use crate::input::Given;
@@ -90,6 +90,11 @@ impl Address {
     /// The same server, where one logs in as somebody else.
     pub fn logging_in(self, login: RedisConnectionInfo) -> Self {
         Self { login, ..self }
+    }
+
+    /// The same server, spoken to in this protocol.
+    pub fn speaking(self, protocol: ProtocolVersion) -> Self {
+        Self { login: self.login.set_protocol(protocol), ..self }
     }
 
     /// Whether TLS is spoken.

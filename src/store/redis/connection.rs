@@ -50,19 +50,24 @@ impl<C: Connect> Dialer<C> {
 
     /// Connects and logs in, to whatever answers there.
     pub async fn call(&self, address: &Address) -> Result<Connection, Error> {
-        let late = |_| Err(Error::StoreUnavailable(format!("{address}: it does not answer")));
-        tokio::time::timeout(TIME_TO_CONNECT, self.connect(address)).await.unwrap_or_else(late)
+        self.call_by(address, AsyncConnectionConfig::new()).await
     }
 
-    async fn connect(&self, address: &Address) -> Result<Connection, Error> {
+    /// The same with what else is to become of the connection.
+    pub(super) async fn call_by(&self, address: &Address, config: AsyncConnectionConfig) -> Result<Connection, Error> {
+        let late = |_| Err(Error::StoreUnavailable(format!("{address}: it does not answer")));
+        tokio::time::timeout(TIME_TO_CONNECT, self.connect(address, config)).await.unwrap_or_else(late)
+    }
+
+    async fn connect(&self, address: &Address, config: AsyncConnectionConfig) -> Result<Connection, Error> {
         let failed = |error: io::Error| Error::StoreUnavailable(format!("{address}: {error}"));
         let stream = self.connect.connect(address.endpoint()).await.map_err(failed)?;
         let mut connection = match (&self.tls, address.is_secure()) {
             (Some(tls), true) => {
                 let stream = tls.over(address.endpoint().host(), stream).await.map_err(failed)?;
-                Connection::over(stream, address).await?
+                Connection::over(stream, address, config).await?
             }
-            (_, false) => Connection::over(stream, address).await?,
+            (_, false) => Connection::over(stream, address, config).await?,
             (None, true) => return Err(Error::Internal("there is no TLS for an address that wants it".into())),
         };
         if let Some(name) = &self.client_name {
@@ -78,24 +83,30 @@ impl<C: Connect> Dialer<C> {
 pub struct Connection {
     multiplexed: MultiplexedConnection,
     task: Task,
+    address: Address,
 }
 
 impl Connection {
-    async fn over<S>(stream: S, address: &Address) -> Result<Self, Error>
+    async fn over<S>(stream: S, address: &Address, config: AsyncConnectionConfig) -> Result<Self, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // No response timeout here: the dispatcher's deadline covers what this one does not, queueing and reconnecting.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let config = config.set_response_timeout(None);
         let (multiplexed, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)
             .await
             .map_err(|error| unavailable(&error))?;
-        Ok(Self { multiplexed, task: Task::begin(driver) })
+        Ok(Self { multiplexed, task: Task::begin(driver), address: address.clone() })
     }
 
     /// Another hand on it, which does not keep it open.
     pub fn handle(&self) -> MultiplexedConnection {
         self.multiplexed.clone()
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The states behind it.

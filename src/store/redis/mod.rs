@@ -10,6 +10,7 @@ pub mod script;
 mod sentinel;
 mod servers;
 mod sockets;
+mod subscription;
 mod task;
 mod tls;
 

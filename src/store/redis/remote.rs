@@ -9,11 +9,12 @@ use super::connection::{Connect, Connection, Dialer};
 use super::script::Script;
 use super::sentinel;
 use super::servers::{Servers, Topology};
+use super::subscription;
 use super::task::Task;
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
-use crate::store::{self, Announcing, Answering, Reach, Request, Store, Surveying};
+use crate::store::{self, Announcing, Answering, Listening, Reach, Request, Store, Surveying};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -42,10 +43,9 @@ impl<C: Connect> Reach for Remote<C> {
     const SOURCE: Source = Source::Redis;
 
     async fn open(&self, patience: Duration) -> Result<Link<C>, Error> {
-        let one = |connection: Connection, watch| Link::One {
-            redis: connection.store(self.dialer.script),
-            connection,
-            watch,
+        let one = |connection: Connection, watch| {
+            let redis = connection.store(self.dialer.script);
+            Link::One(Box::new(One { redis, connection, watch, dialer: self.dialer.clone() }))
         };
         match &self.topology {
             Topology::One(address) => Ok(one(self.dialer.open(address, patience).await?, None)),
@@ -61,23 +61,38 @@ impl<C: Connect> Reach for Remote<C> {
 
 /// Servers that have answered. Dropping it closes every connection, also while Redis owes replies.
 pub enum Link<C> {
-    /// One, and what is kept open for it.
-    One {
-        /// The states behind it.
-        redis: Redis,
-        /// The only one.
-        connection: Connection,
-        /// Ends when the sentinels name another master.
-        watch: Option<Task>,
-    },
+    /// One.
+    One(Box<One<C>>),
     /// Several, each with a connection of its own.
     Cluster(Cluster<C>),
+}
+
+/// One server, and what is kept open for it.
+pub struct One<C> {
+    /// The states behind it.
+    redis: Redis,
+    /// The only one.
+    connection: Connection,
+    /// Ends when the sentinels name another master.
+    watch: Option<Task>,
+    /// What makes another connection to it.
+    dialer: Arc<Dialer<C>>,
+}
+
+impl<C> One<C> {
+    async fn closed(&mut self) {
+        let Some(watch) = &mut self.watch else { return self.connection.closed().await };
+        tokio::select! {
+            () = self.connection.closed() => {}
+            () = watch.ended() => {}
+        }
+    }
 }
 
 impl<C: Connect> Store for Link<C> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match self {
-            Self::One { redis, .. } => redis.decide(batch),
+            Self::One(one) => one.redis.decide(batch),
             Self::Cluster(cluster) => cluster.decide(batch),
         }
     }
@@ -92,26 +107,31 @@ impl<C: Connect> store::Link for Link<C> {
 
     async fn closed(&mut self) {
         match self {
-            Self::One { connection, watch: None, .. } => connection.closed().await,
-            Self::One { connection, watch: Some(watch), .. } => tokio::select! {
-                () = connection.closed() => {}
-                () = watch.ended() => {}
-            },
+            Self::One(one) => one.closed().await,
             Self::Cluster(cluster) => cluster.lost().await,
         }
     }
 
     fn announce(&self, announcement: &Announcement) -> Announcing {
         match self {
-            Self::One { redis, .. } => redis.announce(announcement),
+            Self::One(one) => one.redis.announce(announcement),
             Self::Cluster(cluster) => cluster.announce(announcement),
         }
     }
 
     fn survey(&self) -> Surveying {
         match self {
-            Self::One { redis, .. } => redis.survey(),
+            Self::One(one) => one.redis.survey(),
             Self::Cluster(cluster) => cluster.survey(),
+        }
+    }
+
+    fn listen(&self, prefix: &str) -> Listening {
+        match self {
+            Self::One(one) => {
+                Box::pin(subscription::listen(one.dialer.clone(), one.connection.address().clone(), prefix))
+            }
+            Self::Cluster(cluster) => cluster.listen(prefix),
         }
     }
 }

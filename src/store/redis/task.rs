@@ -3,16 +3,16 @@
 use tokio::task::JoinHandle;
 
 /// A task of the runtime. Dropping it ends it.
-pub struct Task(JoinHandle<()>);
+pub(super) struct Task(JoinHandle<()>);
 
 impl Task {
     /// Begins it.
-    pub fn begin(work: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(super) fn begin(work: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(work))
     }
 
     /// Resolves when it has ended by itself, however.
-    pub async fn ended(&mut self) {
+    pub(super) async fn ended(&mut self) {
         let _ = (&mut self.0).await;
     }
 }

@@ -9,6 +9,7 @@ use super::text;
 use crate::arrears::{Arrears, MOST_KEYS};
 use crate::clock::Micros;
 use crate::decision::Source;
+use crate::limiter::Trust;
 use crate::store::{Request, Verb};
 
 const WINDOW: Micros = Micros::from_millis(60_000);
@@ -84,7 +85,7 @@ fn what_was_reset_or_given_back_in_between_is_not_told() {
     store.outage(&mut caller, &["reset", "refunded", "refunded", "kept"]);
     assert!(caller.reset_here("reset").is_err(), "the store has not heard of it");
     let refund = caller.limiter().simple(b"refunded", Verb::Refund(1));
-    caller.limiter().answer_here(&refund).unwrap();
+    caller.limiter().answer_here(&refund, Trust::Times).unwrap();
     store.return_to(&mut caller);
     wait_for_told(&mut caller, 2);
     assert_eq!(store.told(), owed(&[("kept", 1), ("refunded", 1)]));
@@ -200,7 +201,7 @@ fn a_penalty_in_an_outage_is_told_too() {
     let mut caller = store.caller(&[]);
     store.outage(&mut caller, &["a"]);
     let penalty = caller.limiter().simple(b"a", Verb::Penalize(4));
-    caller.limiter().answer_here(&penalty).unwrap();
+    caller.limiter().answer_here(&penalty, Trust::Times).unwrap();
     store.return_to(&mut caller);
     wait_for_told(&mut caller, 1);
     assert_eq!(store.told(), owed(&[("a", 5)]));

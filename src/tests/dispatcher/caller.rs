@@ -16,7 +16,7 @@ use crate::decision::{Decision, Source};
 use crate::dispatcher::{Answer, News, Settle, Ticket};
 use crate::error::Error;
 use crate::input::Given;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Trust};
 use crate::settings::Settings;
 use crate::store::redis::script::ENGINE;
 use crate::store::redis::{Remote, Sockets};
@@ -210,7 +210,7 @@ impl Caller {
 
     /// Forgets a key where nobody must be asked.
     pub(super) fn reset_here(&self, key: &str) -> Result<Option<Decision>, Error> {
-        self.limiter().answer_here(&self.limiter().simple(key.as_bytes(), Verb::Reset))
+        self.limiter().answer_here(&self.limiter().simple(key.as_bytes(), Verb::Reset), Trust::Times)
     }
 
     /// Asks for one unit.

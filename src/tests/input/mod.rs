@@ -71,6 +71,9 @@ fn what_is_left_out_has_a_default() {
     assert_eq!(settings.timeout, Micros::from_millis(100));
     assert_eq!((settings.max_pending, settings.max_memory), (16_384, 64 << 20));
     assert_eq!(settings.on_store_error, OnStoreError::Local);
+    assert_eq!(settings.deny_cache, None, "there is nobody to ask");
+    let settings = Settings::read(&options(&[("redisUrl", text("redis://localhost"))])).unwrap();
+    assert_eq!(settings.deny_cache, Some(Micros::from_millis(1_000)));
 }
 
 #[test]
@@ -83,6 +86,7 @@ fn what_is_given_is_taken() {
         ("timeout", text("1m")),
         ("maxPending", number(1.0)),
         ("maxMemory", text("256gb")),
+        ("denyCache", text("10s")),
         ("onStoreError", text("throw")),
         ("fallback", record(&[("limit", number(10.0))])),
         ("logger", Given::Other("an object with methods")),
@@ -100,6 +104,9 @@ fn what_is_given_is_taken() {
     assert_eq!(settings.timeout, minute);
     assert_eq!((settings.max_pending, settings.max_memory), (1, 256 << 30));
     assert_eq!(settings.on_store_error, OnStoreError::Throw);
+    assert_eq!(settings.deny_cache, Some(Micros::from_millis(10_000)));
+    let settings = options(&[("redisUrl", text("redis://localhost")), ("denyCache", Given::Flag(false))]);
+    assert_eq!(Settings::read(&settings).unwrap().deny_cache, None);
 }
 
 #[test]
@@ -204,6 +211,12 @@ fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
         (&[("maxPending", number(0.0))], Class::Range, &["`maxPending`", "from 1 to 1048576", "0 was given"]),
         (&[("maxPending", number(1_048_577.0))], Class::Range, &["`maxPending`", "1048577 was given"]),
         (&[("maxMemory", number(0.0))], Class::Range, &["`maxMemory`", "from 64 kb to 256 gb", "0 was given"]),
+        (
+            &[("denyCache", number(0.5))],
+            Class::Range,
+            &["`denyCache`", "from 1 ms to 1 m", "or false", "0.5 was given"],
+        ),
+        (&[("denyCache", Given::Flag(true))], Class::Type, &["`denyCache`", "or false", "a boolean was given"]),
         (&[("maxMemory", text("64MB"))], Class::Range, &["`maxMemory`", "'64mb'", "64MB"]),
         (
             &[("onStoreError", text("ignore"))],

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{join_all, select_ok};
+use futures_util::stream::{self, StreamExt};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
@@ -23,13 +24,13 @@ use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::script::{Packed, Script};
 use super::task::Task;
-use super::{evaluate, eviction, roll, script, send, unavailable};
+use super::{evaluate, eviction, roll, script, send, subscription, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::store::slot;
 use crate::store::spread::{self, Ran, Run};
-use crate::store::{Announcing, Answering, Answers, Request, Surveying};
+use crate::store::{Announcing, Answering, Answers, Listening, Request, Surveying};
 use map::{Map, Place, read_place};
 use node::Node;
 
@@ -139,6 +140,15 @@ impl<C: Connect> Cluster<C> {
             });
             join_all(asked).await.into_iter().flatten().next()
         })
+    }
+
+    /// Hears of the keys that are freed, through a server that is there for as long as it is.
+    pub fn listen(&self, prefix: &str) -> Listening {
+        let Some(node) = self.shared.nodes().into_iter().find(|node| node.is_up()) else {
+            return Box::pin(stream::empty());
+        };
+        let heard = subscription::listen(self.shared.dialer.clone(), node.address.clone(), prefix);
+        Box::pin(heard.take_until(node.lost()))
     }
 
     /// Resolves when no server can be reached.

@@ -76,6 +76,14 @@ impl Node {
         let _ = self.state.clone().wait_for(|state| !matches!(state, State::New)).await;
     }
 
+    /// Resolves when it is no longer there, or no longer of the cluster.
+    pub(super) fn lost(&self) -> impl Future<Output = ()> + use<> {
+        let mut state = self.state.clone();
+        async move {
+            let _ = state.wait_for(|state| !matches!(state, State::Up(_))).await;
+        }
+    }
+
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), State::Up(_))
     }

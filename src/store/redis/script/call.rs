@@ -198,7 +198,7 @@ impl<'a> Call<'a> {
     fn add(&mut self, request: &'a Request) {
         let first = self.names.len();
         for (limit, key) in request.parts() {
-            self.names.push(|bytes| limit.append_name(bytes, key));
+            self.names.push(|bytes| limit.append_name(bytes, key.as_bytes()));
         }
         if first > 0
             && Entry::ask(request).is_some()
