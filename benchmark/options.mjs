@@ -11,7 +11,7 @@ export const USAGE = `npm run bench -- [options]
   --memory         measures memory instead of speed (takes --quick, and --only on its measurements)
   --resolution     measures what the slots of the sliding window cost and buy
   --algorithms     measures what each algorithm costs Redis and memory, for docs/algorithms.md
-  --instructions   counts what a decision costs Redis, by callgrind
+  --instructions   counts what a decision costs Redis, by callgrind (takes --rounds, and --only on its kinds)
   --flood          measures a flood of made-up keys (takes --keys and --rounds)
   --help           this text
 `

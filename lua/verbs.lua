@@ -15,7 +15,8 @@ local function verbs(now, answer, fail)
   -- So many bytes take as long on their way as a step.
   local WORTH_IT = 512
 
-  -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.
+  -- Reads a key: its state or false, until when it is blocked, 0 where it is not, and whether the state is all that there is. An
+  -- error answers nil and why.
   local function open(key)
     local value = pcall('GET', key)
     if not value then
@@ -25,7 +26,7 @@ local function verbs(now, answer, fail)
       return nil, value.err
     end
     if byte(value) ~= BLOCKED then
-      return value, 0
+      return value, 0, true
     end
     if #value < 8 then
       return nil, UNREADABLE
@@ -35,8 +36,8 @@ local function verbs(now, answer, fail)
   end
 
   -- Writes a state, '' or false for a key that is as good as new, beneath its block. `expires` is nil where the time to live
-  -- that is set lasts. Answers why it could not.
-  local function save(key, state, till, expires)
+  -- that is set lasts; `before` is all that there is, where that is known. Answers why it could not.
+  local function save(key, state, till, expires, before)
     local written
     if till > 0 then
       state = state or ''
@@ -47,6 +48,9 @@ local function verbs(now, answer, fail)
       written = pcall('DEL', key)
     elseif expires then
       written = pcall('SET', key, state, 'PX', lifetime(expires > now and expires - now or 0))
+    elseif before and #before == #state then
+      -- See the engine's own.
+      written = pcall('SETRANGE', key, '0', state)
     else
       written = pcall('SET', key, state, 'KEEPTTL')
     end
@@ -161,12 +165,59 @@ local function verbs(now, answer, fail)
     return answer(allowed, 0, remaining, retry_after, reset_at, turn)
   end
 
+  -- What was taken before is given back as far as Redis lets it: nobody is charged for a call that failed.
+  local function undo(key, state)
+    if state then
+      pcall('SET', key, state, 'KEEPTTL')
+    else
+      pcall('DEL', key)
+    end
+  end
+
+  -- Takes `cost` from each of the keys from `first` on, one for each policy: a step of each, and what they come to is written when
+  -- all of them allow it. Otherwise nothing is, and the answer is false.
+  local function take_all(first, policies, cost, time, answers)
+    local states, changes, expiries, wholes = {}, {}, {}, {}
+    for j, policy in ipairs(policies) do
+      local state, till, is_whole = open(KEYS[first + j - 1])
+      if till ~= 0 then
+        -- Blocked, or unreadable.
+        return false
+      end
+      local at = time == 0 and now or dated(policy, state, time)
+      local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
+        policy.step(policy.numbers, state, at, cost, cost)
+      if not allowed then
+        return false
+      end
+      states[j], changes[j], expiries[j], wholes[j] = state, changed, expires or false, is_whole and state
+      answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+    end
+    for j, changed in ipairs(changes) do
+      local failure = save(KEYS[first + j - 1], changed, 0, expiries[j], wholes[j])
+      if failure then
+        for k = 1, j - 1 do
+          undo(KEYS[first + k - 1], states[k])
+        end
+        for k = first, first + #policies - 1 do
+          answers[k] = fail(k, failure)
+        end
+        break
+      end
+    end
+    return true
+  end
+
   -- Takes from the keys from `first` on, one for each policy, or from none of them. Answers are added to `answers`.
   --
   -- Where there are `identities`, the last key is that of the limit on new keys, and of each key before it they say whose it is, 0
   -- for nobody who could be new. Somebody is new of whom no key counts anything. A call that brings somebody new takes one unit
   -- of that limit, whatever it costs; any other takes none of it, and is not refused by it.
   local function together(first, policies, cost, least, time, answers, identities)
+    -- Most are admitted, and then a step of each is enough.
+    if cost == least and cost > 0 and not identities and take_all(first, policies, cost, time, answers) then
+      return
+    end
     local free, opened = cost, {}
     local last = identities and #policies
     local known, newcomers = identities and {}, 0
@@ -213,13 +264,8 @@ local function verbs(now, answer, fail)
             step(policy, part.state, part.till, part.at, units, units)
           failure = save(part.key, changed, part.till, expires)
           if failure then
-            -- What was taken before is given back as far as Redis lets it: nobody is charged for a call that failed.
             for k = 1, j - 1 do
-              if opened[k].state then
-                pcall('SET', opened[k].key, opened[k].state, 'KEEPTTL')
-              else
-                pcall('DEL', opened[k].key)
-              end
+              undo(opened[k].key, opened[k].state)
             end
             failure = { first + j - 1, failure }
             break

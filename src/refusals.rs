@@ -65,7 +65,7 @@ struct Half {
 }
 
 enum Entry {
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// Somebody has changed the key, or may have.
     Changed(Instant),
 }
@@ -193,7 +193,7 @@ impl Refusals {
                 decision: decision.clone(),
                 told_at: now,
             };
-            known.put(&name, Entry::Refused(refusal), self.longest, now);
+            known.put(&name, Entry::Refused(Box::new(refusal)), self.longest, now);
             known.ends = known.ends.max(ends_at);
             self.holds.store(true, Ordering::Release);
         }
@@ -314,7 +314,9 @@ impl Entry {
     /// Bytes that it takes elsewhere.
     fn heap(&self) -> usize {
         match self {
-            Self::Refused(refusal) => refusal.decision.named.as_ref().map_or(0, |named| EACH * named.each.len()),
+            Self::Refused(refusal) => {
+                size_of::<Refusal>() + refusal.decision.named.as_ref().map_or(0, |named| EACH * named.each.len())
+            }
             Self::Changed(_) => 0,
         }
     }
