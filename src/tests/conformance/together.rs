@@ -1,10 +1,14 @@
 //! Several limits decided together: from all of them, or from none.
 
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
 use super::on_every_store;
-use super::subject::{OnRedis, Subject, ThroughClient};
+use super::subject::{NAMESPACE, OnRedis, Subject, ThroughClient};
 use super::{CAPACITY, WINDOW, policies};
-use crate::algorithm::{Ask, Policy, TokenBucket};
+use crate::algorithm::{Ask, Policy, SlidingWindow, TokenBucket};
 use crate::clock::Micros;
+use crate::tests::cases;
 use crate::tests::schedule::START;
 
 #[test]
@@ -92,6 +96,37 @@ fn a_clock_that_jumped_back_blocks_them_only_until_they_would_be_free_anyway() {
         store.set_clock(back + wait);
         assert!(allowed(store), "{wait:?} was the wait");
     });
+}
+
+/// However the states grow and shrink, in Redis stands what calls on each key alone would have written.
+#[test]
+fn what_is_written_is_what_each_alone_would_write() {
+    let redis = OnRedis::on_manual_time();
+    let limits = [
+        Policy::SlidingWindow(SlidingWindow::new(1_000, WINDOW, 8)),
+        Policy::TokenBucket(TokenBucket::new(1_000, WINDOW, 1_000)),
+    ];
+    let (together, alone) = (["a", "b"], ["c", "d"]);
+    let mut runner = TestRunner::new(cases(200));
+    let gaps = proptest::collection::vec((0..=WINDOW.0, 1..5u64), 1..20);
+    runner
+        .run(&gaps, |gaps| {
+            redis.flush();
+            let mut now = START;
+            for (gap, cost) in gaps {
+                // Mostly short ones, so that a window holds several.
+                now = now + Micros(gap * gap / WINDOW.0 / 2);
+                redis.set_clock(now);
+                let told = redis.together(&limits, &together, Ask::all(cost));
+                for (index, policy) in limits.iter().enumerate() {
+                    prop_assert_eq!(told[index], redis.decide(policy, alone[index], Ask::all(cost)));
+                    let of = |key: &str| redis.say::<Vec<u8>>(&[b"GET", format!("{NAMESPACE}{key}").as_bytes()]);
+                    prop_assert_eq!(of(together[index]), of(alone[index]));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
 }
 
 /// A value that cannot be read fails the call, and nobody is charged for it.
