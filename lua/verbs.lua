@@ -174,11 +174,15 @@ local function verbs(now, answer, fail)
     end
   end
 
+  -- What take_all keeps of each key: the same tables each time, since making them costs more than a step.
+  local states, changes, expiries, wholes = {}, {}, {}, {}
+
   -- Takes `cost` from each of the keys from `first` on, one for each policy: a step of each, and what they come to is written when
   -- all of them allow it. Otherwise nothing is, and the answer is false.
   local function take_all(first, policies, cost, time, answers)
-    local states, changes, expiries, wholes = {}, {}, {}, {}
-    for j, policy in ipairs(policies) do
+    local last = #policies
+    for j = 1, last do
+      local policy = policies[j]
       local state, till, is_whole = open(KEYS[first + j - 1])
       if till ~= 0 then
         -- Blocked, or unreadable.
@@ -190,16 +194,16 @@ local function verbs(now, answer, fail)
       if not allowed then
         return false
       end
-      states[j], changes[j], expiries[j], wholes[j] = state, changed, expires or false, is_whole and state
+      states[j], changes[j], expiries[j], wholes[j] = state, changed, expires, is_whole and state
       answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
     end
-    for j, changed in ipairs(changes) do
-      local failure = save(KEYS[first + j - 1], changed, 0, expiries[j], wholes[j])
+    for j = 1, last do
+      local failure = save(KEYS[first + j - 1], changes[j], 0, expiries[j], wholes[j])
       if failure then
         for k = 1, j - 1 do
           undo(KEYS[first + k - 1], states[k])
         end
-        for k = first, first + #policies - 1 do
+        for k = first, first + last - 1 do
           answers[k] = fail(k, failure)
         end
         break

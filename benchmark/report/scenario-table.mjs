@@ -18,6 +18,7 @@ const COLUMNS = {
   'memory-denied': LOOP,
   'redis-256': IN_FLIGHT,
   'redis-hot': IN_FLIGHT,
+  'redis-zipf': IN_FLIGHT,
   'redis-blocked': IN_FLIGHT,
   'redis-three': IN_FLIGHT,
   'redis-1': IN_FLIGHT,

@@ -44,6 +44,14 @@ export const SCENARIOS = [
     quick: { warmUpCalls: 10_000, calls: 30_000 },
   },
   {
+    id: 'redis-zipf',
+    title: 'Redis, 256 calls in flight, few keys much and many little, all allowed',
+    store: 'redis',
+    measure: measureInFlight,
+    settings: { ...perMinute(1_000_000), inFlight: 256, spread: 'zipf', warmUpCalls: 50_000, calls: 200_000 },
+    quick: { warmUpCalls: 10_000, calls: 30_000 },
+  },
+  {
     id: 'redis-blocked',
     title: 'Redis, 256 calls in flight on one key, all denied',
     store: 'redis',

@@ -12,14 +12,37 @@ export function makeKeys(prefix) {
   return Array.from({ length: KEYS }, (_, index) => `${prefix}:${index}`)
 }
 
-/** Which key each of `calls` calls asks for, as indices into {@link makeKeys}: of `hot` ones always the first. */
+/**
+ * Which key each of `calls` calls asks for, as indices into {@link makeKeys}: of `hot` ones always the first, of `zipf` ones the
+ * nth with a weight of 1/n.
+ */
 export function makeOrder(calls, spread = 'even') {
-  if (spread === 'hot') return new Uint16Array(calls)
-  const random = seededRandom()
-  return Uint16Array.from({ length: calls }, () => {
+  const next = SPREADS[spread](seededRandom())
+  return Uint16Array.from({ length: calls }, next)
+}
+
+const SPREADS = {
+  hot: () => () => 0,
+
+  even: (random) => () => {
     const among = random() < BUSY_SHARE ? BUSY_KEYS : KEYS
     return Math.floor(random() * among)
-  })
+  },
+
+  zipf(random) {
+    let sum = 0
+    const sums = Float64Array.from({ length: KEYS }, (_, index) => (sum += 1 / (index + 1)))
+    return () => {
+      const sought = random() * sum
+      let [low, high] = [0, KEYS - 1]
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if (sums[middle] < sought) low = middle + 1
+        else high = middle
+      }
+      return low
+    }
+  },
 }
 
 /** mulberry32: enough for an even spread, and the same numbers on every machine. */
