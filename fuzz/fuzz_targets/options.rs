@@ -8,7 +8,7 @@ use arbitrary::Unstructured;
 use distributed_rate_limiter::algorithm::Ask;
 use distributed_rate_limiter::clock::{ManualClock, Micros};
 use distributed_rate_limiter::input::Given;
-use distributed_rate_limiter::limiter::{Deed, Limiter, Who};
+use distributed_rate_limiter::limiter::{Deed, Limiter, Trust, Who};
 use distributed_rate_limiter::policy::MAX_UNITS;
 use distributed_rate_limiter::settings::{CallOptions, Settings, read_duration, read_patience, read_ready_timeout};
 use distributed_rate_limiter_fuzz::{given, is_worded, options};
@@ -63,7 +63,8 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     };
     match limiter.request(&who, Deed::Take, &call) {
         Ok(request) => {
-            let decision = limiter.answer_here(&request).expect("memory always decides").expect("at once");
+            let decision =
+                limiter.answer_here(&request, Trust::Times).expect("memory always decides").expect("at once");
             assert!(decision.allowed || decision.retry_after_ms > 0, "{decision:?}");
         }
         Err(error) => is_worded(&error),
