@@ -5,76 +5,82 @@ const OURS = ['ours-sliding-window', 'ours-token-bucket']
 // Of the peers that ran, the one with the most calls a second.
 const FASTEST_PEER = Symbol('fastest peer')
 
+/** Ours over theirs. */
+const ratioOf = (field) => (ours, peer) => ours[field] / peer[field]
+
+/** Theirs over ours, of a time. */
+const speed = (ours, peer) => peer.nsPerCall / ours.nsPerCall
+
 /** Kept when the ratio is at least `atLeast`, at most `atMost`, or less than `below`. */
 const TARGETS = [
   {
     what: 'memory, allowed: speed as a multiple of rate-limiter-flexible',
     scenario: 'memory-allowed',
     peer: 'rlf-memory',
-    ratio: (ours, peer) => peer.nsPerCall / ours.nsPerCall,
+    ratio: speed,
     atLeast: 2.2,
   },
   {
     what: 'memory, denied: speed as a multiple of rate-limiter-flexible',
     scenario: 'memory-denied',
     peer: 'rlf-memory',
-    ratio: (ours, peer) => peer.nsPerCall / ours.nsPerCall,
+    ratio: speed,
     atLeast: 7,
   },
   {
     what: 'Redis, 256 in flight: calls/s as a multiple of the fastest peer',
     scenario: 'redis-256',
     peer: FASTEST_PEER,
-    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    ratio: ratioOf('callsPerSecond'),
     atLeast: 2.5,
   },
   {
     what: 'Redis, 256 in flight: CPU a call as a fraction of that peer',
     scenario: 'redis-256',
     peer: FASTEST_PEER,
-    ratio: (ours, peer) => ours.cpuUsPerCall / peer.cpuUsPerCall,
+    ratio: ratioOf('cpuUsPerCall'),
     atMost: 1 / 6,
   },
   {
     what: 'Redis, 256 in flight: p99 as a fraction of that peer',
     scenario: 'redis-256',
     peer: FASTEST_PEER,
-    ratio: (ours, peer) => ours.p99Us / peer.p99Us,
+    ratio: ratioOf('p99Us'),
     below: 1,
   },
   {
     what: 'Redis, one key, 1,024 in flight: calls/s as a multiple of the fastest peer',
     scenario: 'redis-hot',
     peer: FASTEST_PEER,
-    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    ratio: ratioOf('callsPerSecond'),
     atLeast: 10,
   },
   {
     what: 'Redis, one key that is denied: calls/s as a multiple of rate-limiter-flexible + ioredis',
     scenario: 'redis-blocked',
     peer: 'rlf-ioredis',
-    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    ratio: ratioOf('callsPerSecond'),
     atLeast: 20,
   },
   {
     what: 'Redis, one key that is denied: the same with its inMemoryBlockOnConsumed',
     scenario: 'redis-blocked',
     peer: 'rlf-ioredis-block',
-    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    ratio: ratioOf('callsPerSecond'),
     atLeast: 3,
   },
   {
     what: 'Redis, three limits a call: calls/s as a multiple of a union of three',
     scenario: 'redis-three',
     peer: 'rlf-union',
-    ratio: (ours, peer) => ours.callsPerSecond / peer.callsPerSecond,
+    ratio: ratioOf('callsPerSecond'),
     atLeast: 6,
   },
   {
     what: 'Redis, 1 in flight: p50 as a multiple of rate-limiter-flexible + ioredis',
     scenario: 'redis-1',
     peer: 'rlf-ioredis',
-    ratio: (ours, peer) => ours.p50Us / peer.p50Us,
+    ratio: ratioOf('p50Us'),
     atMost: 1.4,
   },
 ]

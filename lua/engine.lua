@@ -35,7 +35,7 @@
 -- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua and verbs.lua.
 
 local ALLOWED, REFUSED, DELAYED = 1, 2, 5
-local FORGOTTEN, FAILED = '\3', '\4'
+local FAILED = '\4'
 local FORGET, DECIDE, ADMIT, SEVERAL = 0, 1, 7, 8
 
 local now = present()
@@ -77,18 +77,6 @@ local rare
 local function seldom()
   rare = rare or verbs(now, answer, fail)
   return rare
-end
-
-local function forget(i)
-  local removed = pcall('DEL', KEYS[i])
-  if type(removed) == 'table' then
-    return fail(i, removed.err)
-  end
-  if removed > 0 then
-    -- Whoever knows the key to be refused is told. That it is not permitted is no failure.
-    pcall('PUBLISH', KEYS[i], '')
-  end
-  return FORGOTTEN
 end
 
 local function decide(i, policy, cost, least)
@@ -152,7 +140,7 @@ while i < #KEYS do
       for j = 1, parts do
         i = i + 1
         if verb == FORGET then
-          answers[i] = forget(i)
+          answers[i] = seldom().forget(i)
         elseif verb == DECIDE then
           answers[i] = seldom().decide(i, policy, cost, least, time)
         else

@@ -1,6 +1,6 @@
 -- verbs.lua: what is seldom asked of a key, and keys that are blocked.
 --
--- verbs() -> { decide, act, together, several }, made when it is first needed. A `policy` below is what the engine prepared:
+-- verbs() -> { forget, decide, act, together, several }, made when it is first needed. A `policy` below is what the engine prepared:
 -- { step, numbers, twin }. Answers and failures are made by the engine's functions, which are handed in.
 --
 -- A blocked key's value is '>BI7' 2 and until when it is blocked, then the state beneath, if any. Redis keeps it for as long as
@@ -11,7 +11,7 @@ local BLOCKED = 2
 local function verbs(now, answer, fail)
   local byte = string.byte
   local UNREADABLE = 'STATE the value is not the state of a limit'
-  local TAKEN, EACH, KIND = 6, '\7', 12
+  local FORGOTTEN, TAKEN, EACH, KIND = '\3', 6, '\7', 12
   -- So many bytes take as long on their way as a step.
   local WORTH_IT = 512
 
@@ -55,6 +55,22 @@ local function verbs(now, answer, fail)
       written = pcall('SET', key, state, 'KEEPTTL')
     end
     return type(written) == 'table' and written.err or nil
+  end
+
+  -- Whoever knows the key to be refused is told that it may be free. That this is not permitted is no failure.
+  local function tell_freed(key)
+    pcall('PUBLISH', key, '')
+  end
+
+  local function forget(i)
+    local removed = pcall('DEL', KEYS[i])
+    if type(removed) == 'table' then
+      return fail(i, removed.err)
+    end
+    if removed > 0 then
+      tell_freed(KEYS[i])
+    end
+    return FORGOTTEN
   end
 
   -- When a dated request happens: not after the present, nor before the key's last change.
@@ -153,8 +169,7 @@ local function verbs(now, answer, fail)
       end
       state = changed ~= '' and changed
       if is_shortened or (not allowed and (verb == 2 or verb == 6)) then
-        -- Whoever knows the key to be refused is told. That it is not permitted is no failure.
-        pcall('PUBLISH', KEYS[i], '')
+        tell_freed(KEYS[i])
       end
     end
     if delay then
@@ -346,5 +361,5 @@ local function verbs(now, answer, fail)
     return pack('>BI7I7I4', TAKEN, now, taken, #before) .. before, stop
   end
 
-  return { decide = decide, act = act, together = together, several = several }
+  return { forget = forget, decide = decide, act = act, together = together, several = several }
 end

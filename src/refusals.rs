@@ -22,7 +22,7 @@ use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
 use crate::decision::{Decision, Source};
 use crate::key::Key;
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use crate::store::{Request, Verb, When};
 
 /// The bytes that one half of the table may take.
@@ -204,11 +204,7 @@ impl Refusals {
     pub fn changed(&self, request: &Request, now: Instant) {
         let mut known = self.known();
         for (limit, key) in request.parts() {
-            let mut name = mem::take(&mut known.name);
-            name.clear();
-            limit.append_name(&mut name, key.as_bytes());
-            known.put(&name, Entry::Changed(now), self.longest, now);
-            known.name = name;
+            known.put(&name_of(limit, key.as_bytes()), Entry::Changed(now), self.longest, now);
         }
     }
 
@@ -276,11 +272,9 @@ impl Known {
         }
         // The change of an only key stands in the place of its refusal.
         limits.len() > 1
-            && limits.iter().zip(keys).any(|(limit, key)| {
-                let mut name = Vec::with_capacity(64);
-                limit.append_name(&mut name, key);
-                matches!(self.entry(&name), Some(Entry::Changed(at)) if asked_at <= *at)
-            })
+            && limits.iter().zip(keys).any(
+                |(limit, key)| matches!(self.entry(&name_of(limit, key)), Some(Entry::Changed(at)) if asked_at <= *at),
+            )
     }
 
     fn put(&mut self, name: &[u8], entry: Entry, longest: Duration, now: Instant) {
@@ -304,6 +298,13 @@ impl Known {
             }
         }
     }
+}
+
+/// What one key is called in Redis.
+fn name_of(limit: &Limit, key: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(64);
+    limit.append_name(&mut name, key);
+    name
 }
 
 fn policies(limits: &Limits) -> impl Iterator<Item = &Policy> {

@@ -3,11 +3,10 @@
 import { RateLimiter } from '../../index.mjs'
 
 export async function openOurs(algorithm, { limit, windowMs, others, redisUrl, knowsRefusals = false }) {
-  const own = { limit, window: windowMs }
-  const limits = others && [own, ...others.map(({ limit, windowMs }) => ({ limit, window: windowMs }))]
+  const named = ({ limit, windowMs }, index) => ({ name: `limit-${index}`, limit, window: windowMs })
   const limiter = new RateLimiter({
     algorithm,
-    ...(limits ? { limits: limits.map((each, index) => ({ name: `limit-${index}`, ...each })) } : own),
+    ...(others ? { limits: [{ limit, windowMs }, ...others].map(named) } : { limit, window: windowMs }),
     // Only Redis's own decisions count: a call that the fallback would answer, perhaps faster, ends the run instead.
     ...(redisUrl && { redisUrl, onStoreError: 'throw' }),
     // Nor does a refusal count that is known already, but in the scenario that is about these.

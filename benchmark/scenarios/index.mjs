@@ -9,6 +9,10 @@ const perMinute = (limit) => ({ limit, windowMs: 60_000 })
 const perHour = (limit) => ({ limit, windowMs: 3_600_000 })
 const perDay = (limit) => ({ limit, windowMs: 86_400_000 })
 
+/** What most of those on Redis have in common. */
+const IN_FLIGHT = { store: 'redis', measure: measureInFlight, quick: { warmUpCalls: 10_000, calls: 30_000 } }
+const MANY = { warmUpCalls: 50_000, calls: 200_000 }
+
 /** A `quick` block replaces the sizes above it when only a short run is asked for. */
 export const SCENARIOS = [
   {
@@ -30,42 +34,33 @@ export const SCENARIOS = [
   {
     id: 'redis-256',
     title: 'Redis, 256 calls in flight',
-    store: 'redis',
-    measure: measureInFlight,
-    settings: { ...perMinute(100), inFlight: 256, warmUpCalls: 50_000, calls: 200_000 },
-    quick: { warmUpCalls: 10_000, calls: 30_000 },
+    ...IN_FLIGHT,
+    settings: { ...perMinute(100), inFlight: 256, ...MANY },
   },
   {
     id: 'redis-hot',
     title: 'Redis, 1,024 calls in flight on one key, all allowed',
-    store: 'redis',
-    measure: measureInFlight,
-    settings: { ...perMinute(100_000_000), inFlight: 1_024, spread: 'hot', warmUpCalls: 50_000, calls: 200_000 },
-    quick: { warmUpCalls: 10_000, calls: 30_000 },
+    ...IN_FLIGHT,
+    settings: { ...perMinute(100_000_000), inFlight: 1_024, spread: 'hot', ...MANY },
   },
   {
     id: 'redis-zipf',
     title: 'Redis, 256 calls in flight, few keys much and many little, all allowed',
-    store: 'redis',
-    measure: measureInFlight,
-    settings: { ...perMinute(1_000_000), inFlight: 256, spread: 'zipf', warmUpCalls: 50_000, calls: 200_000 },
-    quick: { warmUpCalls: 10_000, calls: 30_000 },
+    ...IN_FLIGHT,
+    settings: { ...perMinute(1_000_000), inFlight: 256, spread: 'zipf', ...MANY },
   },
   {
     id: 'redis-blocked',
     title: 'Redis, 256 calls in flight on one key, all denied',
-    store: 'redis',
+    ...IN_FLIGHT,
     peers: ['rlf-ioredis', 'rlf-ioredis-block', 'rlf-node-redis', 'rate-limit-redis'],
-    measure: measureInFlight,
-    settings: { ...perHour(1), knowsRefusals: true, inFlight: 256, spread: 'hot', warmUpCalls: 50_000, calls: 200_000 },
-    quick: { warmUpCalls: 10_000, calls: 30_000 },
+    settings: { ...perHour(1), knowsRefusals: true, inFlight: 256, spread: 'hot', ...MANY },
   },
   {
     id: 'redis-three',
     title: 'Redis, 256 calls in flight, three limits a call',
-    store: 'redis',
+    ...IN_FLIGHT,
     peers: ['rlf-union'],
-    measure: measureInFlight,
     settings: {
       ...perMinute(100),
       others: [perHour(1_000), perDay(5_000)],
@@ -78,8 +73,7 @@ export const SCENARIOS = [
   {
     id: 'redis-1',
     title: 'Redis, 1 call in flight',
-    store: 'redis',
-    measure: measureInFlight,
+    ...IN_FLIGHT,
     settings: { ...perMinute(100), inFlight: 1, warmUpCalls: 5_000, calls: 20_000 },
     quick: { warmUpCalls: 1_000, calls: 3_000 },
   },

@@ -152,24 +152,24 @@ impl Limiter {
                 if ask.cost > 0 {
                     self.metrics.decided(&decision);
                 }
-                Ok(Some(read(decision)))
+                return Ok(Some(read(decision)));
             }
             (Some(remote), _) => {
                 self.must_be_open()?;
-                let limits = &self.plan.limits;
-                if let Some(decision) =
-                    remote.known(|refusals, now| refusals.find_ask(limits, std::iter::once(key), ask, true, now))
-                {
+                let keys = std::iter::once(key);
+                let refused = |refusals: &Refusals, now| refusals.find_ask(&self.plan.limits, keys, ask, true, now);
+                if let Some(decision) = remote.known(refused) {
                     self.metrics.decided(&decision);
-                    Ok(Some(read(decision)))
-                } else if remote.can_be_asked() {
-                    Ok(None)
-                } else {
-                    Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Times)?.map(read))
+                    return Ok(Some(read(decision)));
+                }
+                if remote.can_be_asked() {
+                    return Ok(None);
                 }
             }
-            (None, None) => Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Times)?.map(read)),
+            (None, None) => {}
         }
+        // What is known has been looked at.
+        Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Nothing)?.map(read))
     }
 
     /// A request about one key under the limiter's own limits.
