@@ -7,11 +7,13 @@
 --   the requests in runs of equal ones, each '>HBBI5I5I7':
 --     run    how many requests in a row
 --     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock, 7 admit: decide, the last key being that of
---            the limit on new keys, 8 several: calls on one key, one after the other
+--            the limit on new keys, 8 several: calls on one key, one after the other; 9 lease, 10 give back what was leased
 --     parts  how many keys each of them has, which are decided together
 --     cost   units; 0 only looks, and writes nothing
---     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"
---     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block how long it lasts
+--     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"; of a lease, how many more
+--            than `cost` the call would like
+--     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block or a lease how long it
+--            lasts; of what is given back when it was leased
 --   then for each part which of the policies, '>H', from 1; and of verb 7 for each but the last whose key it is, '>B': the number
 --   of an identity, from 1, or 0 for nobody who could be new; and of verb 8 for each key how many kinds of calls and how many
 --   calls, '>HH', and of each kind how many in a row, cost and least, '>HI5I5'
@@ -26,6 +28,7 @@
 --     6 taken     '>BI7I7I4'    of verb 8: now, what all calls together took, the length of the state before them; the state.
 --                               Where nothing was taken there is one answer for each kind instead
 --     7 each      '>B'          of verb 8: an answer for each call follows
+--     8 leased    '>BI5I5I7I7'  of verb 9: granted, more than `cost`; remaining, reset_at, now
 --   i, message   for each key that failed, why. The others are not touched by it, but for those decided together with it.
 --   retry_after and delay are in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
 --
@@ -36,7 +39,7 @@
 
 local ALLOWED, REFUSED, DELAYED = 1, 2, 5
 local FAILED = '\4'
-local FORGET, DECIDE, ADMIT, SEVERAL = 0, 1, 7, 8
+local FORGET, DECIDE, ADMIT, SEVERAL, LEASE = 0, 1, 7, 8, 9
 
 local now = present()
 local packed = ARGV[1]
@@ -143,6 +146,8 @@ while i < #KEYS do
           answers[i] = seldom().forget(i)
         elseif verb == DECIDE then
           answers[i] = seldom().decide(i, policy, cost, least, time)
+        elseif verb == LEASE then
+          answers[i] = seldom().lease(i, policy, cost, least, time)
         else
           answers[i] = seldom().act(i, known and known[j] or policy, verb, cost, time)
         end

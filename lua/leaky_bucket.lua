@@ -25,4 +25,6 @@ local function turn(policy, state, now)
   return full_at(policy, state, now) - now
 end
 
-return setmetatable({ prepare = prepare, step = step, turn = turn }, { __index = bucket })
+-- A place in the queue is for whoever comes next, and cannot be leased.
+local queue = { prepare = prepare, step = step, turn = turn, lease = false, give_back = false }
+return setmetatable(queue, { __index = bucket })

@@ -9,6 +9,8 @@
 --   An unreadable state answers nil.
 -- refund(policy, state, now, units), penalize(…) -> changed, expires, of a state that a step can read
 --   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
+-- spare(policy, state, now, free, term) -> how many units may be used at any moment of the next `term`: all that are free
+-- lease(policy, state, now, units, term), give_back(policy, state, now, units, booked) -> changed, expires, of such a state
 -- seen(state) -> when something was last taken, 0 where there is no state
 -- counted(policy, state, now) -> the units that are counted now: as many as a refund can give back
 --
@@ -209,6 +211,37 @@ local function seldom(_, name)
     end
   end
 
+  local function spare(_, _, _, free)
+    return free
+  end
+
+  local function lease(policy, state, now, units)
+    return select(6, step(policy, state, now, units, units))
+  end
+
+  -- Out of the newest group of the slot in which the units were leased.
+  local function give_back(policy, state, now, units, booked)
+    local groups, total, kept, repaired = read(policy, state, now)
+    local slot = booked - booked % policy.slot
+    for i = #groups, 1, -1 do
+      local group = groups[i]
+      if group.newest >= booked and group.newest - group.newest % policy.slot == slot then
+        local taken = units < group.count and units or group.count
+        if taken == total then
+          return ''
+        end
+        group.count = group.count - taken
+        if group.count == 0 then
+          table.remove(groups, i)
+        end
+        return write(policy, groups, total - taken, kept)
+      end
+    end
+    if repaired then
+      return write(policy, groups, total, kept)
+    end
+  end
+
   local function seen(state)
     return state and #state >= HEADER + GROUP and (unpack('>I7', state, #state - GROUP + 1)) or 0
   end
@@ -217,7 +250,9 @@ local function seldom(_, name)
     return (select(2, read(policy, state, now)))
   end
 
-  return ({ refund = refund, penalize = penalize, seen = seen, counted = counted })[name]
+  local functions = { refund = refund, penalize = penalize, seen = seen, counted = counted }
+  functions.spare, functions.lease, functions.give_back = spare, lease, give_back
+  return functions[name]
 end
 
 local twin = { prepare = prepare, step = step, __index = seldom }

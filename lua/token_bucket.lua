@@ -9,6 +9,8 @@
 --   An unreadable state answers nil.
 -- refund(policy, state, now, units), penalize(…), reserve(…) -> changed, expires, of a state that a step can read
 --   changed    the state to write, '' for a key that is as good as new, or nil where nothing changes
+-- spare(policy, state, now, free, term) -> how many units may be used at any moment of the next `term`, of such a state or none
+-- lease(policy, state, now, units, term), give_back(policy, state, now, units, booked) -> changed, expires
 -- seen(state) -> when it was last changed, 0 where there is none
 -- full_at(policy, state, now) -> when it will be full, of a state that a step can read; the leaky bucket's next turn
 --
@@ -116,7 +118,7 @@ local function exact()
     return true, granted, free, 0, plus(policy, tat, tat_rest, span(policy, granted))
   end
 
-  made = { span = span, fill = fill, plus = plus, minus = minus, decide = decide }
+  made = { span = span, fill = fill, units = units, plus = plus, minus = minus, decide = decide }
   return made
 end
 
@@ -269,6 +271,46 @@ local function seldom(_, name)
     return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
   end
 
+  -- From where on units are booked that may be used at any moment of the term, and until when Redis keeps the state now.
+  local function booked_from(policy, state, now, term)
+    local kept, tat, tat_rest = read(policy, state, now)
+    if tat < now + term then
+      tat, tat_rest = now + term, 0
+    end
+    return tat, tat_rest, kept
+  end
+
+  local function spare(policy, state, now, _, term)
+    local tat, tat_rest = booked_from(policy, state, now, term)
+    local whole, rest = parts.fill(policy)
+    if not less(tat, tat_rest, now + whole, rest) then
+      return 0
+    end
+    return parts.units(policy, minus(policy, now + whole, rest, tat, tat_rest))
+  end
+
+  local function lease(policy, state, now, units, term)
+    local tat, tat_rest, kept = booked_from(policy, state, now, term)
+    return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
+  end
+
+  -- Only where nothing has changed since, of which the moment of the last change is the sign. It stays.
+  local function give_back(policy, state, now, units, booked)
+    local _, kept, seen, tat, tat_rest = unpack('>BI7I7I7I5', state)
+    if now < seen then
+      kept, tat, tat_rest = read(policy, state, now)
+      return write(policy, kept, now, tat, tat_rest)
+    end
+    if seen ~= booked or tat_rest >= policy.limit then
+      return nil
+    end
+    local given, given_rest = span(policy, units)
+    if less(tat, tat_rest, plus(policy, booked, 0, given, given_rest)) then
+      return nil
+    end
+    return write(policy, kept, booked, minus(policy, tat, tat_rest, given, given_rest))
+  end
+
   local function full_at(policy, state, now)
     local _, tat, tat_rest = read(policy, state, now)
     return up(tat, tat_rest)
@@ -278,7 +320,9 @@ local function seldom(_, name)
     return state and #state == SIZE and (unpack('>I7', state, 9)) or 0
   end
 
-  return ({ refund = refund, penalize = penalize, reserve = reserve, seen = seen, full_at = full_at })[name]
+  local functions = { refund = refund, penalize = penalize, reserve = reserve, seen = seen, full_at = full_at }
+  functions.spare, functions.lease, functions.give_back = spare, lease, give_back
+  return functions[name]
 end
 
 local twin = { prepare = prepare, step = step, __index = seldom }

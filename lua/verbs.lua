@@ -1,6 +1,6 @@
 -- verbs.lua: what is seldom asked of a key, and keys that are blocked.
 --
--- verbs() -> { forget, decide, act, together, several }, made when it is first needed. A `policy` below is what the engine prepared:
+-- verbs() -> { forget, decide, act, together, several, lease }, made when it is first needed. A `policy` below is what the engine prepared:
 -- { step, numbers, twin }. Answers and failures are made by the engine's functions, which are handed in.
 --
 -- A blocked key's value is '>BI7' 2 and until when it is blocked, then the state beneath, if any. Redis keeps it for as long as
@@ -11,7 +11,9 @@ local BLOCKED = 2
 local function verbs(now, answer, fail)
   local byte = string.byte
   local UNREADABLE = 'STATE the value is not the state of a limit'
-  local FORGOTTEN, TAKEN, EACH, KIND = '\3', 6, '\7', 12
+  local FORGOTTEN, TAKEN, EACH, LEASED, KIND = '\3', 6, '\7', 8, 12
+  -- Of what is to spare, one part in so many is leased at a time.
+  local PART = 8
   -- So many bytes take as long on their way as a step.
   local WORTH_IT = 512
 
@@ -57,9 +59,11 @@ local function verbs(now, answer, fail)
     return type(written) == 'table' and written.err or nil
   end
 
-  -- Whoever knows the key to be refused is told that it may be free. That this is not permitted is no failure.
-  local function tell_freed(key)
-    pcall('PUBLISH', key, '')
+  -- Whoever knows something of a key is told what has become of it, on a channel of its name: that it may be free where it was
+  -- refused, or that what was leased of it is VOID besides. That this is not permitted is no failure.
+  local FREED, VOID = '', '-'
+  local function tell(key, news)
+    pcall('PUBLISH', key, news)
   end
 
   local function forget(i)
@@ -68,7 +72,7 @@ local function verbs(now, answer, fail)
       return fail(i, removed.err)
     end
     if removed > 0 then
-      tell_freed(KEYS[i])
+      tell(KEYS[i], VOID)
     end
     return FORGOTTEN
   end
@@ -124,9 +128,11 @@ local function verbs(now, answer, fail)
       return twin.penalize(numbers, state, at, units)
     end,
   }
+  local GIVE_BACK = 10
 
-  -- Refund, penalty, reservation, block, unblock; answers what a call of one unit is told then. A key that had nothing left
-  -- and is given back to, or that is blocked no longer or for less long, is published on a channel of its name.
+  -- Refund, penalty, reservation, block, unblock, what was leased; answers what a call of one unit is told then. A key that had
+  -- nothing left and is given back to, or that is blocked no longer or for less long, may be free; of one that is blocked, nothing
+  -- that was leased may be used.
   local function act(i, policy, verb, cost, time)
     local state, till = open(KEYS[i])
     if state == nil then
@@ -139,7 +145,7 @@ local function verbs(now, answer, fail)
     if allowed == nil then
       return fail(i, UNREADABLE)
     end
-    local changed, expires, delay, is_shortened
+    local changed, expires, delay
     if verb == 4 then
       turn = allowed and (turn or 0) or (till == 0 and twin.turn and twin.turn(numbers, state, at) or retry_after)
       if turn <= time and allowed then
@@ -151,13 +157,17 @@ local function verbs(now, answer, fail)
       changed, expires = twin.reserve(numbers, state, at, cost)
       delay = turn
     elseif verb == 5 then
-      is_shortened = now + time < till
       changed, till = state or '', now + time
     elseif verb == 6 then
       changed, till = state or '', 0
       if state then
         -- The block may have set another life than the state's own.
         expires = select(2, unpack('>BI7', state))
+      end
+    elseif verb == GIVE_BACK then
+      changed, expires = nil, nil
+      if state and twin.give_back then
+        changed, expires = twin.give_back(numbers, state, now, cost, time)
       end
     else
       changed, expires = change[verb](twin, numbers, state, at, cost)
@@ -168,8 +178,10 @@ local function verbs(now, answer, fail)
         return fail(i, failure)
       end
       state = changed ~= '' and changed
-      if is_shortened or (not allowed and (verb == 2 or verb == 6)) then
-        tell_freed(KEYS[i])
+      if verb == 5 then
+        tell(KEYS[i], VOID)
+      elseif not allowed and (verb == 2 or verb == 6 or verb == GIVE_BACK) then
+        tell(KEYS[i], FREED)
       end
     end
     if delay then
@@ -361,5 +373,35 @@ local function verbs(now, answer, fail)
     return pack('>BI7I7I4', TAKEN, now, taken, #before) .. before, stop
   end
 
-  return { forget = forget, decide = decide, act = act, together = together, several = several }
+  -- Decides a call of `cost` units, and leases it up to `more` for those that come after it in the next `term`, a part of what can
+  -- be spared at most. Where that is none it is decided as any.
+  local function lease(i, policy, cost, more, term)
+    local state, till = open(KEYS[i])
+    if state == nil then
+      return fail(i, till)
+    end
+    local numbers, twin = policy.numbers, policy.twin
+    if till > 0 or not twin.lease then
+      return decide(i, policy, cost, cost, 0)
+    end
+    local allowed, _, free = policy.step(numbers, state, now, 0, cost)
+    if allowed == nil then
+      return fail(i, UNREADABLE)
+    end
+    local spare = allowed and twin.spare(numbers, state, now, free, term) - cost or 0
+    spare = spare > 0 and (spare - spare % PART) / PART or 0
+    more = more < spare and more or spare
+    if more == 0 then
+      return decide(i, policy, cost, cost, 0)
+    end
+    local changed, expires = twin.lease(numbers, state, now, cost + more, term)
+    local failure = save(KEYS[i], changed, 0, expires)
+    if failure then
+      return fail(i, failure)
+    end
+    local _, _, remaining, _, reset_at = policy.step(numbers, changed, now, 0, 0)
+    return pack('>BI5I5I7I7', LEASED, cost + more, remaining, reset_at, now)
+  end
+
+  return { forget = forget, decide = decide, act = act, together = together, several = several, lease = lease }
 end

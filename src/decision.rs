@@ -19,11 +19,13 @@ pub enum Source {
     Client,
     /// This process, which has been told by the store that the key is refused until later.
     DenyCache,
+    /// This process, of units that the store has leased to it.
+    Lease,
 }
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache];
+    pub const ALL: [Self; 6] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache, Self::Lease];
 
     /// The name in a decision.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Source {
             Self::Fallback => "fallback",
             Self::Client => "client",
             Self::DenyCache => "deny-cache",
+            Self::Lease => "lease",
         }
     }
 }
@@ -139,6 +142,7 @@ impl Decision {
                 retry_after,
                 reset_at: now + retry_after,
                 delay: Micros::ZERO,
+                booked: Micros::ZERO,
             }
         };
         let outcomes: Vec<Outcome> = limits.iter().map(outcome).collect();

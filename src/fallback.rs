@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::algorithm::Ask;
+use crate::algorithm::{Ask, Lease};
 use crate::arrears::Arrears;
 use crate::clock::Clock;
 use crate::decision::{Decision, Source};
@@ -44,7 +44,7 @@ impl Fallback {
         let decision = self.answer(request, cause)?;
         if let Some(arrears) = &self.arrears {
             match request.verb {
-                Verb::Decide(_) | Verb::Reserve { .. } if decision.granted > 0 => {
+                Verb::Decide(_) | Verb::Lease(_) | Verb::Reserve { .. } if decision.granted > 0 => {
                     arrears.note(request, |index| decision.granted_of(index));
                 }
                 Verb::Penalize(units) => arrears.note(request, |_| units),
@@ -71,8 +71,8 @@ impl Fallback {
         let request = &*self.own(request);
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
-            Verb::Reserve { cost, .. } => Ask::all(cost),
-            Verb::Refund(_) | Verb::Penalize(_) => Ask { cost: 0, least: 0 },
+            Verb::Reserve { cost, .. } | Verb::Lease(Lease { cost, .. }) => Ask::all(cost),
+            Verb::Refund(_) | Verb::Penalize(_) | Verb::GiveBack { .. } => Ask { cost: 0, least: 0 },
             Verb::Reset | Verb::Block(_) | Verb::Unblock => {
                 self.act(request);
                 return Err(cause());

@@ -21,6 +21,7 @@ pub mod fallback;
 pub mod fleet;
 pub mod input;
 pub mod key;
+pub mod leases;
 pub mod limiter;
 pub mod limits;
 pub mod metrics;

@@ -34,7 +34,6 @@ const EACH: usize = size_of::<(Arc<str>, Decision)>() + size_of::<Policy>();
 
 /// See the module.
 pub struct Refusals {
-    prefix: String,
     longest: Duration,
     /// Whether those of several limits are kept, too.
     keeps_several: bool,
@@ -82,12 +81,11 @@ struct Refusal {
 }
 
 impl Refusals {
-    /// Of a limiter whose keys begin with `prefix`, each known for `longest` at most. Those of several limits are not kept where
+    /// Each known for `longest` at most. Those of several limits are not kept where
     /// limits that lie apart may refuse for a moment what they would not refuse together.
-    pub fn new(prefix: &str, longest: Micros, keeps_several: bool) -> Self {
+    pub fn new(longest: Micros, keeps_several: bool) -> Self {
         let now = Instant::now();
         Self {
-            prefix: format!("{prefix}:"),
             longest: longest.as_duration(),
             keeps_several,
             holds: AtomicBool::new(false),
@@ -100,11 +98,6 @@ impl Refusals {
                 name: Vec::new(),
             }),
         }
-    }
-
-    /// What the names of all keys begin with.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
     }
 
     /// Whether there is none: nothing that is asked would be found.
@@ -121,6 +114,7 @@ impl Refusals {
             Verb::Decide(ask) if request.when == When::Now && !limits.has_new_keys() => {
                 Some(ask).filter(|ask| ask.cost > 0 && (self.keeps_several || limits.len() == 1))
             }
+            Verb::Lease(lease) => Some(Ask::all(lease.cost)).filter(|ask| ask.cost > 0),
             _ => None,
         }
     }

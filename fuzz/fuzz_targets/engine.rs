@@ -173,5 +173,6 @@ fn outcome(granted: Option<u64>, free: u64, wait: Micros, reset_at: Micros) -> O
         retry_after: if granted.is_some() { Micros::ZERO } else { wait },
         reset_at,
         delay: Micros::ZERO,
+        booked: Micros::ZERO,
     }
 }

@@ -15,6 +15,35 @@ pub enum Change {
     Penalize(u64),
     /// See [`Algorithm::reserve`].
     Reserve(u64),
+    /// See [`Algorithm::lease`].
+    Lease {
+        /// How many.
+        units: u64,
+        /// For how long.
+        term: Micros,
+    },
+    /// See [`Algorithm::give_back`].
+    GiveBack {
+        /// How many of them.
+        units: u64,
+        /// When they were leased.
+        booked: Micros,
+    },
+}
+
+/// Of what is to spare, one part in so many is leased at a time. So what one process holds and does not use is little of what others
+/// could have, and the nearer a limit is, the more its calls are decided one by one.
+const PART: u64 = 8;
+
+/// What a call asks that would like to have more units for those that come after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Units of the call itself, all or nothing; 0 for whoever only looks ahead.
+    pub cost: u64,
+    /// How many more it would like.
+    pub more: u64,
+    /// For how long.
+    pub term: Micros,
 }
 
 impl Change {
@@ -24,6 +53,8 @@ impl Change {
             Self::Refund(units) => algorithm.refund(state, now, units),
             Self::Penalize(units) => algorithm.penalize(state, now, units),
             Self::Reserve(units) => return algorithm.reserve(state, now, units),
+            Self::Lease { units, term } => algorithm.lease(state, now, units, term),
+            Self::GiveBack { units, booked } => algorithm.give_back(state, now, units, booked),
         }
         true
     }
@@ -76,6 +107,19 @@ impl Policy {
         Outcome { granted: cost, delay: turn, ..booked }
     }
 
+    /// Decides a call, and leases it as many more units as it would like and can be spared. Where that is none it is decided as any.
+    pub fn lease(&self, state: &mut State, now: Micros, Lease { cost, more, term }: Lease) -> Outcome {
+        let look = self.step(&mut state.clone(), now, Ask::look(cost));
+        let spare = if look.allowed { self.spare(state, now, look.remaining, term) } else { 0 };
+        let more = more.min(spare.saturating_sub(cost) / PART);
+        if more == 0 {
+            return self.step(state, now, Ask::all(cost));
+        }
+        self.change_own(state, now, Change::Lease { units: cost + more, term });
+        let left = self.step(state, now, Ask::look(0));
+        Outcome { granted: cost + more, booked: now, ..left }
+    }
+
     /// Refuses every call until a moment.
     pub fn block(&self, state: &mut State, now: Micros, until: Micros) -> Outcome {
         let beneath = match std::mem::replace(state, self.fresh()) {
@@ -112,6 +156,7 @@ impl Policy {
                     retry_after: beneath.retry_after.max(blocked.until - now),
                     reset_at: beneath.reset_at.max(blocked.until),
                     delay: Micros::ZERO,
+                    booked: Micros::ZERO,
                 }
             }
             State::Blocked(_) => {

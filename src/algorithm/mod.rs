@@ -12,7 +12,7 @@ mod summary;
 mod token_bucket;
 mod with_burst;
 
-pub use change::{Blocked, Change};
+pub use change::{Blocked, Change, Lease};
 pub use fixed_window::FixedWindow;
 pub use leaky_bucket::LeakyBucket;
 pub use sliding_counter::{Counters, SlidingCounter};
@@ -73,6 +73,8 @@ pub struct Outcome {
     pub reset_at: Micros,
     /// How long the caller should wait before going on, for algorithms that smooth.
     pub delay: Micros,
+    /// Of units that were leased: when they were booked, by which they are given back. Otherwise zero.
+    pub booked: Micros,
 }
 
 impl Outcome {
@@ -85,6 +87,7 @@ impl Outcome {
             retry_after: if granted.is_some() { Micros::ZERO } else { wait() },
             reset_at,
             delay: Micros::ZERO,
+            booked: Micros::ZERO,
         }
     }
 
@@ -95,7 +98,8 @@ impl Outcome {
 
     /// The answer to a reset: nothing was asked, and nothing is left to wait for.
     pub fn forgotten(now: Micros) -> Self {
-        Self { allowed: true, granted: 0, remaining: 0, retry_after: Micros::ZERO, reset_at: now, delay: Micros::ZERO }
+        let [retry_after, delay, booked] = [Micros::ZERO; 3];
+        Self { allowed: true, granted: 0, remaining: 0, retry_after, reset_at: now, delay, booked }
     }
 }
 
@@ -119,6 +123,28 @@ pub trait Algorithm {
     /// Takes `units` that will only be there later, where an algorithm's time can be booked ahead. Answers whether it can.
     fn reserve(&self, _state: &mut Self::State, _now: Micros, _units: u64) -> bool {
         false
+    }
+
+    /// How many of the `free` units may be used at any moment of the next `term` and still be within the limit, where that can be told.
+    fn spare(&self, _state: &Self::State, _now: Micros, _free: u64, _term: Micros) -> u64 {
+        0
+    }
+
+    /// Takes `units`, of which no more than are to [spare](Self::spare), so that they count as if each had been used at the last moment
+    /// of `term`, and from now on.
+    fn lease(&self, _state: &mut Self::State, _now: Micros, _units: u64, _term: Micros) {}
+
+    /// Gives back `units` of those that were leased at the moment `booked`, as far as the state still tells them from what has come
+    /// since.
+    fn give_back(&self, _state: &mut Self::State, _now: Micros, _units: u64, _booked: Micros) {}
+
+    /// The same limit where each unit counts for so much longer, if it is counted by when that is over.
+    #[must_use]
+    fn lasting(self, _longer: Micros) -> Self
+    where
+        Self: Sized,
+    {
+        self
     }
 
     /// How long the next caller waits for its turn, where that is told by more than when there is room.
@@ -228,6 +254,12 @@ macro_rules! algorithms {
                 match self { $(Self::$Name(algorithm) => Self::$Name(algorithm.share(instances)),)+ }
             }
 
+            /// See [`Algorithm::lasting`].
+            #[must_use]
+            pub fn lasting(self, longer: Micros) -> Self {
+                match self { $(Self::$Name(algorithm) => Self::$Name(algorithm.lasting(longer)),)+ }
+            }
+
             /// The state of a key that was never seen.
             pub fn fresh(&self) -> State {
                 match self { $(Self::$Name(_) => State::$Name(Default::default()),)+ }
@@ -264,6 +296,14 @@ macro_rules! algorithms {
                 match (self, state) {
                     $((Self::$Name(algorithm), State::$Name(own)) => algorithm.turn(own, now),)+
                     _ => None,
+                }
+            }
+
+            /// See [`Algorithm::spare`].
+            fn spare(&self, state: &State, now: Micros, free: u64, term: Micros) -> u64 {
+                match (self, state) {
+                    $((Self::$Name(algorithm), State::$Name(own)) => algorithm.spare(own, now, free, term),)+
+                    _ => 0,
                 }
             }
 

@@ -114,6 +114,27 @@ impl Log {
         }
     }
 
+    /// Takes up to `units` out of the newest group for which that is wanted.
+    fn take_out(&mut self, units: u64, is_wanted: impl Fn(&Group) -> bool) {
+        match self {
+            Self::One(one) if one.count > units => one.count -= if is_wanted(one) { units } else { 0 },
+            Self::One(one) if one.count > 0 && is_wanted(one) => *self = Self::default(),
+            Self::One(_) => {}
+            Self::Many(groups) => {
+                let Some(index) = groups.list.iter().rposition(is_wanted) else { return };
+                let taken = units.min(groups.list[index].count);
+                groups.total -= taken;
+                groups.list[index].count -= taken;
+                if groups.list[index].count == 0 {
+                    groups.list.remove(index);
+                }
+                if groups.list.is_empty() {
+                    *self = Self::default();
+                }
+            }
+        }
+    }
+
     /// Gives back up to `units`, from the oldest groups on: what is given back from the newest would leave the window last.
     fn give_back(&mut self, mut units: u64) {
         if units >= self.total() {
@@ -256,6 +277,27 @@ impl Algorithm for SlidingWindow {
         if debt > 0 {
             self.append(log, now, debt);
         }
+    }
+
+    /// All of them: of a limit that leases every unit counts for as much longer as a lease lasts.
+    fn spare(&self, _log: &Log, _now: Micros, free: u64, _term: Micros) -> u64 {
+        free
+    }
+
+    fn lease(&self, log: &mut Log, now: Micros, units: u64, _term: Micros) {
+        self.step(log, now, Ask::all(units));
+    }
+
+    /// Out of the group of the slot in which they were leased. One that was begun after a reset ends no sooner than it was booked in.
+    fn give_back(&self, log: &mut Log, now: Micros, units: u64, booked: Micros) {
+        self.forget(log, now);
+        self.clamp(log, now);
+        let is_own = |group: &Group| group.newest >= booked && group.newest.0 / self.slot == booked.0 / self.slot;
+        log.take_out(units, is_own);
+    }
+
+    fn lasting(self, longer: Micros) -> Self {
+        Self { window: self.window + longer, ..self }
     }
 
     fn seen(log: &Log) -> Micros {

@@ -108,6 +108,11 @@ impl TokenBucket {
         self.tat(bucket, now).0.up()
     }
 
+    /// From where on units are booked that may be used at any moment of `term`: none of them earlier than at its end.
+    fn booked(&self, bucket: &Bucket, now: Micros, term: Micros) -> Span {
+        self.tat(bucket, now).0.max(Span::at(now + term))
+    }
+
     /// What the stored moment means now, never before `now` (a full bucket stays full), and whether the clock has jumped back
     /// since it was stored.
     fn tat(&self, bucket: &Bucket, now: Micros) -> (Span, bool) {
@@ -173,6 +178,32 @@ impl Algorithm for TokenBucket {
         let (tat, _) = self.tat(bucket, now);
         *bucket = Bucket { tat: tat.plus(self.span(units), self.limit), seen: now };
         true
+    }
+
+    /// As many as an empty bucket has room for above what a full one may lack at the end of the term.
+    fn spare(&self, bucket: &Bucket, now: Micros, _free: u64, term: Micros) -> u64 {
+        let booked = self.booked(bucket, now, term);
+        let empty = Span::at(now).plus(self.fill, self.limit);
+        if booked < empty { self.units(empty.minus(booked, self.limit)) } else { 0 }
+    }
+
+    fn lease(&self, bucket: &mut Bucket, now: Micros, units: u64, term: Micros) {
+        let booked = self.booked(bucket, now, term);
+        *bucket = Bucket { tat: booked.plus(self.span(units), self.limit), seen: now };
+    }
+
+    /// Only where nothing has changed since: a unit that others have been booked behind leaves no gap that could be told.
+    fn give_back(&self, bucket: &mut Bucket, now: Micros, units: u64, booked: Micros) {
+        let (tat, jumped) = self.tat(bucket, now);
+        if jumped {
+            *bucket = Bucket { tat, seen: now };
+            return;
+        }
+        let given = self.span(units);
+        let is_last = bucket.seen == booked && bucket.tat.rest < self.limit;
+        if is_last && Span::at(booked).plus(given, self.limit) <= bucket.tat {
+            bucket.tat = bucket.tat.minus(given, self.limit);
+        }
     }
 
     fn seen(bucket: &Bucket) -> Micros {

@@ -114,6 +114,7 @@ impl RateLimiter {
                 fallback: from(Source::Fallback),
                 client: from(Source::Client),
                 deny_cache: from(Source::DenyCache),
+                lease: from(Source::Lease),
             },
             store_errors: stats.store_errors as f64,
             batches: stats.batches as f64,

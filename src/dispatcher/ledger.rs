@@ -5,18 +5,50 @@ use std::time::Instant;
 
 use super::message::{Call, News, Ticket};
 use crate::algorithm::Outcome;
+use crate::clock::Micros;
 use crate::decision::{Decision, Source};
 use crate::error::Error;
 use crate::fallback::Fallback;
+use crate::leases::Leases;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
+use crate::store::{Request, Verb};
+
+/// What this process knows of keys without asking, as far as it is wanted.
+#[derive(Clone, Default)]
+pub struct Known {
+    /// What all keys begin with in the store.
+    pub prefix: String,
+    /// That they are refused.
+    pub refusals: Option<Arc<Refusals>>,
+    /// What is leased of them.
+    pub leases: Option<Arc<Leases>>,
+}
+
+impl Known {
+    /// Whether others may do something that it must hear of.
+    pub(super) fn must_hear(&self) -> bool {
+        self.refusals.as_ref().is_some_and(|refusals| !refusals.is_empty())
+            || self.leases.as_ref().is_some_and(|leases| !leases.is_empty())
+    }
+
+    /// The keys of a request are about to be changed, or have been.
+    pub fn changed(&self, request: &Request) {
+        let now = Instant::now();
+        if let Some(refusals) = &self.refusals {
+            refusals.changed(request, now);
+        }
+        if let (Some(leases), Verb::Reset | Verb::Block(_)) = (&self.leases, request.verb) {
+            leases.void(request, now);
+        }
+    }
+}
 
 /// Answers on their way to the driver.
 pub(super) struct Ledger {
     pub(super) fallback: Arc<Fallback>,
     pub(super) metrics: Arc<Metrics>,
-    /// What need not be asked again.
-    pub(super) refusals: Option<Arc<Refusals>>,
+    pub(super) known: Known,
     /// Who has decided what the store answers.
     pub(super) source: Source,
     pub(super) news: Vec<News>,
@@ -26,8 +58,19 @@ impl Ledger {
     /// The store has decided what it was asked then.
     pub(super) fn answer_stored(&mut self, call: &Call, outcomes: &[Outcome], asked_at: Instant) {
         let request = &call.request;
+        let mut own = [Outcome::forgotten(Micros::ZERO)];
+        let outcomes = match (&self.known.leases, &request.verb, outcomes) {
+            (Some(leases), Verb::Lease(lease), [outcome]) => {
+                own[0] = leases.granted(request, lease, *outcome, asked_at, Instant::now());
+                &own
+            }
+            _ => outcomes,
+        };
+        if call.ticket.is_none() {
+            return;
+        }
         let decision = Decision::new(&request.limits, |limit| &limit.policy, outcomes, self.source);
-        if let Some(refusals) = self.refusals.as_ref().filter(|_| !decision.allowed) {
+        if let Some(refusals) = self.known.refusals.as_ref().filter(|_| !decision.allowed) {
             refusals.learn(request, outcomes, &decision, asked_at, Instant::now());
         }
         self.answer(call, Ok(decision));
@@ -35,36 +78,48 @@ impl Ledger {
 
     /// Whatever these calls were to change has been changed, or may have been.
     pub(super) fn changed(&self, calls: &[Call]) {
-        if let Some(refusals) = &self.refusals {
-            for call in calls.iter().filter(|call| call.request.verb.is_change()) {
-                refusals.changed(&call.request, Instant::now());
-            }
+        for call in calls.iter().filter(|call| call.request.verb.is_change()) {
+            self.known.changed(&call.request);
         }
     }
 
     /// Somebody has decided.
-    pub(super) fn answer(&mut self, call: &Call, answer: Result<Decision, Error>) {
+    fn answer(&mut self, call: &Call, answer: Result<Decision, Error>) {
+        let Some(ticket) = call.ticket else { return };
         self.metrics.call_settled();
         if let Ok(decision) = &answer
             && call.request.verb.is_counted()
         {
             self.metrics.decided(decision);
         }
-        self.news.push(News::Settled(call.ticket, answer.map(Some)));
+        self.news.push(News::Settled(ticket, answer.map(Some)));
     }
 
     /// The store was never asked, for this reason.
     pub(super) fn fall_back_unsent(&mut self, call: &Call, cause: &Error) {
-        self.metrics.store_failed();
-        let answer = self.fallback.answer_unsent(&call.request, || cause.clone());
-        self.answer(call, answer);
+        if self.is_awaited(call) {
+            let answer = self.fallback.answer_unsent(&call.request, || cause.clone());
+            self.answer(call, answer);
+        }
     }
 
     /// The store has not, for this reason, or not in time.
     pub(super) fn fall_back(&mut self, call: &Call, cause: &Error) {
-        self.metrics.store_failed();
-        let answer = self.fallback.answer(&call.request, || cause.clone());
-        self.answer(call, answer);
+        if self.is_awaited(call) {
+            let answer = self.fallback.answer(&call.request, || cause.clone());
+            self.answer(call, answer);
+        }
+    }
+
+    /// Whether anybody waits for a call that the store has failed. Units that it was to lease, or to be given back, are lost at worst.
+    fn is_awaited(&self, call: &Call) -> bool {
+        if let (Some(leases), Verb::Lease(_)) = (&self.known.leases, call.request.verb) {
+            leases.failed(&call.request, Instant::now());
+        }
+        if call.ticket.is_some() {
+            self.metrics.store_failed();
+        }
+        call.ticket.is_some()
     }
 
     /// Something that is no decision is done, or cannot be.

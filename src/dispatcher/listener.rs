@@ -1,15 +1,14 @@
-//! Hears of the keys that others free, which this process may know to be refused.
+//! Hears of the keys that others free, which this process may know to be refused, or forget or block, of which it may have leases.
 //!
-//! Nothing waits for it, and where it fails a refusal is known for no longer than it may be. It begins with the first refusal:
-//! most processes refuse nobody, and it takes a connection.
+//! Nothing waits for it, and where it fails a refusal is known for no longer than it may be. It begins with the first refusal
+//! or lease: most processes have none, and it takes a connection.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 
-use crate::refusals::Refusals;
+use super::ledger::Known;
 use crate::store::{Heard, Link, Listening};
 
 /// The wait before it is tried again, doubled each time up to the longest: it may be that it is not permitted.
@@ -21,8 +20,7 @@ const MOST_AT_ONCE: usize = 256;
 
 /// See the module.
 pub(super) struct Listener {
-    /// None where no refusals are kept.
-    refusals: Option<Arc<Refusals>>,
+    known: Known,
     listening: Option<Listening>,
     /// Whether everything is heard.
     hears: bool,
@@ -32,8 +30,8 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(refusals: Option<Arc<Refusals>>) -> Self {
-        Self { refusals, listening: None, hears: false, due: None, backoff: FIRST_BACKOFF }
+    pub(super) fn new(known: Known) -> Self {
+        Self { known, listening: None, hears: false, due: None, backoff: FIRST_BACKOFF }
     }
 
     /// The store answers.
@@ -49,30 +47,32 @@ impl Listener {
 
     /// When there may be something to do, while there is something to know.
     pub(super) fn due(&self) -> Option<Instant> {
-        let wants = self.listening.is_none() && self.refusals.as_ref().is_some_and(|refusals| !refusals.is_empty());
-        self.due.filter(|_| wants)
+        self.due.filter(|_| self.listening.is_none() && self.known.must_hear())
     }
 
     /// Begins, where that is due.
     pub(super) fn listen(&mut self, link: &impl Link) {
-        if let Some(refusals) = &self.refusals
-            && self.due().is_some_and(|due| due <= Instant::now())
-        {
-            self.listening = Some(link.listen(refusals.prefix()));
+        if self.due().is_some_and(|due| due <= Instant::now()) {
+            self.listening = Some(link.listen(&self.known.prefix));
         }
     }
 
     /// Takes in what is heard. Resolves when there is much of it, or nothing is heard any more.
     pub(super) async fn heard(&mut self) {
-        let (Some(refusals), Some(listening)) = (&self.refusals, &mut self.listening) else { return pending().await };
+        let Some(listening) = &mut self.listening else { return pending().await };
+        let Known { refusals, leases, .. } = &self.known;
         for _ in 0..MOST_AT_ONCE {
             match listening.next().await {
                 Some(Heard::Begins) => {
                     self.hears = true;
                     self.backoff = FIRST_BACKOFF;
-                    refusals.forget(Instant::now());
+                    refusals.iter().for_each(|refusals| refusals.forget(Instant::now()));
                 }
-                Some(Heard::Freed(name)) => refusals.heard(&name, Instant::now()),
+                Some(Heard::Changed { name, voids_leases }) => {
+                    let now = Instant::now();
+                    refusals.iter().for_each(|refusals| refusals.heard(&name, now));
+                    leases.iter().filter(|_| voids_leases).for_each(|leases| leases.heard(&name, now));
+                }
                 None => {
                     self.due = Some(Instant::now() + self.backoff);
                     self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
@@ -85,7 +85,7 @@ impl Listener {
     /// What was not heard may have been anything.
     fn lost(&mut self) {
         self.listening = None;
-        if let (Some(refusals), true) = (&self.refusals, std::mem::take(&mut self.hears)) {
+        if let (Some(refusals), true) = (&self.known.refusals, std::mem::take(&mut self.hears)) {
             refusals.forget(Instant::now());
         }
     }

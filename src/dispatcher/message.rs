@@ -13,8 +13,8 @@ pub struct Ticket(pub u64);
 /// A call on its way to the store.
 #[derive(Debug)]
 pub struct Call {
-    /// Who waits.
-    pub ticket: Ticket,
+    /// Who waits; nobody for what the limiter asks of itself: it needs no answer in the store's place.
+    pub ticket: Option<Ticket>,
     /// What is asked.
     pub request: Request,
     /// When it must be answered, by whomever.

@@ -3,6 +3,7 @@
 //! Batching is natural. While the store is idle a call is sent at once; while it is busy, calls gather until a place in flight is
 //! free. There is no timer and no added latency, and under load one script call carries many.
 
+mod beside;
 mod chance;
 mod flight;
 mod handle;
@@ -18,5 +19,6 @@ mod teller;
 mod worker;
 
 pub use handle::Handle;
+pub use ledger::Known;
 pub use message::{Answer, Call, News, Settle, Ticket};
 pub use worker::Worker;

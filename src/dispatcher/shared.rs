@@ -63,6 +63,11 @@ impl<M, E: Clone> Shared<M, E> {
         self.post(message, false);
     }
 
+    /// The worker has something of its own to send, which waits like a call.
+    pub(super) fn adds(&self, calls: usize) {
+        self.waiting.fetch_add(calls, Ordering::Relaxed);
+    }
+
     /// Leaves what the worker is to look at in any case.
     pub(super) fn urge(&self, message: M) {
         self.post(message, true);

@@ -7,22 +7,18 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 
+use super::beside::{Beside, Done};
 use super::chance::chance;
 use super::flight::{Flight, MAX_BATCH, fewest_to_send, landing};
 use super::handle::{Handle, Seen};
-use super::herald::Herald;
-use super::ledger::Ledger;
+use super::ledger::{Known, Ledger};
 use super::line::{Change, Line};
-use super::listener::Listener;
 use super::message::{Call, Message, News, Settle, Ticket};
-use super::surveyor::Surveyor;
-use super::teller::Teller;
 use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, StoreState};
-use crate::refusals::Refusals;
 use crate::store::{Answers, Link, Reach, Store};
 
 /// The task behind a [`Handle`].
@@ -36,10 +32,7 @@ pub struct Worker<R: Reach, S: Settle> {
     started: Instant,
     circuit: Circuit,
     line: Line<R::Link>,
-    herald: Herald,
-    listener: Listener,
-    surveyor: Surveyor,
-    teller: Teller,
+    beside: Beside,
     /// Whether the callers have been told that the store is away.
     told_down: bool,
     cause: Error,
@@ -56,9 +49,7 @@ enum Event<L> {
     Called,
     Landed(usize, Answers),
     Line(Change<L>),
-    Announced(Result<u64, Error>),
-    Surveyed(Option<String>),
-    Told(usize),
+    Beside(Done),
     Timer,
 }
 
@@ -70,27 +61,22 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         timeout: Micros,
         max_pending: usize,
         metrics: Arc<Metrics>,
-        refusals: Option<Arc<Refusals>>,
+        known: Known,
         settle: S,
     ) -> (Self, Handle) {
         let (handle, shared) = Handle::new(max_pending);
         metrics.set_store(StoreState::Connecting);
-        let herald = Herald::new(fallback.fleet.clone());
-        let teller = Teller::new(fallback.arrears.clone());
-        let listener = Listener::new(refusals.clone());
+        let beside = Beside::new(fallback.fleet.clone(), fallback.arrears.clone(), known.clone());
         let worker = Self {
             shared,
             reach: Arc::new(reach),
             timeout,
             settle,
-            ledger: Ledger { fallback, metrics, refusals, source: R::SOURCE, news: Vec::new() },
+            ledger: Ledger { fallback, metrics, known, source: R::SOURCE, news: Vec::new() },
             started: Instant::now(),
             circuit: Circuit::new(),
             line: Line::None,
-            herald,
-            listener,
-            surveyor: Surveyor::default(),
-            teller,
+            beside,
             told_down: false,
             cause: Error::StoreUnavailable("it has not answered yet".into()),
             inbox: Vec::new(),
@@ -118,17 +104,17 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     /// One round: everything that can be done now, then a wait. Answers whether there is another.
     async fn turn(&mut self) -> bool {
         self.collect();
+        self.give_back();
         self.expire();
         self.send();
-        self.announce();
-        self.listen();
-        self.tell();
+        self.begin_beside();
         // A batch that everybody has given up may never land.
         let is_owed = self.flights.iter().any(|flight| flight.deadline().is_some());
         let done = self.closing.is_some() && self.waiting.is_empty() && !is_owed;
         if done {
             // Nobody who has an answer waits for the farewell.
             self.deliver();
+            self.give_everything_back().await;
             self.take_leave().await;
             for ticket in self.closing.take().unwrap_or_default() {
                 self.ledger.settle(ticket, Ok(()));
@@ -147,15 +133,10 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         match self.wait().await {
             Event::Called | Event::Timer => {}
             Event::Landed(index, answers) => self.land(index, answers),
-            Event::Announced(answer) => {
-                let told = self.herald.heard(answer);
-                self.ledger.news.extend(told.map(News::FleetUnknown));
-            }
-            Event::Surveyed(answer) => {
-                let told = self.surveyor.heard(answer);
-                self.ledger.news.extend(told.map(News::StoreEvicts));
-            }
-            Event::Told(keys) => self.ledger.metrics.told(keys),
+            Event::Beside(Done::Announced(answer)) => self.ledger.news.extend(self.beside.announced(answer)),
+            Event::Beside(Done::Surveyed(answer)) => self.ledger.news.extend(self.beside.surveyed(answer)),
+            Event::Beside(Done::Told(keys)) => self.ledger.metrics.told(keys),
+            Event::Beside(Done::Heard) => {}
             Event::Line(Change::Opened(link)) => self.came_up(link),
             Event::Line(Change::Failed(error)) => {
                 self.circuit.open(self.now(), chance());
@@ -174,14 +155,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     async fn wait(&mut self) -> Event<R::Link> {
         let timer = self.next_timer();
-        let Self { shared, flights, line, herald, listener, surveyor, teller, .. } = self;
+        let Self { shared, flights, line, beside, .. } = self;
         tokio::select! {
             biased;
-            // These first, since they are seldom, and under load the others are always ready.
-            answer = herald.answered() => Event::Announced(answer),
-            answer = surveyor.answered() => Event::Surveyed(answer),
-            keys = teller.answered() => Event::Told(keys),
-            () = listener.heard() => Event::Timer,
+            // First, since it is seldom, and under load the others are always ready.
+            done = beside.done() => Event::Beside(done),
             (index, answers) = landing(flights) => Event::Landed(index, answers),
             change = line.changed() => Event::Line(change),
             () = shared.called() => Event::Called,
@@ -197,6 +175,29 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 Message::Ready { ticket, .. } if self.line.is_up() => self.ledger.settle(ticket, Ok(())),
                 Message::Ready { ticket, deadline } => self.awaiting_store.push((ticket, deadline)),
                 Message::Close { ticket } => self.closing.get_or_insert_default().extend(ticket),
+            }
+        }
+    }
+
+    /// Gives back what is left of leases that have ended, where there is somebody to take it.
+    fn give_back(&mut self) {
+        let Some(leases) = &self.ledger.known.leases else { return };
+        let now = Instant::now();
+        let requests = leases.ended(now);
+        if self.line.is_up() && !self.told_down {
+            self.shared.adds(requests.len());
+            let deadline = now + self.timeout.as_duration();
+            self.waiting.extend(requests.into_iter().map(|request| Call { ticket: None, request, deadline }));
+        }
+    }
+
+    /// The same of all leases. It is waited for, since nobody is left afterwards to whom a connection belongs.
+    async fn give_everything_back(&mut self) {
+        let requests = self.ledger.known.leases.as_ref().map(|leases| leases.close()).unwrap_or_default();
+        if let (Line::Up(link), false) = (&self.line, requests.is_empty()) {
+            for requests in requests.chunks(MAX_BATCH) {
+                let answering = link.store().decide(&mut requests.iter());
+                let _ = tokio::time::timeout(self.timeout.as_duration(), answering).await;
             }
         }
     }
@@ -257,32 +258,17 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.flights.push(Flight::new(calls, answering, sent_at, self.timeout.as_duration()));
     }
 
-    /// Says that this instance is there, when that is due.
-    fn announce(&mut self) {
+    fn begin_beside(&mut self) {
         if let Line::Up(link) = &self.line {
-            let told = self.herald.beat(link);
-            self.ledger.news.extend(told.map(News::FleetUnknown));
-        }
-    }
-
-    /// Hears of the keys that others free, when that is due.
-    fn listen(&mut self) {
-        if let Line::Up(link) = &self.line {
-            self.listener.listen(link);
-        }
-    }
-
-    /// Tells the store what it has missed, once it does its work again.
-    fn tell(&mut self) {
-        if let (Line::Up(link), false) = (&self.line, self.told_down) {
-            self.teller.tell(link.store(), self.timeout.as_duration());
+            let told = self.beside.begin(link, !self.told_down, self.timeout.as_duration());
+            self.ledger.news.extend(told);
         }
     }
 
     /// Takes this instance off the list where somebody hears it in time; elsewhere its announcement ends by itself.
     async fn take_leave(&mut self) {
         let Line::Up(link) = &self.line else { return };
-        if let Some(leaving) = self.herald.leave(link) {
+        if let Some(leaving) = self.beside.leave(link) {
             let _ = tokio::time::timeout(self.timeout.as_duration(), leaving).await;
         }
     }
@@ -304,10 +290,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     }
 
     fn came_up(&mut self, link: R::Link) {
-        self.surveyor.came_up(&link);
+        self.beside.came_up(&link);
         self.line = Line::Up(link);
-        self.herald.came_up();
-        self.listener.came_up();
         self.circuit.close();
         for (ticket, _) in self.awaiting_store.drain(..) {
             self.ledger.settle(ticket, Ok(()));
@@ -340,9 +324,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     /// The circuit has opened: the connection goes, and with it whatever is under way on it.
     fn went_down(&mut self, cause: Error) {
         self.line = Line::None;
-        self.herald.went_down();
-        self.listener.went_down();
-        self.surveyor.went_down();
+        self.beside.went_down();
         for flight in &mut self.flights {
             flight.abandon(&cause, &mut self.ledger);
         }
@@ -394,18 +376,9 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let giving_way = self.flights.iter().filter_map(Flight::gives_way_at);
         let waiting = self.waiting.front().map(|call| call.deadline);
         let unready = self.awaiting_store.iter().map(|(_, deadline)| *deadline);
-        let announcement = self.herald.due();
-        let listening = self.listener.due();
-        let telling = self.teller.due().filter(|_| self.line.is_up() && !self.told_down);
-        in_flight
-            .chain(giving_way)
-            .chain(waiting)
-            .chain(unready)
-            .chain(probe)
-            .chain(announcement)
-            .chain(listening)
-            .chain(telling)
-            .min()
+        let beside = self.beside.due(self.line.is_up() && !self.told_down);
+        let giving_back = self.ledger.known.leases.as_ref().and_then(|leases| leases.due());
+        in_flight.chain(giving_way).chain(waiting).chain(unready).chain(probe).chain(beside).chain(giving_back).min()
     }
 
     /// Time as the circuit counts it: since the worker was made.

@@ -10,15 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use smallvec::smallvec;
+
 use crate::algorithm::{Ask, Policy};
 use crate::arrears::Arrears;
 use crate::clock::{Clock, Micros};
 use crate::decision::{Decision, Source};
-use crate::dispatcher::{Call, Handle, Settle, Ticket, Worker};
+use crate::dispatcher::{Call, Handle, Known, Settle, Ticket, Worker};
 use crate::error::Error;
 use crate::fallback::{Fallback, OnStoreError};
 use crate::fleet::Fleet;
 use crate::key::Key;
+use crate::leases::{Leases, Taken};
 use crate::limits::{By, Limits};
 use crate::metrics::{Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
@@ -59,7 +62,7 @@ struct Asked {
     handle: Handle,
     gate: Gate,
     fallback: Arc<Fallback>,
-    refusals: Option<Arc<Refusals>>,
+    known: Known,
     timeout: Micros,
     max_pending: usize,
 }
@@ -98,9 +101,11 @@ impl Limiter {
         let can_be_told = mode == OnStoreError::Local && !settings.has_cache;
         let arrears = can_be_told.then(|| Arc::new(Arrears::new(clock.clone())));
         let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet, arrears });
-        let refusals = settings
-            .deny_cache
-            .map(|longest| Arc::new(Refusals::new(&settings.plan.prefix, longest, settings.has_one_server())));
+        let known = Known {
+            prefix: format!("{}:", settings.plan.prefix),
+            refusals: settings.deny_cache.map(|longest| Arc::new(Refusals::new(longest, settings.has_one_server()))),
+            leases: settings.lease.map(|terms| Arc::new(Leases::new(terms))),
+        };
         let gate = reach.gate();
         let (worker, handle) = Worker::new(
             reach,
@@ -108,11 +113,11 @@ impl Limiter {
             settings.timeout,
             settings.max_pending,
             limiter.metrics.clone(),
-            refusals.clone(),
+            known.clone(),
             settle,
         );
         let (timeout, max_pending) = (settings.timeout, settings.max_pending);
-        limiter.remote = Some(Asked { handle, gate, fallback, refusals, timeout, max_pending });
+        limiter.remote = Some(Asked { handle, gate, fallback, known, timeout, max_pending });
         (limiter, worker)
     }
 
@@ -156,9 +161,14 @@ impl Limiter {
             }
             (Some(remote), _) => {
                 self.must_be_open()?;
+                if let (Some(leases), Some(limit)) = (remote.leases(), self.plan.limits.only())
+                    && let Some(taken) = leases.take(limit, key, ask, Instant::now())
+                {
+                    return Ok(Some(read(self.decided_by_lease(remote, taken, &self.plan.limits, key))));
+                }
                 let keys = std::iter::once(key);
                 let refused = |refusals: &Refusals, now| refusals.find_ask(&self.plan.limits, keys, ask, true, now);
-                if let Some(decision) = remote.known(refused) {
+                if let Some(decision) = remote.refusal_known(refused) {
                     self.metrics.decided(&decision);
                     return Ok(Some(read(decision)));
                 }
@@ -191,14 +201,21 @@ impl Limiter {
             return Ok(Some(decision));
         };
         (remote.gate)(request)?;
+        if let (Verb::Decide(ask), When::Now, Some(leases)) = (request.verb, request.when, remote.leases())
+            && let (Some(limit), Some(key)) = (request.limits.only(), request.keys.first())
+            && let Some(taken) = leases.take(limit, &limit.in_memory(key.as_bytes()), ask, Instant::now())
+        {
+            return Ok(Some(self.decided_by_lease(remote, taken, &request.limits, key.as_bytes())));
+        }
         if trust != Trust::Nothing
-            && let Some(decision) = remote.known(|refusals, now| refusals.find(request, trust == Trust::Times, now))
+            && let Some(decision) =
+                remote.refusal_known(|refusals, now| refusals.find(request, trust == Trust::Times, now))
         {
             self.count(request, &decision);
             return Ok(Some(decision));
         }
-        if let Some(refusals) = remote.refusals.as_ref().filter(|_| request.verb.is_change()) {
-            refusals.changed(request, Instant::now());
+        if request.verb.is_change() {
+            remote.known.changed(request);
         }
         if remote.can_be_asked() {
             if matches!(request.verb, Verb::Reset | Verb::Block(_) | Verb::Unblock) {
@@ -213,11 +230,27 @@ impl Limiter {
     }
 
     /// Asks the store; `ticket` is settled in every case. For limiters that are not [local](Self::is_local).
-    pub fn ask(&self, ticket: Ticket, request: Request) {
+    pub fn ask(&self, ticket: Ticket, mut request: Request) {
         if let Some(remote) = &self.remote {
             self.metrics.call_pends();
-            remote.handle.send(Call { ticket, request, deadline: Instant::now() + remote.timeout.as_duration() });
+            let now = Instant::now();
+            if let Some(lease) = remote.known.leases.as_ref().and_then(|leases| leases.wanted(&request, now)) {
+                request.verb = Verb::Lease(lease);
+            }
+            remote.send(Some(ticket), request, now);
         }
+    }
+
+    /// What a call is told that was decided by a lease. More is asked for ahead, if that is wanted.
+    #[inline]
+    fn decided_by_lease(&self, remote: &Asked, taken: Taken, limits: &Arc<Limits>, key: &[u8]) -> Decision {
+        if let Some(lease) = taken.ahead {
+            let keys = smallvec![Key::from_normal(key)];
+            let request = Request { limits: limits.clone(), keys, verb: Verb::Lease(lease), when: When::Now };
+            remote.ask_ahead(request);
+        }
+        self.metrics.decided(&taken.decision);
+        taken.decision
     }
 
     /// Settles `ticket` when the store first answers, or with an error after `timeout`. For limiters that are not
@@ -270,10 +303,31 @@ impl Limiter {
 }
 
 impl Asked {
+    /// What is leased, if anything is.
+    #[inline]
+    fn leases(&self) -> Option<&Leases> {
+        self.known.leases.as_deref().filter(|leases| !leases.is_empty())
+    }
+
+    fn send(&self, ticket: Option<Ticket>, request: Request, now: Instant) {
+        self.handle.send(Call { ticket, request, deadline: now + self.timeout.as_duration() });
+    }
+
+    /// Has nobody wait for what is leased. Where the store cannot be asked it is as if it had failed.
+    #[cold]
+    fn ask_ahead(&self, request: Request) {
+        let now = Instant::now();
+        if self.can_be_asked() {
+            self.send(None, request, now);
+        } else if let Some(leases) = &self.known.leases {
+            leases.failed(&request, now);
+        }
+    }
+
     /// A refusal that need not be asked for, which `find` may find.
     #[inline]
-    fn known(&self, find: impl FnOnce(&Refusals, Instant) -> Option<Decision>) -> Option<Decision> {
-        let refusals = self.refusals.as_ref().filter(|refusals| !refusals.is_empty())?;
+    fn refusal_known(&self, find: impl FnOnce(&Refusals, Instant) -> Option<Decision>) -> Option<Decision> {
+        let refusals = self.known.refusals.as_ref().filter(|refusals| !refusals.is_empty())?;
         find(refusals, Instant::now())
     }
 

@@ -1,6 +1,7 @@
 //! The options of a limiter and of its calls, each checked once.
 
 mod call;
+mod lease;
 mod new_keys;
 mod plan;
 mod servers;
@@ -13,6 +14,7 @@ use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
+use crate::leases::Terms;
 use crate::pseudonym::Pseudonyms;
 use crate::store::redis::{Servers, Topology};
 use crate::store::{DEFAULT_BYTES, cache};
@@ -25,7 +27,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 27] = [
+pub const OPTIONS: [&str; 28] = [
     "limit",
     "window",
     "limits",
@@ -50,6 +52,7 @@ pub const OPTIONS: [&str; 27] = [
     "maxPending",
     "maxMemory",
     "denyCache",
+    "lease",
     "onStoreError",
     "fallback",
     "logger",
@@ -74,6 +77,8 @@ pub struct Settings {
     pub max_memory: usize,
     /// For how long a refusal may be known without asking, where that is wanted.
     pub deny_cache: Option<Micros>,
+    /// What may be leased of a key, where that is wanted.
+    pub lease: Option<Terms>,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -89,8 +94,14 @@ impl Settings {
         input::only_known("RateLimiter", options, &OPTIONS)?;
         let has_cache = *field(options, "cacheClient") != Given::Missing;
         let redis = servers::read(options)?;
+        let plan = if has_cache { countable(options)? } else { Plan::read(options)? };
+        let lease = lease::read(options, &plan)?;
         let settings = Self {
-            plan: if has_cache { countable(options)? } else { Plan::read(options)? },
+            plan: match lease {
+                Some(terms) => plan.lasting(terms.ttl),
+                None => plan,
+            },
+            lease,
             deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::algorithm::Policy;
+use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field, within};
 use crate::limits::{By, Limit, Limits, NEW_KEYS};
@@ -43,6 +44,8 @@ pub struct Template {
     burst: Given,
     resolution: Given,
     align: Given,
+    /// How much longer than its window each unit counts.
+    longer: Micros,
 }
 
 impl Template {
@@ -56,6 +59,7 @@ impl Template {
             resolution: &self.resolution,
             align: &self.align,
         })
+        .map(|policy| policy.lasting(self.longer))
     }
 }
 
@@ -72,6 +76,7 @@ impl Plan {
             burst: Some(own("burst")).filter(|burst| matches!(burst, Given::Record(_))).unwrap_or(Given::Missing),
             resolution: own("resolution"),
             align: own("align"),
+            longer: Micros::ZERO,
         };
         let is_open = matches!(field(options, "limit"), Given::Text(word) if word == "configured");
         let limits = match field(options, "limits") {
@@ -120,6 +125,15 @@ impl Plan {
             Some(new_keys) => limits.guarded_by(new_keys),
             None => limits,
         }
+    }
+
+    /// The same limits where every unit counts for so much longer in the store, since it may be used as much later.
+    pub(super) fn lasting(self, longer: Micros) -> Self {
+        let last = |limits: &Limits| {
+            Arc::new(Limits::new(limits.iter().map(|limit| limit.with(limit.policy.lasting(longer), limit.fallback))))
+        };
+        let actions = self.actions.iter().map(|(action, limits)| (action.clone(), last(limits))).collect();
+        Self { limits: last(&self.limits), actions, template: Template { longer, ..self.template }, ..self }
     }
 
     /// Whether instances share the fallback of some limit.

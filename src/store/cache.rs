@@ -130,6 +130,8 @@ impl Question {
         let ask = match request.verb {
             Verb::Decide(ask @ (Ask { cost: 0, .. } | Ask { cost: 1, least: 1 })) => ask,
             Verb::Reserve { cost: 1, .. } => Ask::all(1),
+            // Its settings refuse leases.
+            Verb::Lease(_) | Verb::GiveBack { .. } => return Err(beyond("`lease`")),
             Verb::Decide(_) | Verb::Reserve { .. } => return Err(beyond("a `cost` or an `upTo` above 1")),
             Verb::Refund(_) => return Err(beyond("`refund`")),
             Verb::Penalize(_) => return Err(beyond("`penalty`")),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::algorithm::{Ask, Outcome};
+use crate::algorithm::{Ask, Lease, Outcome};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::key::Key;
@@ -34,6 +34,15 @@ pub enum Verb {
         cost: u64,
         /// How long the caller would wait.
         patience: Micros,
+    },
+    /// Decide a call, and lease it more units for those that come after it.
+    Lease(Lease),
+    /// Give back units that were leased and not used.
+    GiveBack {
+        /// How many.
+        units: u64,
+        /// When they were booked.
+        booked: Micros,
     },
     /// Give back so many units.
     Refund(u64),
@@ -75,12 +84,15 @@ pub struct Request {
 impl Verb {
     /// Whether it is a decision that counts as one: a look and what only changes a state are none.
     pub fn is_counted(&self) -> bool {
-        matches!(self, Self::Decide(Ask { cost: 1.., .. }) | Self::Reserve { .. })
+        matches!(
+            self,
+            Self::Decide(Ask { cost: 1.., .. }) | Self::Lease(Lease { cost: 1.., .. }) | Self::Reserve { .. }
+        )
     }
 
     /// Whether it changes the state otherwise than a decision does, which only takes.
     pub fn is_change(&self) -> bool {
-        !matches!(self, Self::Decide(_) | Self::Reserve { .. })
+        !matches!(self, Self::Decide(_) | Self::Lease(_) | Self::Reserve { .. } | Self::GiveBack { .. })
     }
 }
 

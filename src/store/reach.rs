@@ -45,8 +45,13 @@ pub type Listening = Pin<Box<dyn Stream<Item = Heard> + Send>>;
 pub enum Heard {
     /// From now on every change is.
     Begins,
-    /// Somebody has given back to the key of this name, or forgotten it, when it had nothing left.
-    Freed(Vec<u8>),
+    /// Somebody has given back to the key of this name when it had nothing left, or has forgotten or blocked it.
+    Changed {
+        /// What the key is called.
+        name: Vec<u8>,
+        /// Whether nothing that was leased of it is worth anything.
+        voids_leases: bool,
+    },
 }
 
 /// A store that has answered. Dropping it leaves the store.

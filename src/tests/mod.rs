@@ -8,6 +8,7 @@ mod dispatcher;
 mod fleet;
 mod input;
 mod key;
+mod leases;
 mod memory;
 mod promise;
 mod pseudonym;

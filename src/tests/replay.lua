@@ -1,27 +1,29 @@
 -- replay.lua: a schedule of calls on one key, step by step on the Lua twin, without the engine and without a clock.
 --
 -- ARGV[1]   the policy, as the engine is given it
--- ARGV[2]   the calls, each '>BI7I5I5': what is done, now, cost, least. Done is one of the kinds below; a change has units as
+-- ARGV[2]   the calls, each '>BI7I5I5I7': what is done, now, cost, least, term or when it was booked. Done is one of the kinds below; a change has units as
 --           its cost, and is answered by what a call of one unit is told when it is done.
 -- Returns for each call { allowed, granted, remaining, retry_after, reset_at, delay, changed, expires, seen }: changed is false
 -- where nothing is written and '' where the key is deleted, expires 0 where the one that is set lasts; seen is read from the
 -- state that stands then. Below `twin_of`, and what that needs.
 
-local kinds = { 'step', 'refund', 'penalize', 'reserve' }
+local kinds = { 'step', 'refund', 'penalize', 'reserve', 'lease', 'give_back' }
 
 local algorithm, length, place = unpack('>BB', ARGV[1])
 local twin = twin_of(algorithm)
 local policy = twin.prepare(unpack('>' .. string.rep('I7', length), ARGV[1], place))
 local state, offset, outcomes = false, 1, {}
 while offset <= #ARGV[2] do
-  local kind, now, cost, least
-  kind, now, cost, least, offset = unpack('>BI7I5I5', ARGV[2], offset)
+  local kind, now, cost, least, time
+  kind, now, cost, least, time, offset = unpack('>BI7I5I5I7', ARGV[2], offset)
   local call = twin[kinds[kind]]
   local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay, _
   if kind == 1 then
     allowed, granted, remaining, retry_after, reset_at, changed, expires, delay = call(policy, state, now, cost, least)
   else
-    changed, expires = call(policy, state, now, cost)
+    if kind ~= 6 or state then
+      changed, expires = call(policy, state, now, cost, time)
+    end
   end
   if changed and cost > 0 then
     state = changed ~= '' and changed

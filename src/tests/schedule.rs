@@ -166,10 +166,14 @@ fn change(policy: &Policy) -> impl Strategy<Value = Change> + use<> {
     let capacity = policy.capacity();
     // A window's worth at most, so that what many calls book stays within a few years.
     let bookable = capacity.min(policy.numbers()[0]);
+    let term = policy.window().0.min(1 << 39);
+    let leases = u32::from(matches!(policy, Policy::SlidingWindow(_) | Policy::TokenBucket(_)));
     prop_oneof![
         2 => units(capacity).prop_map(Change::Refund),
         1 => units(capacity).prop_map(Change::Penalize),
         u32::from(books_ahead(policy)) => units(bookable).prop_map(Change::Reserve),
+        leases => (units(bookable), 1..=term).prop_map(|(units, term)| Change::Lease { units, term: Micros(term) }),
+        2 * leases => (units(bookable), 0..4u64).prop_map(|(units, last)| Change::GiveBack { units, booked: Micros(last) }),
     ]
 }
 
@@ -203,12 +207,23 @@ pub(super) fn after(now: Micros, gap: i64) -> Micros {
     Micros(now.0.checked_add_signed(gap).expect("schedules stay near their start"))
 }
 
-/// A schedule's calls with their times.
+/// A schedule's calls with their times. What is given back was booked by the lease that is so many before the last one.
 pub(super) fn timed(calls: &[Call]) -> Vec<(Micros, Op)> {
     let mut now = START;
+    let mut leased = vec![];
     let at = |call: &Call| {
         now = after(now, call.gap);
-        (now, call.op)
+        let op = match call.op {
+            Op::Change(Change::GiveBack { units, booked: Micros(before) }) => {
+                let booked = leased.iter().rev().nth(usize::try_from(before).unwrap()).copied();
+                Op::Change(Change::GiveBack { units, booked: booked.unwrap_or(Micros(1)) })
+            }
+            op => op,
+        };
+        if matches!(op, Op::Change(Change::Lease { .. })) {
+            leased.push(now);
+        }
+        (now, op)
     };
     calls.iter().map(at).collect()
 }

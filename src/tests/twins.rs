@@ -38,6 +38,7 @@ impl From<Replied> for Said {
             retry_after: Micros(retry_after),
             reset_at: Micros(reset_at),
             delay: Micros(delay),
+            booked: Micros::ZERO,
         };
         Self { outcome, written, expires: Some(Micros(expires)).filter(|at| at.0 > 0), seen: Micros(seen) }
     }
@@ -64,16 +65,20 @@ impl LuaTwins {
         }
         let mut packed = Vec::new();
         for (now, op) in calls {
-            let (kind, cost, least) = match *op {
-                Op::Ask(Ask { cost, least }) => (1, cost, least),
-                Op::Change(Change::Refund(units)) => (2, units, 0),
-                Op::Change(Change::Penalize(units)) => (3, units, 0),
-                Op::Change(Change::Reserve(units)) => (4, units, 0),
+            let zero = Micros::ZERO;
+            let (kind, cost, least, time) = match *op {
+                Op::Ask(Ask { cost, least }) => (1, cost, least, zero),
+                Op::Change(Change::Refund(units)) => (2, units, 0, zero),
+                Op::Change(Change::Penalize(units)) => (3, units, 0, zero),
+                Op::Change(Change::Reserve(units)) => (4, units, 0, zero),
+                Op::Change(Change::Lease { units, term }) => (5, units, 0, term),
+                Op::Change(Change::GiveBack { units, booked }) => (6, units, 0, booked),
             };
             packed.push(kind);
             wire::put::<7>(&mut packed, now.0);
             wire::put::<5>(&mut packed, cost);
             wire::put::<5>(&mut packed, least);
+            wire::put::<7>(&mut packed, time.0);
         }
         let said: Vec<Replied> = redis::cmd("EVAL")
             .arg(self.script.text())

@@ -65,6 +65,7 @@ fn read_expected(step: &Value, start: Micros) -> Outcome {
         retry_after: expect.micros("retryAfter"),
         reset_at: start + expect.micros("resetAt"),
         delay: Micros(expect.optional("delay").unwrap_or(0)),
+        booked: Micros::ZERO,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::standing::{Place, Wish, own};
 use super::{Memory, moment};
-use crate::algorithm::{Ask, Change, Outcome, Policy};
+use crate::algorithm::{Ask, Change, Lease, Outcome, Policy};
 use crate::clock::Micros;
 use crate::store::{Verb, When};
 
@@ -22,8 +22,9 @@ impl Memory {
         }
         let wish = match verb {
             Verb::Decide(Ask { cost: 0, .. }) | Verb::Unblock | Verb::Reset => Wish::Look,
-            Verb::Refund(_) => Wish::Own,
+            Verb::Refund(_) | Verb::GiveBack { .. } => Wish::Own,
             Verb::Decide(ask) => Wish::Take(ask),
+            Verb::Lease(Lease { cost, more, .. }) => Wish::Take(Ask { cost: cost + more, least: cost }),
             Verb::Reserve { cost, .. } => Wish::Take(Ask::all(cost)),
             Verb::Penalize(units) => Wish::Take(Ask { cost: units, least: 0 }),
             Verb::Block(_) => Wish::Anyway,
@@ -37,7 +38,9 @@ impl Memory {
         let now = moment(policy, &standing.state, when, present);
         let verb = match (verb, &standing.place) {
             // What is booked ahead cannot be noted.
-            (Verb::Reserve { cost, .. }, Place::Overflow { .. }) => Verb::Decide(Ask::all(cost)),
+            (Verb::Reserve { cost, .. } | Verb::Lease(Lease { cost, .. }), Place::Overflow { .. }) => {
+                Verb::Decide(Ask::all(cost))
+            }
             (Verb::Penalize(units), Place::Overflow { room, .. }) if units > *room => {
                 let units = policy.used(&standing.state, now);
                 standing.state = own(policy, standing.state, units, now);
@@ -57,13 +60,22 @@ impl Memory {
                 (outcome, outcome.granted > 0 || (jumped && ask.cost > 0))
             }
             Verb::Reserve { cost, patience } => (policy.reserve(state, now, cost, patience), true),
+            Verb::Lease(lease) => {
+                let outcome = policy.lease(state, now, lease);
+                (outcome, outcome.granted > 0)
+            }
             // A slot may be of several keys, so what is given back is given to a state of the key's own, or to nobody.
-            Verb::Refund(_) if matches!(standing.place, Place::Overflow { .. }) => {
+            Verb::Refund(_) | Verb::GiveBack { .. } if matches!(standing.place, Place::Overflow { .. }) => {
                 (policy.step(state, now, Ask::look(1)), false)
             }
             Verb::Refund(units) => {
                 kept_until = policy.step(&mut state.clone(), now, Ask::look(1)).reset_at;
                 (policy.change(state, now, Change::Refund(units)), !matches!(standing.place, Place::None))
+            }
+            Verb::GiveBack { units, booked } => {
+                kept_until = policy.step(&mut state.clone(), now, Ask::look(1)).reset_at;
+                let change = Change::GiveBack { units, booked };
+                (policy.change(state, now, change), !matches!(standing.place, Place::None))
             }
             Verb::Penalize(units) => {
                 let outcome = policy.change(state, now, Change::Penalize(units));

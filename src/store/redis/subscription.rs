@@ -23,6 +23,9 @@ use crate::store::Heard;
 const PERIOD: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What the script says of a key of which no lease is worth anything; of any other, nothing.
+const VOID: &[u8] = b"-";
+
 /// What may wait to be taken in. What comes beyond it is lost, and so is a name that none of ours can have.
 const MOST_WAITING: usize = 65_536;
 const LONGEST_NAME: usize = 16_384;
@@ -41,7 +44,7 @@ pub(super) fn listen<C: Connect>(
     stream::once(begun).flat_map(|begun| match begun {
         Some(subscription) => {
             let freed = stream::unfold(subscription, async |mut subscription| {
-                subscription.next().await.map(|name| (Heard::Freed(name), subscription))
+                subscription.next().await.map(|heard| (heard, subscription))
             });
             Either::Left(stream::once(future::ready(Heard::Begins)).chain(freed))
         }
@@ -51,25 +54,25 @@ pub(super) fn listen<C: Connect>(
 
 struct Subscription {
     connection: Connection,
-    names: Receiver<Vec<u8>>,
+    news: Receiver<Heard>,
 }
 
 impl Subscription {
     async fn open<C: Connect>(dialer: &Dialer<C>, address: &Address, pattern: &[u8]) -> Result<Self, Error> {
-        let (tell, names) = channel(MOST_WAITING);
+        let (tell, news) = channel(MOST_WAITING);
         let config = AsyncConnectionConfig::new().set_push_sender(move |push| hand_over(&tell, push));
         // In the older protocol such a connection could do nothing else, not even be given a name.
         let address = address.clone().speaking(ProtocolVersion::RESP3);
         let connection = dialer.call_by(&address, config).await?;
         connection.handle().psubscribe(pattern).await.map_err(|error| unavailable(&error))?;
-        Ok(Self { connection, names })
+        Ok(Self { connection, news })
     }
 
-    /// The next name; none when the connection has ended, or answers nothing.
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    /// What is heard next; none when the connection has ended, or answers nothing.
+    async fn next(&mut self) -> Option<Heard> {
         loop {
-            match timeout(PERIOD, self.names.recv()).await {
-                Ok(name) => return name,
+            match timeout(PERIOD, self.news.recv()).await {
+                Ok(heard) => return heard,
                 // Whatever it says to that: who is not permitted to ask is answered, too.
                 Err(_) => drop(timeout(PATIENCE, self.connection.send(&redis::cmd("TIME"))).await.ok()?),
             }
@@ -77,11 +80,14 @@ impl Subscription {
     }
 }
 
-/// Takes the name out of a message. An error where it is lost.
-fn hand_over(tell: &Sender<Vec<u8>>, push: PushInfo) -> Result<(), ()> {
+/// Takes the name and the news out of a message. An error where it is lost.
+fn hand_over(tell: &Sender<Heard>, push: PushInfo) -> Result<(), ()> {
     let PushInfo { kind: PushKind::PMessage, data } = push else { return Ok(()) };
-    match data.into_iter().nth(1) {
-        Some(Value::BulkString(name)) if name.len() <= LONGEST_NAME => tell.try_send(name).map_err(|_| ()),
+    let mut data = data.into_iter().skip(1);
+    match (data.next(), data.next()) {
+        (Some(Value::BulkString(name)), Some(Value::BulkString(news))) if name.len() <= LONGEST_NAME => {
+            tell.try_send(Heard::Changed { name, voids_leases: news == VOID }).map_err(|_| ())
+        }
         _ => Ok(()),
     }
 }

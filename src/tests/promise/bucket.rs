@@ -57,6 +57,17 @@ impl Model for Level {
             // As far as one bucket below nothing; what is booked further ahead stays booked.
             Op::Change(Change::Penalize(units)) => before.min((before - size(units)).max(-self.full)),
             Op::Change(Change::Reserve(units)) => before - size(units),
+            // As if they were used at the end of the term, until which a bucket fills.
+            Op::Change(Change::Lease { units, term }) => {
+                before.min(self.full - i128::from(term.0) * self.limit) - size(units)
+            }
+            Op::Change(Change::GiveBack { units, booked }) => {
+                let is_last = self.seen == booked && booked <= now;
+                if is_last && self.level + size(units) <= self.full {
+                    self.level += size(units);
+                }
+                self.at(now)
+            }
         };
         let ask = op.ask();
         is_told(outcome, ask, self.units(after) + outcome.granted)?;
@@ -65,8 +76,9 @@ impl Model for Level {
             prop_assert_eq!(outcome.retry_after, self.wait(size(ask.least) - after));
         }
         let looked = matches!(op, Op::Ask(Ask { cost: 0, .. }));
-        // A refund that finds the bucket full writes that down, too.
-        let refunded = matches!(op, Op::Change(Change::Refund(_)));
+        // A refund that finds the bucket full writes that down, too, and so does a lease that leaves it as it was.
+        let refunded = matches!(op, Op::Change(Change::Refund(_) | Change::Lease { .. }));
+        let looked = looked || (now >= self.seen && matches!(op, Op::Change(Change::GiveBack { .. })));
         if !looked && (refunded || after != before || now < self.seen) {
             (self.level, self.seen) = (after, now);
         }

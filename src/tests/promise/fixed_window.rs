@@ -73,6 +73,7 @@ impl Model for Windows {
             Op::Change(Change::Refund(units)) => self.give_back(units),
             Op::Change(Change::Penalize(units)) => self.take(now, units.min(2 * self.limit - self.total()), false),
             Op::Change(Change::Reserve(_)) => panic!("a window cannot be booked ahead"),
+            Op::Change(Change::Lease { .. } | Change::GiveBack { .. }) => panic!("nothing is leased of it"),
         }
         if outcome.granted > 0 {
             let of_the_window = self.admitted(self.start.expect("the window of what was taken"));

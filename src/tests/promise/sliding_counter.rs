@@ -76,6 +76,7 @@ impl Model for Counts {
                 self.taken.push(Taken { at: now, units, admitted: false });
             }
             Op::Change(Change::Reserve(_)) => panic!("a window cannot be booked ahead"),
+            Op::Change(Change::Lease { .. } | Change::GiveBack { .. }) => panic!("nothing is leased of it"),
         }
         let (told, exactly) = self.used(now);
         if outcome.granted > 0 {

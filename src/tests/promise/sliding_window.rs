@@ -33,6 +33,21 @@ impl Log {
         }
     }
 
+    /// Out of the slot of `booked`, if anything was taken in it at that moment or later.
+    fn take_out(&mut self, mut units: u64, booked: Micros) {
+        let slot_of = |at: Micros| at.0 / self.slot.0;
+        let of_the_slot = |(at, units): &&mut (Micros, u64)| *units > 0 && slot_of(*at) == slot_of(booked);
+        let newest = self.taken.iter_mut().rev().find(of_the_slot);
+        if newest.is_some_and(|(at, _)| *at >= booked) {
+            for (_, count) in self.taken.iter_mut().filter(of_the_slot) {
+                let back = units.min(*count);
+                *count -= back;
+                units -= back;
+            }
+        }
+        self.taken.retain(|(_, units)| *units > 0);
+    }
+
     fn give_back(&mut self, mut units: u64) {
         for (_, count) in &mut self.taken {
             let back = units.min(*count);
@@ -69,6 +84,10 @@ impl Model for Log {
                 self.taken.extend(Some((now, debt)).filter(|(_, units)| *units > 0));
             }
             Op::Change(Change::Reserve(_)) => panic!("a window cannot be booked ahead"),
+            Op::Change(Change::Lease { units, .. }) => {
+                self.taken.extend(Some((now, units)).filter(|_| self.total() + units <= self.limit));
+            }
+            Op::Change(Change::GiveBack { units, booked }) => self.take_out(units, booked),
         }
         let ask = op.ask();
         if !outcome.allowed {

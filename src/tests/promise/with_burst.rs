@@ -142,6 +142,7 @@ impl Model for Parts {
             Op::Change(Change::Refund(units)) => self.give_back(now, units)?,
             Op::Change(Change::Penalize(units)) => self.penalize(now, units)?,
             Op::Change(Change::Reserve(_)) => panic!("a window cannot be booked ahead"),
+            Op::Change(Change::Lease { .. } | Change::GiveBack { .. }) => panic!("nothing is leased of it"),
             Op::Ask(_) => {}
         }
         let ask = op.ask();

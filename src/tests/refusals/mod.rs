@@ -54,7 +54,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { refusals: Refusals::new("rl", SECOND, true), start: Instant::now() }
+        Self { refusals: Refusals::new(SECOND, true), start: Instant::now() }
     }
 
     fn at(&self, after_ms: u64) -> Instant {

@@ -99,7 +99,7 @@ proptest! {
         let limits = Arc::new(Limits::new([Limit::new("rl", None, None, By::Key, policy, policy)]));
         let clock = Arc::new(ManualClock::at(START));
         let store = Memory::new(1 << 20, clock.clone());
-        let refusals = Refusals::new("rl", SECOND, true);
+        let refusals = Refusals::new(SECOND, true);
         let start = Instant::now();
         let mut passed = Micros::ZERO;
         let mut batches: Vec<Batch> = Vec::new();

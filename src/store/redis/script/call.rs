@@ -12,7 +12,7 @@ use redis::Cmd;
 
 use super::Expected;
 use super::reply::{Merged, Several, count};
-use crate::algorithm::{Ask, Policy};
+use crate::algorithm::{Ask, Lease, Policy};
 use crate::clock::Micros;
 use crate::limits::Role;
 use crate::store::{Request, Verb, When};
@@ -23,6 +23,10 @@ const ADMIT: u8 = 7;
 
 /// The verb of several decisions on one key.
 const SEVERAL: u8 = 8;
+
+/// The verbs of leases.
+const LEASE: u8 = 9;
+const GIVE_BACK: u8 = 10;
 
 /// The arguments of one call of the script, as they are gathered.
 #[derive(Default)]
@@ -174,6 +178,8 @@ impl<'a> Entry<'a> {
             Verb::Reserve { cost, patience } => (4, cost, cost, patience),
             Verb::Block(length) => (5, 0, 0, length),
             Verb::Unblock => (6, 0, 0, Micros::ZERO),
+            Verb::Lease(Lease { cost, more, term }) => (LEASE, cost, more, term),
+            Verb::GiveBack { units, booked } => (GIVE_BACK, units, 0, booked),
         }
     }
 }

@@ -166,6 +166,12 @@ fn read_outcome(packed: &mut &[u8]) -> Option<Result<Outcome, Error>> {
             outcome.reset_at = Micros(wire::take::<7>(packed)?);
             outcome.delay = Micros(wire::take::<7>(packed)?);
         }
+        8 => {
+            outcome.granted = wire::take::<5>(packed)?;
+            outcome.remaining = wire::take::<5>(packed)?;
+            outcome.reset_at = Micros(wire::take::<7>(packed)?);
+            outcome.booked = Micros(wire::take::<7>(packed)?);
+        }
         _ => return None,
     }
     Some(Ok(outcome))

@@ -1,0 +1,99 @@
+//! What a worker does beside the calls: it announces this instance, hears of keys, asks how the store is kept, tells it what it has
+//! missed. Nobody waits for any of these.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::herald::Herald;
+use super::ledger::Known;
+use super::listener::Listener;
+use super::message::News;
+use super::surveyor::Surveyor;
+use super::teller::Teller;
+use crate::arrears::Arrears;
+use crate::error::Error;
+use crate::fleet::Fleet;
+use crate::store::{Announcing, Link};
+
+/// See the module.
+pub(super) struct Beside {
+    herald: Herald,
+    listener: Listener,
+    surveyor: Surveyor,
+    teller: Teller,
+}
+
+/// What has come of it.
+pub(super) enum Done {
+    Announced(Result<u64, Error>),
+    Surveyed(Option<String>),
+    Told(usize),
+    Heard,
+}
+
+impl Beside {
+    pub(super) fn new(fleet: Option<Arc<Fleet>>, arrears: Option<Arc<Arrears>>, known: Known) -> Self {
+        Self {
+            herald: Herald::new(fleet),
+            listener: Listener::new(known),
+            surveyor: Surveyor::default(),
+            teller: Teller::new(arrears),
+        }
+    }
+
+    /// The store answers.
+    pub(super) fn came_up(&mut self, link: &impl Link) {
+        self.surveyor.came_up(link);
+        self.herald.came_up();
+        self.listener.came_up();
+    }
+
+    /// The store is away.
+    pub(super) fn went_down(&mut self) {
+        self.herald.went_down();
+        self.listener.went_down();
+        self.surveyor.went_down();
+    }
+
+    /// Begins what is due. Where the store `works` it can be told things, which may take `patience`. Answers what is to be told of it.
+    pub(super) fn begin(&mut self, link: &impl Link, works: bool, patience: Duration) -> Option<News> {
+        let told = self.herald.beat(link);
+        self.listener.listen(link);
+        if works {
+            self.teller.tell(link.store(), patience);
+        }
+        told.map(News::FleetUnknown)
+    }
+
+    /// When there is something to begin.
+    pub(super) fn due(&self, works: bool) -> Option<Instant> {
+        let telling = self.teller.due().filter(|_| works);
+        [self.herald.due(), self.listener.due(), telling].into_iter().flatten().min()
+    }
+
+    /// Resolves when something has come of it.
+    pub(super) async fn done(&mut self) -> Done {
+        tokio::select! {
+            biased;
+            answer = self.herald.answered() => Done::Announced(answer),
+            answer = self.surveyor.answered() => Done::Surveyed(answer),
+            keys = self.teller.answered() => Done::Told(keys),
+            () = self.listener.heard() => Done::Heard,
+        }
+    }
+
+    /// Takes in an answer to an announcement. Answers what is to be told of it.
+    pub(super) fn announced(&mut self, answer: Result<u64, Error>) -> Option<News> {
+        self.herald.heard(answer).map(News::FleetUnknown)
+    }
+
+    /// Takes in by which policy keys may be evicted. Answers what is to be told of it.
+    pub(super) fn surveyed(&mut self, answer: Option<String>) -> Option<News> {
+        self.surveyor.heard(answer).map(News::StoreEvicts)
+    }
+
+    /// Begins to take the instance off the list, for good.
+    pub(super) fn leave(&mut self, link: &impl Link) -> Option<Announcing> {
+        self.herald.leave(link)
+    }
+}

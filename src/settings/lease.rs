@@ -1,0 +1,51 @@
+//! The option `lease`: whether a process may take units ahead of the calls that use them.
+
+use super::plan::Plan;
+use crate::algorithm::Policy;
+use crate::clock::Micros;
+use crate::error::{Class, Error, Rejection};
+use crate::input::{self, Given, contradiction, field, within};
+use crate::leases::Terms;
+
+/// The most units of one lease.
+const MOST: u64 = 1_000_000;
+
+/// Reads it, if it is given, for a limiter that decides by `plan`.
+pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Terms>, Error> {
+    let given = field(options, "lease");
+    if matches!(given, Given::Missing | Given::Flag(false)) {
+        return Ok(None);
+    }
+    let fields = input::record("lease", given, "an object such as { max: 100, ttl: '200ms' }, or false")?;
+    input::only_known("`lease`", fields, &["max", "ttl"])?;
+    let max = input::whole("max", field(fields, "max"), 1..=MOST).map_err(Error::Option);
+    let max = max.map_err(|error| within("lease", error))?;
+    let ttl = input::duration("ttl", field(fields, "ttl"), Micros::from_millis(1)..=Micros::from_millis(60_000));
+    let ttl = ttl.map_err(|error| within("lease", error))?;
+    let stores = ["redisUrl", "sentinel", "redisClient"];
+    if stores.iter().all(|name| *field(options, name) == Given::Missing) {
+        return Err(contradiction(
+            "`lease` is for a limiter on Redis, from which units are leased: give it a `redisUrl`, `sentinel` or `redisClient`, or leave out `lease`".into(),
+        ));
+    }
+    if plan.limits.only().is_none() || plan.new_keys.is_some() {
+        return Err(contradiction(
+            "`lease` is for a limiter with one limit, and several were given: leave out `lease`, or make a limiter of each".into(),
+        ));
+    }
+    let all = std::iter::once(&plan.limits).chain(plan.actions.values()).flat_map(|limits| limits.iter());
+    for policy in all.map(|limit| &limit.policy) {
+        if !matches!(policy, Policy::SlidingWindow(_) | Policy::TokenBucket(_)) {
+            return Err(contradiction(
+                "`lease` is for `algorithm: 'sliding-window'` without a `burst`, or 'token-bucket': leave out `lease`, or choose one of them".into(),
+            ));
+        }
+        if !plan.is_open && ttl > policy.window() {
+            return Err(Error::Option(Rejection {
+                class: Class::Range,
+                message: "`lease.ttl` must not be longer than the `window`, in which its units count: give it a fiftieth of that, or less".into(),
+            }));
+        }
+    }
+    Ok(Some(Terms { max, ttl }))
+}
