@@ -308,7 +308,11 @@ local function seldom(_, name)
     if less(tat, tat_rest, plus(policy, booked, 0, given, given_rest)) then
       return nil
     end
-    return write(policy, kept, booked, minus(policy, tat, tat_rest, given, given_rest))
+    tat, tat_rest = minus(policy, tat, tat_rest, given, given_rest)
+    if not less(now, 0, tat, tat_rest) then
+      return ''
+    end
+    return write(policy, kept, booked, tat, tat_rest)
   end
 
   local function full_at(policy, state, now)

@@ -203,6 +203,9 @@ impl Algorithm for TokenBucket {
         let is_last = bucket.seen == booked && bucket.tat.rest < self.limit;
         if is_last && Span::at(booked).plus(given, self.limit) <= bucket.tat {
             bucket.tat = bucket.tat.minus(given, self.limit);
+            if bucket.tat <= Span::at(now) {
+                *bucket = Bucket::default();
+            }
         }
     }
 

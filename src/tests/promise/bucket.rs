@@ -65,6 +65,9 @@ impl Model for Level {
                 let is_last = self.seen == booked && booked <= now;
                 if is_last && self.level + size(units) <= self.full {
                     self.level += size(units);
+                    if self.at(now) == self.full {
+                        (self.level, self.seen) = (self.full, now);
+                    }
                 }
                 self.at(now)
             }
