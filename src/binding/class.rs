@@ -76,6 +76,8 @@ pub struct Sources {
     /// This process, which had been told by the store that the key is refused until later.
     #[napi(js_name = "deny-cache")]
     pub deny_cache: f64,
+    /// This process, of units that the store had leased to it.
+    pub lease: f64,
 }
 
 #[napi]

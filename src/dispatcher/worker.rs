@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 
 use super::beside::{Beside, Done};
 use super::chance::chance;
@@ -193,13 +194,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     /// The same of all leases. It is waited for, since nobody is left afterwards to whom a connection belongs.
     async fn give_everything_back(&mut self) {
+        let Line::Up(link) = &self.line else { return };
         let requests = self.ledger.known.leases.as_ref().map(|leases| leases.close()).unwrap_or_default();
-        if let (Line::Up(link), false) = (&self.line, requests.is_empty()) {
-            for requests in requests.chunks(MAX_BATCH) {
-                let answering = link.store().decide(&mut requests.iter());
-                let _ = tokio::time::timeout(self.timeout.as_duration(), answering).await;
-            }
-        }
+        let answering = requests.chunks(MAX_BATCH).map(|requests| link.store().decide(&mut requests.iter()));
+        let answering = join_all(answering.collect::<Vec<_>>());
+        let _ = tokio::time::timeout(self.timeout.as_duration(), answering).await;
     }
 
     /// Answers whatever has waited as long as it may, and counts a batch that is late as a failure, once.

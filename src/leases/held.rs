@@ -13,8 +13,10 @@ use crate::key::Key;
 use crate::limits::{Limit, Limits};
 use crate::store::Request;
 
-/// For so much of a lease's length a key is asked for call by call after the store had nothing to lease of it.
+/// For so long a key is asked for call by call after the store had nothing to lease of it: an eighth of a lease's length, if that is
+/// not longer than this.
 const STRICT_PART: u32 = 8;
+const LONGEST_STRICT: Duration = Duration::from_millis(25);
 
 /// One lease.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +174,7 @@ impl Held {
     pub(super) fn granted(&mut self, grant: Grant, outcome: &Outcome, sent_at: Instant, ttl: Duration, now: Instant) {
         self.is_asking = false;
         if grant.units == 0 {
-            self.strict_until = Some(now + ttl / STRICT_PART);
+            self.strict_until = Some(now + LONGEST_STRICT.min(ttl / STRICT_PART));
         } else if self.void_at.is_none_or(|void_at| void_at < sent_at) {
             // Also where it has ended on the way: then all of it is given back.
             self.grants.push(grant);
@@ -183,7 +185,7 @@ impl Held {
 
     pub(super) fn failed(&mut self, ttl: Duration, now: Instant) {
         self.is_asking = false;
-        self.strict_until = Some(now + ttl / STRICT_PART);
+        self.strict_until = Some(now + LONGEST_STRICT.min(ttl / STRICT_PART));
     }
 
     /// Has it looked at in time. Answers when, if that is news.
