@@ -3,46 +3,63 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { machineLine, versionsLine } from '../machine.mjs'
+import { bytesTable } from './bytes-table.mjs'
 import { scenarioTable } from './scenario-table.mjs'
+import { summaryTable } from './summary.mjs'
 import { toMarkdown, toText } from './table.mjs'
 import { targetsTable } from './targets-table.mjs'
 
 const LEGEND =
-  'Medians over the rounds. In parentheses each figure as a multiple of the best peer in its column: ' +
-  'above 1 is better for what happens in a second, below 1 for what a call takes.'
+  'Medians over the rounds. In parentheses each figure as a multiple of the best peer in its column, the median of the ratios ' +
+  'within the rounds: above 1 is better for what happens in a second, below 1 for what a call takes.'
 
-export function reportText({ machine, scenarios, targets }) {
-  const tables = tablesOf(scenarios, targets)
+export function reportText({ machine, scenarios, bytes, targets }) {
+  const tables = [...tablesOf({ scenarios, bytes }), targetsTable(targets)]
   return [machineLine(machine), versionsLine(machine), '', ...tables.map(toText), LEGEND, ''].join('\n')
 }
 
-export function reportMarkdown({ date, rounds, quick, machine, scenarios, targets }) {
-  const length = quick ? 'short rounds, not to be quoted' : `${rounds} alternating rounds`
+/** All tables, for docs/performance.md. */
+export function reportMarkdown({ machine, scenarios, bytes, targets, ...run }) {
   return [
-    `Measured on ${date.slice(0, 10)} in ${length} by \`npm run bench\` on ${machineLine(machine)}.`,
+    measuredLine({ machine, ...run }),
     '',
     `${versionsLine(machine)}.`,
     '',
     LEGEND,
     '',
-    ...tablesOf(scenarios, targets).map(toMarkdown),
+    toMarkdown(targetsTable(targets)),
+    ...tablesOf({ scenarios, bytes }).map(toMarkdown),
   ].join('\n')
 }
 
-function tablesOf(scenarios, targets) {
-  const tables = scenarios.map((scenario) => scenarioTable(scenario, scenarios))
-  return targets.length > 0 ? [...tables, targetsTable(targets)] : tables
+/** A table without a heading, for the README. */
+export function summaryMarkdown({ machine, scenarios, ...run }) {
+  const [, , ...table] = toMarkdown(summaryTable(scenarios)).split('\n')
+  return [measuredLine({ machine, ...run }), '', ...table].join('\n')
+}
+
+function measuredLine({ date, rounds, quick, machine }) {
+  const length = quick ? 'short rounds, not to be quoted' : `${rounds} alternating rounds`
+  return `Measured on ${date.slice(0, 10)} in ${length} by \`npm run bench\` on ${machineLine(machine)}.`
+}
+
+function tablesOf({ scenarios, bytes }) {
+  return [...scenarios.map(scenarioTable), ...(bytes.length > 0 ? [bytesTable(bytes)] : [])]
 }
 
 /**
  * Writes into `results/`. Only a whole run is the latest one that others may quote; a part or a short run gets names
  * that are not committed.
  */
-export function writeResults(name, { json, markdown }, { isWhole }) {
+export function writeResults(name, { json, markdown, more = {} }, { isWhole }) {
   const folder = new URL('../results/', import.meta.url)
   mkdirSync(folder, { recursive: true })
   const stem = isWhole ? name : `${name}.local`
-  const written = [write(`${stem}.json`, `${JSON.stringify(json, null, 2)}\n`), write(`${stem}.md`, markdown)]
+  const written = [
+    write(`${stem}.json`, `${JSON.stringify(json, null, 2)}\n`),
+    write(`${stem}.md`, markdown),
+    ...Object.entries(more).map(([what, text]) => write(`${stem}.${what}.md`, text)),
+  ]
   return written.map((url) => fileURLToPath(url))
 
   function write(file, text) {

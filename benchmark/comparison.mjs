@@ -1,0 +1,50 @@
+/** What a run says of its contestants: medians over the rounds, and how they compare with one another. */
+
+import { median, mediansByField } from './statistics.mjs'
+
+/** A scenario's outcome as it is written down: of each contestant all rounds, and the medians of those that succeeded. */
+export function comparable({ scenario: { id, title, baseline }, contestants }) {
+  return {
+    id,
+    title,
+    ...(baseline && { baseline }),
+    contestants: contestants.map(({ contestant: { id, label, role }, rounds }) => {
+      const succeeded = rounds.filter(({ error }) => error === undefined)
+      const failed = rounds.find(({ error }) => error !== undefined)
+      return {
+        id,
+        label,
+        role,
+        ...(failed && { error: failed.error }),
+        medians: succeeded.length > 0 ? mediansByField(succeeded) : null,
+        rounds,
+      }
+    }),
+  }
+}
+
+/**
+ * One contestant's figure as a multiple of another's: the median over the rounds of the ratio **within** each. The two were
+ * measured in turns there; a ratio of medians would divide what was measured in one minute by what was in another.
+ *
+ * @returns {number | null} `null` where no round has both
+ */
+export function ratio(contestant, other, field, otherField = field) {
+  const ratios = contestant.rounds
+    .map((round, index) => round[field] / other.rounds[index]?.[otherField])
+    .filter((value) => Number.isFinite(value))
+  return ratios.length > 0 ? median(ratios) : null
+}
+
+/** The peer with the best median of `field`, where `best` is `Math.max` or `Math.min`; nothing where none has been measured. */
+export function bestPeer(scenario, field, best) {
+  const peers = scenario.contestants.filter(({ role, medians }) => role === 'peer' && medians?.[field] !== undefined)
+  const figure = best(...peers.map(({ medians }) => medians[field]))
+  return peers.find(({ medians }) => medians[field] === figure)
+}
+
+/** With whom a scenario's contestants are compared in `field`. */
+export function referenceOf(scenario, field, best) {
+  if (scenario.baseline === undefined) return bestPeer(scenario, field, best)
+  return scenario.contestants.find(({ id, medians }) => id === scenario.baseline && medians)
+}

@@ -1,0 +1,62 @@
+/**
+ * The child process that measures what a key takes: in Redis, where its window is full, and half full; in this process, after
+ * one call of each of very many.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { redisCommands } from '../../scripts/resp.mjs'
+import { answer } from '../child.mjs'
+import { openContestant } from '../contestants/index.mjs'
+import { median } from '../statistics.mjs'
+import { settledRss } from './rss.mjs'
+
+const LIMIT = 100
+const KEYS = 100
+/** Names of one length, so that none is longer in Redis for it. */
+const names = (prefix) => Array.from({ length: KEYS }, (_, index) => `${prefix}:${String(index).padStart(5, '0')}`)
+const CHUNK = 10_000
+const LONG_MS = 3_600_000
+
+await answer((job) => (job.redisUrl ? measureRedis(job) : measureMemory(job)))
+
+/** As many calls as the limit, evenly over one window, on some keys; half as many on others. */
+async function measureRedis({ contestantId, redisUrl, windowMs }) {
+  const contestant = await openContestant(contestantId, { limit: LIMIT, windowMs, redisUrl })
+  const [full, half] = [names('full'), names('half')]
+  const start = performance.now()
+  for (let call = 0; call < LIMIT; call++) {
+    await sleep(start + (call * windowMs) / LIMIT - performance.now())
+    const called = call % 2 === 0 ? [...full, ...half] : full
+    const admitted = await Promise.all(called.map((key) => contestant.isAllowed(key)))
+    if (admitted.includes(false)) throw new Error('a call was refused that is within the limit')
+  }
+  const bytes = { fullBytes: await stored(redisUrl, 'full'), halfBytes: await stored(redisUrl, 'half') }
+  await contestant.close()
+  return bytes
+}
+
+/** The median key by MEMORY USAGE, its name included. */
+async function stored(redisUrl, prefix) {
+  const { port, pathname } = new URL(redisUrl)
+  const select = ['SELECT', pathname.slice(1)]
+  const [, keys] = await redisCommands(port, [select, ['KEYS', `*${prefix}:*`]])
+  if (keys.length !== KEYS) throw new Error(`${keys.length} keys are in Redis instead of ${KEYS}`)
+  const [, ...bytes] = await redisCommands(port, [select, ...keys.map((key) => ['MEMORY', 'USAGE', key])])
+  return median(bytes)
+}
+
+async function measureMemory({ contestantId, keys }) {
+  const contestant = await openContestant(contestantId, { limit: LIMIT, windowMs: LONG_MS, maxMemory: '16gb' })
+  const call = async (from) => {
+    // Made anew, so that JavaScript keeps none of them but those that the limiter does.
+    const chunk = Array.from({ length: CHUNK }, (_, index) => `k${String(from + index).padStart(9, '0')}`)
+    return contestant.countAllowed(chunk)
+  }
+  // The same work on few keys first: what V8 needs to make all these calls is no key's.
+  for (let again = 0; again < LIMIT; again++) await call(0)
+  const before = await settledRss()
+  for (let from = CHUNK; from < CHUNK + keys; from += CHUNK) await call(from)
+  const bytes = ((await settledRss()) - before) / keys
+  await contestant.close()
+  return { memoryBytes: bytes }
+}
