@@ -26,12 +26,14 @@ export function comparable({ scenario: { id, title, baseline }, contestants }) {
 /**
  * One contestant's figure as a multiple of another's: the median over the rounds of the ratio **within** each. The two were
  * measured in turns there; a ratio of medians would divide what was measured in one minute by what was in another.
+ * With `less`, what that contestant has is first taken from both.
  *
  * @returns {number | null} `null` where no round has both
  */
-export function ratio(contestant, other, field, otherField = field) {
+export function ratio(contestant, other, field, { less } = {}) {
+  const figureIn = (round, { rounds }) => rounds[round]?.[field] - (less ? less.rounds[round]?.[field] : 0)
   const ratios = contestant.rounds
-    .map((round, index) => round[field] / other.rounds[index]?.[otherField])
+    .map((_, round) => figureIn(round, contestant) / figureIn(round, other))
     .filter((value) => Number.isFinite(value))
   return ratios.length > 0 ? median(ratios) : null
 }

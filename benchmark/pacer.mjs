@@ -2,17 +2,22 @@
 
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 
-/** Calls `beat` with 0, 1, 2, … so often a second, for so long. Beats that are late follow at once. */
+/**
+ * Calls `beat` with 0, 1, 2, … so often a second, for so long. Beats that are late follow at once; resolves with how many did,
+ * which on a machine with something else to do are many.
+ */
 export async function pace(perSecond, durationMs, beat) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { perSecond, durationMs } })
-  let beats = 0
+  let [beats, late] = [0, 0]
   await new Promise((resolve, reject) => {
     worker.on('message', (due) => {
+      late += Math.max(0, due - beats - 1)
       while (beats < due) beat(beats++)
     })
     worker.on('error', reject)
     worker.on('exit', resolve)
   })
+  return { beats, late }
 }
 
 /** Says how many beats are due, whenever one is. A thread that waits for nothing wakes to some ten microseconds. */

@@ -58,7 +58,7 @@ async function runRound(contestants, run) {
   try {
     await Promise.all(entries.map((entry) => attempt(entry, () => entry.group.ask('open'))))
     // One after the other: Redis is one, and who is warmed up beside many would have learned what it is to wait.
-    for (const entry of entries) await attempt(entry, () => entry.warmUp())
+    if (run.settings.warmUpMs > 0) for (const entry of entries) await attempt(entry, () => entry.warmUp())
     for (let turn = 0; turn < run.settings.slices; turn++) {
       for (const entry of rotate(entries, turn)) await attempt(entry, () => entry.measure())
     }

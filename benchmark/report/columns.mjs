@@ -10,7 +10,14 @@ const DENIED = { heading: 'denied', field: 'deniedPercent', digits: 1, unit: ' %
 
 const LOOP = [{ heading: 'ns a call', field: 'nsPerCall', best: Math.min, digits: 0 }]
 const CALLS = [RATE, P50, P99, CPU, REDIS, DENIED]
-const PACED = [CPU, P50, P99, REDIS, { ...RATE, best: undefined }]
+const PACED = [
+  CPU,
+  P50,
+  P99,
+  REDIS,
+  { ...RATE, best: undefined },
+  { heading: 'not even', field: 'latePercent', digits: 1, unit: ' %' },
+]
 const HTTP = [
   { ...RATE, heading: 'requests/s' },
   { ...CPU, heading: 'CPU µs a request' },
@@ -22,6 +29,8 @@ const HTTP = [
 const SPECIAL = {
   'memory-allowed': LOOP,
   'memory-denied': LOOP,
+  // At one in flight a rate is a latency told the other way round.
+  'redis-1': [P50, P99, CPU, REDIS, DENIED],
   'redis-paced': PACED,
   'http-express': HTTP,
   'http-fastify': HTTP,

@@ -23,8 +23,8 @@ const perDay = (limit) => ({ limit, windowMs: 86_400_000 })
 const OUT_OF_REACH = perMinute(100_000_000)
 
 /** How long a round is: `slices` of a contestant, between which all others have theirs. */
-const TIMES = { warmUpMs: 400, sliceMs: 400, slices: 4 }
-const LONGER = { warmUpMs: 500, sliceMs: 1_000, slices: 3 }
+const TIMES = { warmUpMs: 800, sliceMs: 400, slices: 4 }
+const LONGER = { warmUpMs: 1_000, sliceMs: 1_000, slices: 3 }
 /** Instead of these where only a short run is asked for. */
 const QUICK = { warmUpMs: 100, sliceMs: 100, slices: 1 }
 
@@ -39,7 +39,11 @@ const QUICK = { warmUpMs: 100, sliceMs: 100, slices: 1 }
  * @property {number} [processes] Of each contestant; 1 by default.
  * @property {string} [baseline] With whom the others are compared, where that is not the best peer.
  * @property {object} settings What `open` gets.
+ * @property {object} [quick] Replaces some of them in a short run.
  */
+
+/** A load takes a whole second at least. */
+const NO_WARM_UP = { warmUpMs: 0 }
 
 /** @type {Scenario[]} */
 export const SCENARIOS = [
@@ -140,6 +144,7 @@ export const SCENARIOS = [
     contestants: ['express-none', 'express-ours', 'express-rate-limit'],
     baseline: 'express-none',
     settings: { ...OUT_OF_REACH, connections: 100, ...LONGER },
+    quick: NO_WARM_UP,
   },
   {
     id: 'http-fastify',
@@ -149,6 +154,7 @@ export const SCENARIOS = [
     contestants: ['fastify-none', 'fastify-ours', 'fastify-rate-limit'],
     baseline: 'fastify-none',
     settings: { ...OUT_OF_REACH, connections: 100, ...LONGER },
+    quick: NO_WARM_UP,
   },
 ]
 
@@ -157,7 +163,7 @@ export function findScenario(id) {
 }
 
 export function settingsOf(scenario, { quick }) {
-  return { ...scenario.settings, ...(quick && QUICK) }
+  return { ...scenario.settings, ...(quick && { ...QUICK, ...scenario.quick }) }
 }
 
 /** Of a contestant in a scenario: redis-benchmark stands beside limiters, and is measured in its own way. */

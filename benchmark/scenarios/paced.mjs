@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import { openContestant } from '../contestants/index.mjs'
 import { pace } from '../pacer.mjs'
-import { callFigures, nowUs } from './sample.mjs'
+import { callFigures, nowUs, sum } from './sample.mjs'
 import { makeKeys, makeOrder } from './workload.mjs'
 
 const ORDER = 1 << 16
@@ -17,9 +17,11 @@ export async function open(contestantId, { inFlight, perSecond, warmUpMs, ...set
   let round = emptyRound()
 
   async function call() {
+    round.startUs ??= nowUs()
     const since = performance.now()
     const admitted = await contestant.isAllowed(keys[order[next++ % ORDER]])
     round.latenciesUs.push((performance.now() - since) * 1e3)
+    round.endUs = nowUs()
     if (admitted) round.allowed++
   }
 
@@ -30,18 +32,15 @@ export async function open(contestantId, { inFlight, perSecond, warmUpMs, ...set
 
   return {
     async begin() {
-      round = emptyRound()
-      round.startUs = nowUs()
-      round.cpu = process.cpuUsage()
+      round = { ...emptyRound(), cpu: process.cpuUsage() }
     },
     async end() {
-      const { user, system } = process.cpuUsage(round.cpu)
       // Also tells of a call that was rejected.
       await Promise.all(round.pending)
-      const { pending, allowed, startUs, latenciesUs } = round
-      const calls = pending.length
-      const latencies = Float32Array.from(latenciesUs)
-      return { calls, allowed, startUs, endUs: nowUs(), cpuUs: user + system, latenciesUs: latencies }
+      const { user, system } = process.cpuUsage(round.cpu)
+      const { pending, allowed, startUs, endUs, latenciesUs } = round
+      const cpuUs = user + system
+      return { calls: pending.length, allowed, startUs, endUs, cpuUs, latenciesUs: Float32Array.from(latenciesUs) }
     },
     async close() {
       line.destroy()
@@ -58,8 +57,14 @@ function emptyRound() {
 export async function conduct(group, { perSecond }, durationMs) {
   await group.ask('begin')
   const lines = group.workers.map(({ line }) => line)
-  await pace(perSecond, durationMs, (call) => lines[call % lines.length].write('.'))
-  return group.ask('end')
+  const { late } = await pace(perSecond, durationMs, (call) => lines[call % lines.length].write('.'))
+  const [first, ...others] = await group.ask('end')
+  return [{ ...first, late }, ...others]
 }
 
-export const figures = callFigures
+export function figures(slices) {
+  const all = callFigures(slices)
+  const late = sum(slices.map(({ samples: [{ late }] }) => late))
+  // Calls that came together with another one: where these are many, the machine had no time to be even.
+  return { ...all, latePercent: (late / all.calls) * 100 }
+}
