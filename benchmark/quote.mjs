@@ -3,45 +3,50 @@
  * `node benchmark/quote.mjs`, after a whole run of each.
  */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { format } from 'prettier'
 import { plotsOf } from './plots/index.mjs'
+import { reportMarkdown, summaryMarkdown } from './report/index.mjs'
+import { readResults, separateScenarios } from './results.mjs'
+import { judgeTargets } from './targets.mjs'
 
-/** Which document quotes what of results/. */
+/** What each document quotes, by its marker. */
 export const QUOTES = {
-  'README.md': { benchmark: 'latest.summary.md', memory: 'memory.md' },
-  'docs/algorithms.md': { algorithms: 'algorithms.md' },
-  'docs/performance.md': { performance: 'latest.md' },
+  'README.md': { benchmark: () => summaryMarkdown(latest()), memory: () => readResults('memory.md') },
+  'docs/algorithms.md': { algorithms: () => readResults('algorithms.md') },
+  'docs/performance.md': { performance: () => reportMarkdown(latest(), { plotOf: (id) => `performance/${id}.svg` }) },
 }
 
-const PLOTS = new URL('../docs/performance/', import.meta.url)
+/** Where the plots stand that docs/performance.md shows. */
+export const PLOTS = new URL('../docs/performance/', import.meta.url)
+
+/** The latest whole run, judged beside what was measured in runs of its own. */
+function latest() {
+  const results = JSON.parse(readResults('latest.json'))
+  const scenarios = [...results.scenarios, ...separateScenarios()]
+  return { ...results, targets: judgeTargets({ ...results, scenarios }) }
+}
 
 /** The text of a document as it is to be. */
-export async function quoted(name) {
+export function quoted(name) {
   const document = new URL(`../${name}`, import.meta.url)
   let text = readFileSync(document, 'utf8')
-  for (const [marker, file] of Object.entries(QUOTES[name])) text = quote(name, text, marker, file)
+  for (const [marker, tables] of Object.entries(QUOTES[name])) text = put(name, text, marker, tables())
   return format(text, { parser: 'markdown', semi: false, singleQuote: true, printWidth: 120 })
 }
 
-/** The plots of the latest whole run: `{ file, svg }`. */
+/** The plots as they are to stand in docs/performance: `{ file, svg }`. */
 export function plots() {
-  return plotsOf(JSON.parse(readResults('latest.json')))
+  return plotsOf(latest())
 }
 
-function quote(name, text, marker, file) {
+function put(name, text, marker, tables) {
   const [begin, end] = [`<!-- ${marker}:begin -->`, `<!-- ${marker}:end -->`]
   const [before, rest] = text.split(begin)
   const after = rest?.split(end)[1]
   if (after === undefined) throw new Error(`${name} has no ${begin} … ${end}`)
-  return `${before}${begin}\n\n${readResults(file).trim()}\n\n${end}${after}`
-}
-
-function readResults(file) {
-  const results = new URL(`./results/${file}`, import.meta.url)
-  if (existsSync(results)) return readFileSync(results, 'utf8')
-  throw new Error(`benchmark/results/${file} is missing: measure first, see benchmark/README.md`)
+  return `${before}${begin}\n\n${tables.trim()}\n\n${end}${after}`
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

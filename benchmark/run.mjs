@@ -7,7 +7,8 @@ import { measureBytes, planBytes } from './bytes.mjs'
 import { describeMachine } from './machine.mjs'
 import { readOptions, USAGE } from './options.mjs'
 import { showProgress } from './progress.mjs'
-import { reportMarkdown, reportText, summaryMarkdown, writeResults } from './report/index.mjs'
+import { reportMarkdown, reportText } from './report/index.mjs'
+import { separateScenarios, writeResults } from './results.mjs'
 import { planRuns, runRounds } from './rounds.mjs'
 import { interruption } from './signals.mjs'
 import { judgeTargets } from './targets.mjs'
@@ -22,12 +23,7 @@ async function main() {
   const results = await measure(plan, { rounds, quick })
   console.log(`\n${reportText(results)}`)
   const isWhole = !quick && only === null && rounds >= 5
-  const markdown = reportMarkdown(results)
-  const written = writeResults(
-    'latest',
-    { json: results, markdown, more: { summary: summaryMarkdown(results) } },
-    { isWhole },
-  )
+  const written = writeResults('latest', { json: results, markdown: reportMarkdown(results) }, { isWhole })
   console.log(`Written: ${written.join(', ')}`)
 
   const all = [...results.scenarios.flatMap(({ contestants }) => contestants), ...results.bytes]
@@ -46,7 +42,7 @@ async function measure({ runs, bytes: planned }, { rounds, quick }) {
     const scenarios = await runRounds(runs, how)
     const bytes = planned.length > 0 ? await measureBytes(planned, how) : []
     const machine = await describeMachine(redis.port)
-    const targets = judgeTargets({ scenarios, bytes })
+    const targets = judgeTargets({ scenarios: [...scenarios, ...separateScenarios()], bytes })
     return { date: new Date().toISOString(), rounds, quick, machine, scenarios, bytes, targets }
   } finally {
     progress.stop()

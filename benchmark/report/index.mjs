@@ -1,7 +1,5 @@
-/** What is left of a run: text on the terminal, a JSON file with every round, a Markdown file to quote. */
+/** What is told of a run: text on the terminal, tables to quote. */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { machineLine, versionsLine } from '../machine.mjs'
 import { bytesTable } from './bytes-table.mjs'
 import { scenarioTable } from './scenario-table.mjs'
@@ -18,8 +16,8 @@ export function reportText({ machine, scenarios, bytes, targets }) {
   return [machineLine(machine), versionsLine(machine), '', ...tables.map(toText), LEGEND, ''].join('\n')
 }
 
-/** All tables, for docs/performance.md. */
-export function reportMarkdown({ machine, scenarios, bytes, targets, ...run }) {
+/** All tables. `plotOf` names the plot that stands above the table of a scenario, by its id. */
+export function reportMarkdown({ machine, scenarios, bytes, targets, ...run }, { plotOf } = {}) {
   return [
     measuredLine({ machine, ...run }),
     '',
@@ -28,7 +26,7 @@ export function reportMarkdown({ machine, scenarios, bytes, targets, ...run }) {
     LEGEND,
     '',
     toMarkdown(targetsTable(targets)),
-    ...tablesOf({ scenarios, bytes }).map(toMarkdown),
+    ...tablesOf({ scenarios, bytes }, plotOf).map(toMarkdown),
   ].join('\n')
 }
 
@@ -43,28 +41,8 @@ function measuredLine({ date, rounds, quick, machine }) {
   return `Measured on ${date.slice(0, 10)} in ${length} by \`npm run bench\` on ${machineLine(machine)}.`
 }
 
-function tablesOf({ scenarios, bytes }) {
-  return [...scenarios.map(scenarioTable), ...(bytes.length > 0 ? [bytesTable(bytes)] : [])]
-}
-
-/**
- * Writes into `results/`. Only a whole run is the latest one that others may quote; a part or a short run gets names
- * that are not committed.
- */
-export function writeResults(name, { json, markdown, more = {} }, { isWhole }) {
-  const folder = new URL('../results/', import.meta.url)
-  mkdirSync(folder, { recursive: true })
-  const stem = isWhole ? name : `${name}.local`
-  const written = [
-    write(`${stem}.json`, `${JSON.stringify(json, null, 2)}\n`),
-    write(`${stem}.md`, markdown),
-    ...Object.entries(more).map(([what, text]) => write(`${stem}.${what}.md`, text)),
-  ]
-  return written.map((url) => fileURLToPath(url))
-
-  function write(file, text) {
-    const url = new URL(file, folder)
-    writeFileSync(url, text)
-    return url
-  }
+function tablesOf({ scenarios, bytes }, plotOf) {
+  const plotted = (id, table) => (plotOf ? { ...table, plot: plotOf(id) } : table)
+  const tables = scenarios.map((scenario) => plotted(scenario.id, scenarioTable(scenario)))
+  return bytes.length > 0 ? [...tables, plotted('bytes', bytesTable(bytes))] : tables
 }

@@ -7,6 +7,7 @@
  * @property {number} [prose] How many of the first columns are text and not figures; 1 by default.
  * @property {string[][]} rows
  * @property {string} [note] A sentence below it.
+ * @property {string} [plot] A picture of it that Markdown shows above it.
  */
 
 /** @param {Table} table */
@@ -18,11 +19,12 @@ export function toText({ title, header, rows, note, prose }) {
 }
 
 /** @param {Table} table */
-export function toMarkdown({ title, header, rows, note, prose = 1 }) {
+export function toMarkdown({ title, header, rows, note, plot, prose = 1 }) {
   const widths = widthsOf(header, rows)
   const line = (cells) => `| ${align(cells, widths, prose).join(' | ')} |`
   const rule = widths.map((width, column) => (column < prose ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
-  return [`### ${title}`, '', line(header), line(rule), ...rows.map(line), ...(note ? ['', note] : []), ''].join('\n')
+  const heading = [`### ${title}`, '', ...(plot ? [`![${title}](${plot})`, ''] : [])]
+  return [...heading, line(header), line(rule), ...rows.map(line), ...(note ? ['', note] : []), ''].join('\n')
 }
 
 function widthsOf(header, rows) {

@@ -28,19 +28,21 @@ export async function open(contestantId, { inFlight, perSecond, warmUpMs, ...set
   const line = new Socket({ fd: LINE, readable: true, writable: false })
   line.on('data', (bytes) => {
     for (let byte = 0; byte < bytes.length; byte++) round.pending.push(call())
+    round.arrived?.()
   })
 
   return {
     async begin() {
       round = { ...emptyRound(), cpu: process.cpuUsage() }
     },
-    async end() {
+    /** Resolves when so many calls were asked for since, and all are answered. */
+    async end(calls) {
+      while (round.pending.length < calls) await new Promise((resolve) => (round.arrived = resolve))
       // Also tells of a call that was rejected.
       await Promise.all(round.pending)
       const { user, system } = process.cpuUsage(round.cpu)
-      const { pending, allowed, startUs, endUs, latenciesUs } = round
-      const cpuUs = user + system
-      return { calls: pending.length, allowed, startUs, endUs, cpuUs, latenciesUs: Float32Array.from(latenciesUs) }
+      const { allowed, startUs, endUs, latenciesUs } = round
+      return { calls, allowed, startUs, endUs, cpuUs: user + system, latenciesUs: Float32Array.from(latenciesUs) }
     },
     async close() {
       line.destroy()
@@ -56,9 +58,10 @@ function emptyRound() {
 /** Runs in the parent, for all processes of a contestant together. */
 export async function conduct(group, { perSecond }, durationMs) {
   await group.ask('begin')
-  const lines = group.workers.map(({ line }) => line)
-  const { late } = await pace(perSecond, durationMs, (call) => lines[call % lines.length].write('.'))
-  const [first, ...others] = await group.ask('end')
+  const { workers } = group
+  const { beats, late } = await pace(perSecond, durationMs, (call) => workers[call % workers.length].line.write('.'))
+  const callsOf = (index) => Math.ceil((beats - index) / workers.length)
+  const [first, ...others] = await Promise.all(workers.map((worker, index) => worker.ask('end', callsOf(index))))
   return [{ ...first, late }, ...others]
 }
 
