@@ -27,7 +27,12 @@ export async function open(contestantId, { inFlight, perSecond, warmUpMs, ...set
 
   const line = new Socket({ fd: LINE, readable: true, writable: false })
   line.on('data', (bytes) => {
-    for (let byte = 0; byte < bytes.length; byte++) round.pending.push(call())
+    for (let byte = 0; byte < bytes.length; byte++) {
+      const called = call()
+      // Told by `end`, which may not wait for it yet.
+      called.catch(() => {})
+      round.pending.push(called)
+    }
     round.arrived?.()
   })
 
