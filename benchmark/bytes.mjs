@@ -4,14 +4,16 @@ import { runInChild } from './child.mjs'
 import { findContestant } from './contestants/index.mjs'
 
 const CHILD = new URL('./footprint/bytes.mjs', import.meta.url)
-const IN_REDIS = ['ours-sliding-window', 'ours-token-bucket', 'rlf-ioredis', 'rate-limit-redis', 'sorted-set-log']
+/** What grows with the calls of a window is called over one; a counter is as long at any time, and has an hour. */
+const LOGS = ['ours-sliding-window', 'sorted-set-log']
+const COUNTERS = ['ours-token-bucket', 'rlf-ioredis', 'rate-limit-redis']
 const IN_MEMORY = ['ours-sliding-window', 'ours-token-bucket', 'rlf-memory']
 const SIZES = { windowMs: 6_400, keys: 1_000_000 }
 const QUICK = { windowMs: 1_600, keys: 50_000 }
 
 /** Those whose "bytes/contestant" `only` lets through, each with what is measured of it. */
 export function planBytes(only) {
-  const ids = [...new Set([...IN_REDIS, ...IN_MEMORY])]
+  const ids = [...new Set([...LOGS, ...COUNTERS, ...IN_MEMORY])]
   return ids.filter((id) => only === null || only.test(`bytes/${id}`)).map(findContestant)
 }
 
@@ -20,8 +22,8 @@ export async function measureBytes(contestants, { quick, redis, flush, progress,
   const { windowMs, keys } = quick ? QUICK : SIZES
   await flush()
   const inRedis = async ({ id }, index) => {
-    const job = { contestantId: id, redisUrl: `${redis.url}/${index}`, windowMs }
-    return IN_REDIS.includes(id) ? runInChild(CHILD, job, { signal }) : {}
+    const job = { contestantId: id, redisUrl: `${redis.url}/${index}`, isLog: LOGS.includes(id), spreadMs: windowMs }
+    return job.isLog || COUNTERS.includes(id) ? runInChild(CHILD, job, { signal }) : {}
   }
   const inMemory = async ({ id }) => {
     const job = { contestantId: id, keys }
