@@ -3,9 +3,9 @@
 import { bestPeer, ratio } from '../comparison.mjs'
 import { formatFigure, formatTimes, columnsOf } from './columns.mjs'
 
-const OURS = 'ours-sliding-window'
+const DEFAULT = 'ours-sliding-window'
 
-/** Which figure tells the most of a scenario, and what it is called here. */
+/** Which figure tells the most of a scenario, what it is called here, and who of ours it is of. */
 const LINES = [
   { scenario: 'memory-allowed', name: 'in memory, allowed', field: 'nsPerCall', unit: 'ns' },
   { scenario: 'memory-denied', name: 'in memory, denied', field: 'nsPerCall', unit: 'ns' },
@@ -21,13 +21,20 @@ const LINES = [
     field: 'cpuUsPerCall',
     unit: 'µs a call',
   },
+  {
+    scenario: 'http-fastify',
+    name: 'Fastify on Redis, 100 connections',
+    field: 'callsPerSecond',
+    unit: 'requests/s',
+    ours: 'fastify-ours',
+  },
 ]
 
 /** @returns {import('./table.mjs').Table} */
 export function summaryTable(scenarios) {
   const measured = LINES.flatMap((line) => {
     const scenario = scenarios.find(({ id }) => id === line.scenario)
-    const ours = scenario?.contestants.find(({ id, medians }) => id === OURS && medians)
+    const ours = scenario?.contestants.find(({ id, medians }) => id === (line.ours ?? DEFAULT) && medians)
     const column = scenario && columnsOf(scenario).find(({ field }) => field === line.field)
     const peer = column && bestPeer(scenario, line.field, column.best)
     return ours && peer ? [{ ...line, ours, peer, column }] : []

@@ -10,7 +10,7 @@ const ORDER = 1 << 16
 /** The end of the stream on which the parent asks for calls, a byte each. */
 const LINE = 4
 
-export async function open(contestantId, { inFlight, perSecond, warmUpMs, ...settings }) {
+export async function open(contestantId, settings) {
   const contestant = await openContestant(contestantId, settings)
   const [keys, order] = [makeKeys('user'), makeOrder(ORDER)]
   let next = 0
