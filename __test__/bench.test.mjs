@@ -80,6 +80,17 @@ describe('comparison', () => {
     assert.equal(bestPeer(measured, 'callsPerSecond', Math.min).id, 'slow')
     assert.equal(bestPeer(measured, 'p50Us', Math.min), undefined)
   })
+
+  test('the best peer is the one that wins the rounds, whoever had the quick ones to itself', () => {
+    const measured = scenario('redis-256', [
+      { id: 'steady', role: 'peer', figures: [20, 20, 200, 200, null] },
+      { id: 'lucky', role: 'peer', figures: [19, 19, 190, 190, 190] },
+    ])
+    const [steady, lucky] = measured.contestants
+    assert.ok(lucky.medians.callsPerSecond > steady.medians.callsPerSecond, 'by its median it is another one')
+    assert.equal(bestPeer(measured, 'callsPerSecond', Math.max), steady)
+    assert.equal(bestPeer(measured, 'callsPerSecond', Math.min), lucky)
+  })
 })
 
 test('a round of calls is the sum of its slices, over all processes', () => {

@@ -38,11 +38,18 @@ export function ratio(contestant, other, field, { less } = {}) {
   return ratios.length > 0 ? median(ratios) : null
 }
 
-/** The peer with the best median of `field`, where `best` is `Math.max` or `Math.min`; nothing where none has been measured. */
+/**
+ * The peer that no other beats in `field`, by the ratios within the rounds; `best` is `Math.max` or `Math.min`. Should they
+ * beat one another in a circle, the one that is beaten by least. Not the one with the best median: which peer had the quick
+ * minutes of the machine is chance.
+ */
 export function bestPeer(scenario, field, best) {
   const peers = scenario.contestants.filter(({ role, medians }) => role === 'peer' && medians?.[field] !== undefined)
-  const figure = best(...peers.map(({ medians }) => medians[field]))
-  return peers.find(({ medians }) => medians[field] === figure)
+  // How far ahead of another one a peer is, below 0 where it is behind; of no round that both have, nothing is known.
+  const ahead = (peer, other) => Math.log(ratio(peer, other, field) ?? 1) * (best === Math.max ? 1 : -1)
+  const worst = (peer) => Math.min(...peers.filter((other) => other !== peer).map((other) => ahead(peer, other)))
+  const ranked = peers.map((peer) => ({ peer, worst: worst(peer) })).sort((a, b) => b.worst - a.worst)
+  return ranked[0]?.peer
 }
 
 /** With whom a scenario's contestants are compared in `field`. */
