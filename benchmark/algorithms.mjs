@@ -6,7 +6,8 @@ import { redisCommand } from '../scripts/resp.mjs'
 import { exitWith } from '../scripts/run.mjs'
 import { runInChild } from './child.mjs'
 import { describeMachine, machineLine } from './machine.mjs'
-import { writeResults } from './report/index.mjs'
+import { redisCpuUs } from './redis-cpu.mjs'
+import { writeResults } from './results.mjs'
 import { toMarkdown, toText } from './report/table.mjs'
 import { makeKeys } from './scenarios/workload.mjs'
 import { median } from './statistics.mjs'
@@ -76,15 +77,9 @@ async function call(limiter, calls, make = (key) => limiter.isAllowed(key)) {
 
 /** Microseconds of Redis's main thread a call: CPU time, which other programs on the machine add little to. */
 async function cpuOf(redis, calls) {
-  const before = await cpuSeconds(redis)
+  const before = await redisCpuUs(redis.port)
   await calls()
-  return ((await cpuSeconds(redis)) - before) * (1e6 / CALLS)
-}
-
-async function cpuSeconds(redis) {
-  const info = await redisCommand(redis.port, 'INFO', 'cpu')
-  const of = (field) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)[1])
-  return of('used_cpu_user_main_thread') + of('used_cpu_sys_main_thread')
+  return ((await redisCpuUs(redis.port)) - before) / CALLS
 }
 
 /** Bytes a key takes in this process: after one call, and after one in each slot of its window. */

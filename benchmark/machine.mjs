@@ -4,7 +4,17 @@ import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import { redisCommand } from '../scripts/resp.mjs'
 
-const PEERS = ['rate-limiter-flexible', 'rate-limit-redis', 'ioredis', 'redis']
+const PEERS = [
+  'rate-limiter-flexible',
+  'rate-limit-redis',
+  'express-rate-limit',
+  '@fastify/rate-limit',
+  'ioredis',
+  'redis',
+  '@valkey/valkey-glide',
+  'express',
+  'fastify',
+]
 
 /** `redisPort` is asked for the version of its server, where one was measured. */
 export async function describeMachine(redisPort) {

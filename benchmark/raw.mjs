@@ -2,33 +2,52 @@
 
 import { spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
-import { findRedisServer } from '../scripts/redis.mjs'
+import { findRedisServer, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { openContestant } from './contestants/index.mjs'
 import { watchCommands } from './monitor.mjs'
+import { sum } from './scenarios/sample.mjs'
 import { KEYS } from './scenarios/workload.mjs'
 
 const KEYS_A_CALL = 50
 const BENCHMARK_TIMEOUT_MS = 60_000
+// Script calls a second, from which the first run takes its length.
+const FIRST_GUESS = 3_000
 
 // redis-benchmark replaces this by another number of 12 digits in every call.
 const RANDOM = '__rand_int__'
 
 /**
- * Learns the script call from the server: our limiter makes one call while MONITOR listens, and what it sent is the
+ * Learns the script call from a server: our limiter makes one call while MONITOR listens, and what it sent is the
  * template. So the raw limit is always that of the script as it is, with the arguments as they are.
  */
-export async function measureRaw(contestantId, { limit, windowMs, scriptCalls }, redisUrl) {
-  const { port } = new URL(redisUrl)
-  const observed = await observeScriptCall(contestantId, { limit, windowMs, redisUrl })
+export async function open(contestantId, { limit, windowMs, redisUrl, warmUpMs }) {
+  const { port, pathname } = new URL(redisUrl)
+  const observed = await observeScriptCall(contestantId.replace('raw-', 'ours-'), { limit, windowMs })
   const command = await engineCommand(Array(KEYS_A_CALL).fill(`user:${RANDOM}`), observed, port)
   await assertRuns(command, port)
+  let callsPerSecond = FIRST_GUESS
 
-  const errorsBefore = await countErrors(port)
-  const callsPerSecond = await runRedisBenchmark(command, scriptCalls, port)
-  const errors = (await countErrors(port)) - errorsBefore
-  if (errors > 0) throw new Error(`${errors} script calls of redis-benchmark failed`)
-  return { calls: scriptCalls, keysPerCall: KEYS_A_CALL, decisionsPerSecond: callsPerSecond * KEYS_A_CALL }
+  async function run(durationMs) {
+    const calls = Math.max(1, Math.round((callsPerSecond * durationMs) / 1e3))
+    const errorsBefore = await countErrors(port)
+    callsPerSecond = await runRedisBenchmark(command, calls, { port, database: pathname.slice(1) })
+    const errors = (await countErrors(port)) - errorsBefore
+    if (errors > 0) throw new Error(`${errors} script calls of redis-benchmark failed`)
+    return { calls: calls * KEYS_A_CALL, elapsedUs: (calls / callsPerSecond) * 1e6 }
+  }
+
+  return { warmUp: () => run(warmUpMs), slice: run, close: async () => {} }
+}
+
+export function figures(slices) {
+  const samples = slices.flatMap(({ samples }) => samples)
+  const calls = sum(samples.map(({ calls }) => calls))
+  return {
+    calls,
+    callsPerSecond: calls / (sum(samples.map(({ elapsedUs }) => elapsedUs)) / 1e6),
+    redisUsPerCall: sum(slices.map(({ redisUs }) => redisUs)) / calls,
+  }
 }
 
 /** The length of a run of requests on one key each, in bytes: '>HBBI5I5I7' and one '>H'. */
@@ -63,11 +82,19 @@ async function engineCommand(keys, observed, port) {
 /** @returns {Promise<ScriptCall>} */
 async function observeScriptCall(contestantId, settings) {
   const key = 'observed-by-monitor'
-  // So that the limiter has to send the text.
-  await redisCommand(new URL(settings.redisUrl).port, 'SCRIPT', 'FLUSH')
-  const monitor = await watchCommands(settings.redisUrl)
+  // A server of its own does not know the script, so the limiter has to send the text.
+  const redis = await startRedis()
   try {
-    const contestant = await openContestant(contestantId, settings)
+    return await observeOn(redis.url, contestantId, settings, key)
+  } finally {
+    await redis.stop()
+  }
+}
+
+async function observeOn(redisUrl, contestantId, settings, key) {
+  const monitor = await watchCommands(redisUrl)
+  try {
+    const contestant = await openContestant(contestantId, { ...settings, redisUrl })
     await contestant.isAllowed(key)
     await contestant.close()
     const is = (command, name) => command[0]?.toString().toLowerCase() === name
@@ -103,8 +130,9 @@ async function countErrors(port) {
  * Calls a second with two in flight, as our limiter has it; here over two connections, since redis-benchmark sends the next
  * two of a pipeline only when both replies are there, and Redis would wait in between.
  */
-async function runRedisBenchmark(command, calls, port) {
-  const options = ['-p', port, '-n', calls, '-c', 2, '-P', 1, '-r', KEYS, '--csv'].map(String)
+async function runRedisBenchmark(command, calls, { port, database }) {
+  const place = ['-p', port, '--dbnum', database]
+  const options = [...place, '-n', calls, '-c', 2, '-P', 1, '-r', KEYS, '--csv'].map(String)
   const child = spawn(findRedisBenchmark(), [...options, ...command], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: BENCHMARK_TIMEOUT_MS,

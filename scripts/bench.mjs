@@ -1,17 +1,11 @@
 /** `npm run bench`: installs the peers and builds the addon where they are missing, then compares them. */
 
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { ensureBuilt } from './build.mjs'
-import { exitWith, root, runNpm } from './run.mjs'
-
-async function ensurePeersInstalled() {
-  // npm writes this file last, so an installation that was cut short is repeated.
-  if (existsSync(join(root, 'benchmark', 'node_modules', '.package-lock.json'))) return
-  await runNpm(['ci', '--prefix', join(root, 'benchmark'), '--no-audit', '--no-fund'])
-}
+import { ensurePeersInstalled } from './peers.mjs'
+import { exitWith, root } from './run.mjs'
 
 function runBenchmark(args) {
   const other = ['memory', 'resolution', 'algorithms', 'flood', 'instructions'].find((name) =>

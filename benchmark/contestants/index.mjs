@@ -10,29 +10,37 @@
  * @property {() => Promise<void>} close
  */
 
-/** Who is `special` meets the others only where a scenario says so. */
+/** `role` is 'ours', 'peer', or 'context': what is no limiter, and stands beside them so that figures have a scale. */
 export const CONTESTANTS = [
-  { id: 'ours-sliding-window', label: 'ours, sliding-window', ours: true, stores: ['memory', 'redis'] },
-  { id: 'ours-token-bucket', label: 'ours, token-bucket', ours: true, stores: ['memory', 'redis'] },
-  { id: 'rlf-memory', label: 'rate-limiter-flexible', ours: false, stores: ['memory'] },
-  { id: 'rlf-ioredis', label: 'rate-limiter-flexible + ioredis', ours: false, stores: ['redis'] },
+  { id: 'ours-sliding-window', label: 'ours, sliding-window', role: 'ours' },
+  { id: 'ours-token-bucket', label: 'ours, token-bucket', role: 'ours' },
+  { id: 'rlf-memory', label: 'rate-limiter-flexible', role: 'peer' },
+  { id: 'rlf-ioredis', label: 'rate-limiter-flexible + ioredis', role: 'peer' },
+  { id: 'rlf-ioredis-auto', label: 'rate-limiter-flexible + ioredis, autopipelining', role: 'peer' },
   {
     id: 'rlf-ioredis-block',
-    label: 'rate-limiter-flexible + ioredis, inMemoryBlockOnConsumed',
-    ours: false,
-    stores: ['redis'],
-    special: true,
+    label: 'rate-limiter-flexible + ioredis, autopipelining, in-memory block',
+    role: 'peer',
   },
-  {
-    id: 'rlf-union',
-    label: 'rate-limiter-flexible + ioredis, a union',
-    ours: false,
-    stores: ['redis'],
-    special: true,
-  },
-  { id: 'rlf-node-redis', label: 'rate-limiter-flexible + node-redis', ours: false, stores: ['redis'] },
-  { id: 'rate-limit-redis', label: 'rate-limit-redis + ioredis', ours: false, stores: ['redis'] },
+  { id: 'rlf-node-redis', label: 'rate-limiter-flexible + node-redis', role: 'peer' },
+  { id: 'rlf-glide', label: 'rate-limiter-flexible + valkey-glide', role: 'peer' },
+  { id: 'rate-limit-redis', label: 'rate-limit-redis + ioredis', role: 'peer' },
+  { id: 'rate-limit-redis-auto', label: 'rate-limit-redis + ioredis, autopipelining', role: 'peer' },
+  { id: 'raw-sliding-window', label: 'redis-benchmark, script of sliding-window', role: 'context' },
+  { id: 'raw-token-bucket', label: 'redis-benchmark, script of token-bucket', role: 'context' },
+  { id: 'sorted-set-log', label: 'a log in a sorted set', role: 'context' },
+  { id: 'none', label: 'no limiter', role: 'context' },
+  { id: 'express-none', label: 'Express, no limiter', role: 'context' },
+  { id: 'express-ours', label: 'Express + ours', role: 'ours' },
+  { id: 'express-rate-limit', label: 'Express + express-rate-limit + rate-limit-redis', role: 'peer' },
+  { id: 'fastify-none', label: 'Fastify, no limiter', role: 'context' },
+  { id: 'fastify-ours', label: 'Fastify + ours', role: 'ours' },
+  { id: 'fastify-rate-limit', label: 'Fastify + @fastify/rate-limit', role: 'peer' },
 ]
+
+export function findContestant(id) {
+  return CONTESTANTS.find((contestant) => contestant.id === id)
+}
 
 /** Only the child that measures a contestant loads its libraries. */
 export async function openContestant(id, settings) {

@@ -1,18 +1,20 @@
-/** What our two contestants share: everything but the algorithm. */
+/** What our contestants share: everything but the algorithm. */
 
 import { RateLimiter } from '../../index.mjs'
 
-export async function openOurs(algorithm, { limit, windowMs, others, redisUrl, knowsRefusals = false }) {
+export async function openOurs(algorithm, { limit, windowMs, others, redisUrl, maxMemory, knowsRefusals = false }) {
   const named = ({ limit, windowMs }, index) => ({ name: `limit-${index}`, limit, window: windowMs })
   const limiter = new RateLimiter({
     algorithm,
     ...(others ? { limits: [{ limit, windowMs }, ...others].map(named) } : { limit, window: windowMs }),
-    // Only Redis's own decisions count: a call that the fallback would answer, perhaps faster, ends the run instead.
-    ...(redisUrl && { redisUrl, onStoreError: 'throw' }),
+    ...(maxMemory && { maxMemory }),
+    // Only Redis's own decisions count: a call that the fallback would answer, perhaps faster, ends the run instead. And
+    // as with the peers, a call that the machine kept waiting is no failure.
+    ...(redisUrl && { redisUrl, onStoreError: 'throw', timeout: '10s' }),
     // Nor does a refusal count that is known already, but in the scenario that is about these.
     ...(redisUrl && !knowsRefusals && { denyCache: false }),
   })
-  await limiter.ready()
+  await limiter.ready({ timeout: '10s' })
 
   return {
     isAllowed: (key) => limiter.isAllowed(key),

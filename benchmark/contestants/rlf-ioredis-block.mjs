@@ -1,5 +1,5 @@
-/** The same, which refuses by itself whoever it knows to have passed the limit. */
+/** The same, which also refuses by itself whoever it knows to have passed the limit. */
 
-import { open as openAsking } from './rlf-ioredis.mjs'
+import { onIoredis } from './rlf.mjs'
 
-export const open = (settings) => openAsking(settings, { inMemoryBlockOnConsumed: settings.limit })
+export const open = (settings) => onIoredis(settings, { auto: true, block: true })

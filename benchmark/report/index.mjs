@@ -1,53 +1,48 @@
-/** What is left of a run: text on the terminal, a JSON file with every round, a Markdown file to quote. */
+/** What is told of a run: text on the terminal, tables to quote. */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { machineLine, versionsLine } from '../machine.mjs'
+import { bytesTable } from './bytes-table.mjs'
 import { scenarioTable } from './scenario-table.mjs'
+import { summaryTable } from './summary.mjs'
 import { toMarkdown, toText } from './table.mjs'
 import { targetsTable } from './targets-table.mjs'
 
 const LEGEND =
-  'Medians over the rounds. In parentheses each figure as a multiple of the best peer in its column: ' +
-  'above 1 is better for what happens in a second, below 1 for what a call takes.'
+  'Medians over the rounds. In parentheses each figure as a multiple of the best peer in its column, the median of the ratios ' +
+  'within the rounds: above 1 is better for what happens in a second, below 1 for what a call takes.'
 
-export function reportText({ machine, scenarios, targets }) {
-  const tables = tablesOf(scenarios, targets)
+export function reportText({ machine, scenarios, bytes, targets }) {
+  const tables = [...tablesOf({ scenarios, bytes }), targetsTable(targets)]
   return [machineLine(machine), versionsLine(machine), '', ...tables.map(toText), LEGEND, ''].join('\n')
 }
 
-export function reportMarkdown({ date, rounds, quick, machine, scenarios, targets }) {
-  const length = quick ? 'short rounds, not to be quoted' : `${rounds} alternating rounds`
+/** All tables. `plotOf` names the plot that stands above the table of a scenario, by its id. */
+export function reportMarkdown({ machine, scenarios, bytes, targets, ...run }, { plotOf } = {}) {
   return [
-    `Measured on ${date.slice(0, 10)} in ${length} by \`npm run bench\` on ${machineLine(machine)}.`,
+    measuredLine({ machine, ...run }),
     '',
     `${versionsLine(machine)}.`,
     '',
     LEGEND,
     '',
-    ...tablesOf(scenarios, targets).map(toMarkdown),
+    toMarkdown(targetsTable(targets)),
+    ...tablesOf({ scenarios, bytes }, plotOf).map(toMarkdown),
   ].join('\n')
 }
 
-function tablesOf(scenarios, targets) {
-  const tables = scenarios.map((scenario) => scenarioTable(scenario, scenarios))
-  return targets.length > 0 ? [...tables, targetsTable(targets)] : tables
+/** A table without a heading, for the README. */
+export function summaryMarkdown({ machine, scenarios, ...run }) {
+  const [, , ...table] = toMarkdown(summaryTable(scenarios)).split('\n')
+  return [measuredLine({ machine, ...run }), '', ...table].join('\n')
 }
 
-/**
- * Writes into `results/`. Only a whole run is the latest one that others may quote; a part or a short run gets names
- * that are not committed.
- */
-export function writeResults(name, { json, markdown }, { isWhole }) {
-  const folder = new URL('../results/', import.meta.url)
-  mkdirSync(folder, { recursive: true })
-  const stem = isWhole ? name : `${name}.local`
-  const written = [write(`${stem}.json`, `${JSON.stringify(json, null, 2)}\n`), write(`${stem}.md`, markdown)]
-  return written.map((url) => fileURLToPath(url))
+function measuredLine({ date, rounds, quick, machine }) {
+  const length = quick ? 'short rounds, not to be quoted' : `${rounds} alternating rounds`
+  return `Measured on ${date.slice(0, 10)} in ${length} by \`npm run bench\` on ${machineLine(machine)}.`
+}
 
-  function write(file, text) {
-    const url = new URL(file, folder)
-    writeFileSync(url, text)
-    return url
-  }
+function tablesOf({ scenarios, bytes }, plotOf) {
+  const plotted = (id, table) => (plotOf ? { ...table, plot: plotOf(id) } : table)
+  const tables = scenarios.map((scenario) => plotted(scenario.id, scenarioTable(scenario)))
+  return bytes.length > 0 ? [...tables, plotted('bytes', bytesTable(bytes))] : tables
 }

@@ -1,6 +1,6 @@
 /** The tables of what was measured of memory. */
 
-import { formatNumber } from './scenario-table.mjs'
+import { formatNumber } from './columns.mjs'
 
 /** @returns {import('./table.mjs').Table[]} */
 export function memoryTables(measurements) {

@@ -1,23 +1,24 @@
 /** The targets, what was reached, and whether that keeps them. */
 
-import { formatNumber } from './scenario-table.mjs'
+import { formatTimes } from './columns.mjs'
 
 /** @returns {import('./table.mjs').Table} */
 export function targetsTable(targets) {
   return {
     title: 'Targets',
-    header: ['', 'target', 'reached', ''],
-    rows: targets.map(({ what, contestant, reached, kept, ...bounds }) => [
-      `${what} (${contestant})`,
-      boundText(bounds),
-      reached === null ? 'not measured' : formatNumber(reached, 2),
-      reached === null ? '' : kept ? 'pass' : 'FAIL',
+    header: ['scenario', 'at least', 'reached', ''],
+    prose: 3,
+    rows: targets.map(({ name, bound, checks, kept }) => [
+      name,
+      bound,
+      checks.map(checkText).join('; '),
+      kept === null ? 'not measured' : kept ? 'pass' : 'FAIL',
     ]),
+    note: 'Reached: the median over the rounds of the ratio within each, of the sliding window and of the token bucket where there are two.',
   }
 }
 
-function boundText({ atLeast, atMost, below }) {
-  if (atLeast !== undefined) return `≥ ${formatNumber(atLeast, 2)}`
-  if (atMost !== undefined) return `≤ ${formatNumber(atMost, 2)}`
-  return `< ${formatNumber(below, 2)}`
+function checkText({ says, reached }) {
+  const figures = reached.map(({ value }) => (value === null ? '–' : formatTimes(value)))
+  return `${says} ${figures.join(', ')}`
 }

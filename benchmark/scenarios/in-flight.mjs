@@ -1,48 +1,54 @@
-/** Redis: a fixed number of calls always in flight, the latency of each recorded. */
+/** Redis: a fixed number of calls always in flight in each process, the latency of each recorded. */
 
 import { openContestant } from '../contestants/index.mjs'
-import { percentile } from '../statistics.mjs'
+import { callFigures, nowUs } from './sample.mjs'
 import { makeKeys, makeOrder } from './workload.mjs'
 
-export async function measureInFlight(contestantId, { inFlight, spread, warmUpCalls, calls, ...settings }, redisUrl) {
-  const contestant = await openContestant(contestantId, { ...settings, redisUrl })
-  // Other keys, so that the timed calls find every limit unspent.
-  await run(contestant, { keys: makeKeys('warm'), order: makeOrder(warmUpCalls, spread), inFlight })
-  const timed = await run(contestant, { keys: makeKeys('user'), order: makeOrder(calls, spread), inFlight })
-  await contestant.close()
+// Of a slice with more calls than this the first ones tell the latencies; their order wraps around as well.
+const RECORDED = 1 << 19
 
-  const latencies = timed.latencies.sort()
-  return {
-    calls,
-    callsPerSecond: calls / (timed.elapsedMs / 1e3),
-    p50Us: percentile(latencies, 0.5) * 1e3,
-    p99Us: percentile(latencies, 0.99) * 1e3,
-    cpuUsPerCall: timed.cpuUs / calls,
-    deniedPercent: ((calls - timed.allowed) / calls) * 100,
-  }
-}
-
-/** `inFlight` loops that share one queue of calls: each makes its next call as soon as its last is answered. */
-async function run(contestant, { keys, order, inFlight }) {
-  const latencies = new Float64Array(order.length)
+export async function open(contestantId, { inFlight, spread, warmUpMs, ...settings }) {
+  const contestant = await openContestant(contestantId, settings)
+  const order = makeOrder(RECORDED, spread)
+  const [warm, keys] = [makeKeys('warm'), makeKeys('user')]
+  // Each slice goes on where the one before has ended.
   let next = 0
-  let allowed = 0
 
-  async function lane() {
-    while (next < order.length) {
-      const call = next++
-      const start = performance.now()
-      if (await contestant.isAllowed(keys[order[call]])) allowed++
-      latencies[call] = performance.now() - start
+  async function run(keys, durationMs) {
+    const latencies = new Float32Array(RECORDED)
+    let [calls, allowed] = [0, 0]
+    const start = nowUs()
+    const deadline = performance.now() + durationMs
+
+    async function lane() {
+      for (;;) {
+        const since = performance.now()
+        if (since >= deadline) return
+        const place = next++ % RECORDED
+        const admitted = await contestant.isAllowed(keys[order[place]])
+        if (calls < RECORDED) latencies[calls] = (performance.now() - since) * 1e3
+        calls++
+        if (admitted) allowed++
+      }
     }
+
+    const cpuBefore = process.cpuUsage()
+    await Promise.all(Array.from({ length: inFlight }, lane))
+    // Of the whole process: whatever a library does on other threads is on its bill.
+    const { user, system } = process.cpuUsage(cpuBefore)
+    const latenciesUs = latencies.subarray(0, Math.min(calls, RECORDED))
+    return { calls, allowed, startUs: start, endUs: nowUs(), cpuUs: user + system, latenciesUs }
   }
 
-  const cpuBefore = process.cpuUsage()
-  const start = performance.now()
-  await Promise.all(Array.from({ length: inFlight }, lane))
-  const elapsedMs = performance.now() - start
-  // Of the whole process: whatever a library does on other threads is on its bill.
-  const cpu = process.cpuUsage(cpuBefore)
-
-  return { latencies, allowed, elapsedMs, cpuUs: cpu.user + cpu.system }
+  return {
+    // Other keys, so that the timed calls find every limit unspent.
+    async warmUp() {
+      await run(warm, warmUpMs)
+      next = 0
+    },
+    slice: (durationMs) => run(keys, durationMs),
+    close: () => contestant.close(),
+  }
 }
+
+export const figures = callFigures

@@ -1,6 +1,6 @@
 /** How plots look, in the light and in the dark. */
 
-const LIGHT = {
+export const LIGHT = {
   back: '#ffffff',
   ink: '#1f2328',
   faint: '#59636e',
@@ -10,7 +10,7 @@ const LIGHT = {
   refused: '#cf222e',
   later: '#8250df',
 }
-const DARK = {
+export const DARK = {
   back: '#0d1117',
   ink: '#f0f6fc',
   faint: '#9198a1',

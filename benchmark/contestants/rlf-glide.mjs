@@ -1,0 +1,3 @@
+/** rate-limiter-flexible through valkey-glide, whose core is native as ours is. */
+
+export { onGlide as open } from './rlf.mjs'

@@ -1,0 +1,5 @@
+/** Express without a limiter. */
+
+import { serve } from './express.mjs'
+
+export const open = () => serve()
