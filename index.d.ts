@@ -212,12 +212,32 @@ export interface CommonOptions {
    */
   denyCache?: Duration | false
   /**
+   * Units of hot keys that this process takes ahead and decides by without asking Redis; see {@link LeaseOptions}. `false`, or left out:
+   * Redis decides each call. For a limiter on Redis with one limit and `'sliding-window'` without a `burst`, or `'token-bucket'`.
+   */
+  lease?: LeaseOptions | false
+  /**
    * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by the limit's `fallback`;
    * `'allow'` and `'deny'` say so; `'throw'` rejects with an error whose `code` names the cause.
    */
   onStoreError?: OnStoreError
   /** Told once of each change of state. Default: nobody. */
   logger?: Logger
+}
+
+/**
+ * What may be leased of a key. It is leased of only while it is asked for often: as much as it used lately, an eighth of what the limit
+ * has left at most, so near the limit each call is decided by Redis. The limit is never passed, whenever within the lease a unit is used;
+ * what is not used is given back when the lease ends, and by `close`.
+ */
+export interface LeaseOptions {
+  /** Units of one lease at most: a whole number from 1 to 1,000,000. */
+  max: number
+  /**
+   * How long a lease lasts, 1 ms to 1 minute, not longer than the `window`. A leased unit counts as if it had been used at the end of its
+   * lease, so up to `ttl / (window + ttl)` of the limit is not to be had: a fiftieth of the window costs 2 %.
+   */
+  ttl: Duration
 }
 
 /**
@@ -296,10 +316,11 @@ export interface Decision {
   /** Leaky bucket: milliseconds until this call's turn; otherwise 0. */
   readonly delayMs: number
   /**
-   * Who decided: Redis, this process as the only store, this process in place of a store that failed, the application's client, or
-   * this process since it knows a refusal that still holds ({@link CommonOptions.denyCache}).
+   * Who decided: Redis, this process as the only store, this process in place of a store that failed, the application's client,
+   * this process since it knows a refusal that still holds ({@link CommonOptions.denyCache}), or this process by units that Redis has
+   * leased to it ({@link CommonOptions.lease}); `remaining` is then what Redis had left when it did, and what is left of the lease.
    */
-  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache'
+  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease'
   /**
    * Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left,
    * `newKeys` left out.
@@ -326,6 +347,7 @@ export interface Stats {
     readonly fallback: number
     readonly client: number
     readonly 'deny-cache': number
+    readonly lease: number
   }
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
