@@ -17,8 +17,8 @@ fn plenty() -> Policy {
 #[test]
 fn the_function_is_called_and_nothing_else() {
     let redis = OnRedis::on_manual_time();
-    for policy in policies() {
-        redis.take(&policy, "key", 1);
+    for (index, policy) in policies().iter().enumerate() {
+        redis.take(policy, &format!("key {index}"), 1);
     }
     let calls = u64::try_from(policies().len()).unwrap();
     // One call has found that there is no library, one has checked the one that was loaded.

@@ -294,7 +294,8 @@ impl ThroughClient {
 
     /// Before each script call that it makes `before` is told of it, from the URL of the Redis.
     pub(super) fn interrupted(before: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        let redis = OnRedis::on_manual_time();
+        // So that the script is known after the first call by either way.
+        let redis = OnRedis::without_functions();
         let url = redis.server.url();
         let before = Box::new(move || before(&url));
         let theirs = redis::Client::open(redis.server.url()).unwrap();
