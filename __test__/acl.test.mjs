@@ -57,9 +57,20 @@ async function everything(t, algorithm, database = '') {
   await announced(t, redisUrl)
   await heard(t, redisUrl)
   await warned(t, redisUrl)
-  // Redis has forgotten the script, as it does when it restarts.
+  // Redis has forgotten the script and the function, as it does when it restarts.
   await say(['SCRIPT', 'FLUSH'])
+  await say(['FUNCTION', 'FLUSH'])
   await limiter.check('b')
+  await fast(several)
+}
+
+/** Resolves when a function decides and reads its keys at once, rejects when one of them was refused. */
+async function fast(several) {
+  await say(['CONFIG', 'RESETSTAT'])
+  await several.check('fast')
+  const stats = await say(['INFO', 'commandstats'])
+  for (const command of ['fcall', 'mget'])
+    assert.match(stats, new RegExp(`cmdstat_${command}:calls=1,.*rejected_calls=0`), 'it was fast')
 }
 
 /** Resolves when an instance has been counted, rejects when it is refused. */
@@ -116,9 +127,11 @@ describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {
   for (const right of RIGHTS) {
     test(`is not enough without ${right}`, async (t) => {
       await say(['SCRIPT', 'FLUSH'])
+      await say(['FUNCTION', 'FLUSH'])
       await say(line.filter((word) => word !== right))
-      const lost =
-        right === '+info'
+      const lost = /mget|fcall|function/.test(right)
+        ? /it was fast/
+        : right === '+info'
           ? /it was warned/
           : /publish|subscribe|&/.test(right)
             ? /it was heard/

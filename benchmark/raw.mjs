@@ -55,7 +55,7 @@ const RUN = 23
 
 /**
  * One call of our script that decides `keys`, as a command without binary arguments: redis-benchmark cuts an argument off
- * at its first NUL. So the packed argument, the same in every call, becomes a constant of the script, which costs as much.
+ * at its first NUL. So the packed argument, the same in every call, becomes a constant of the library, which costs as much.
  *
  * @param {string[]} keys The callers' keys.
  * @param {ScriptCall} observed A call that our limiter made, for the script and the layout of its arguments.
@@ -65,15 +65,17 @@ async function engineCommand(keys, observed, port) {
   const packed = Buffer.from(observed.packed)
   packed.writeUInt16BE(keys.length, packed.length - RUN)
   const constant = Array.from(packed, (byte) => `\\${String(byte).padStart(3, '0')}`).join('')
-  const script = observed.script.replace('ARGV[1]\n', `'${constant}'\n`)
-  if (script === observed.script) throw new Error('the script no longer reads ARGV[1] where it did')
-  const sha = await redisCommand(port, 'SCRIPT', 'LOAD', script)
-  return ['EVALSHA', sha, String(keys.length), ...keys.map((key) => observed.storedKey.replace(observed.key, key))]
+  const library = observed.library.replace('ARGV[1]\n', `'${constant}'\n`)
+  if (library === observed.library) throw new Error('the function no longer reads ARGV[1] where it did')
+  const name = `${observed.name}_raw`
+  await redisCommand(port, 'FUNCTION', 'LOAD', 'REPLACE', library.replaceAll(observed.name, name))
+  return ['FCALL', name, String(keys.length), ...keys.map((key) => observed.storedKey.replace(observed.key, key))]
 }
 
 /**
  * @typedef {object} ScriptCall
- * @property {string} script The script's text.
+ * @property {string} name The function's name, and the library's.
+ * @property {string} library The library's text.
  * @property {string} key The caller's key that was asked for.
  * @property {string} storedKey What became of it in Redis.
  * @property {Buffer} packed ARGV[1] of the call.
@@ -98,12 +100,12 @@ async function observeOn(redisUrl, contestantId, settings, key) {
     await contestant.isAllowed(key)
     await contestant.close()
     const is = (command, name) => command[0]?.toString().toLowerCase() === name
-    const [, script] = await monitor.waitFor((command) => is(command, 'eval'), 2_000)
-    const [, , , storedKey, packed] = await monitor.waitFor(
-      (command) => is(command, 'evalsha') && command[3]?.includes(key),
+    const [, , library] = await monitor.waitFor((command) => is(command, 'function'), 2_000)
+    const [, name, , storedKey, packed] = await monitor.waitFor(
+      (command) => is(command, 'fcall') && command[3]?.includes(key),
       2_000,
     )
-    return { script: script.toString(), key, storedKey: storedKey.toString(), packed }
+    return { name: name.toString(), library: library.toString(), key, storedKey: storedKey.toString(), packed }
   } finally {
     monitor.stop()
   }

@@ -2,6 +2,7 @@
 --
 -- KEYS      the states, of request after request. Requests on one key are decided in their order.
 -- ARGV[1]   packed one after the other:
+--   whether each key stands in KEYS once, '>B', and of how many bytes the policies are, '>I4'
 --   the number of policies, '>H', and each of them, '>BB': the algorithm's number, how many numbers its `prepare` takes; then
 --   each of these, '>I7'
 --   the requests in runs of equal ones, each '>HBBI5I5I7':
@@ -35,92 +36,47 @@
 -- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
 -- what an aborted script has written would stay.
 --
--- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua and verbs.lua.
+-- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua and verbs.lua. As a function
+-- of a library this text is run for each batch, and what stands above is made once.
 
-local ALLOWED, REFUSED, DELAYED = 1, 2, 5
-local FAILED = '\4'
 local FORGET, DECIDE, ADMIT, SEVERAL, LEASE = 0, 1, 7, 8, 9
 
-local now = present()
+now, answers, failures = present(), {}, nil
 local packed = ARGV[1]
+local is_each_once, length, offset = unpack('>BI4', packed)
 
-local policies = {}
-local count, offset = unpack('>H', packed)
-for i = 1, count do
-  local algorithm, length
-  algorithm, length, offset = unpack('>BB', packed, offset)
-  local twin = twin_of(algorithm)
-  -- `unpack` adds where it stopped, which no `prepare` looks at.
-  local numbers = twin.prepare(unpack('>' .. string.rep('I7', length), packed, offset))
-  policies[i] = { step = twin.step, numbers = numbers, twin = twin }
-  offset = offset + 7 * length
+local named = sub(packed, offset, offset + length - 1)
+local policies = recall and recall(named)
+if policies then
+  offset = offset + length
+else
+  local count
+  policies, count, offset = {}, unpack('>H', packed, offset)
+  for i = 1, count do
+    local algorithm, numbers
+    algorithm, numbers, offset = unpack('>BB', packed, offset)
+    local twin = twin_of(algorithm)
+    -- `unpack` adds where it stopped, which no `prepare` looks at.
+    local policy = twin.prepare(unpack('>' .. string.rep('I7', numbers), packed, offset))
+    policies[i] = { step = twin.step, numbers = policy, twin = twin }
+    offset = offset + 7 * numbers
+  end
+  if remember then
+    remember(named, policies)
+  end
 end
 
-local answers, failures = {}, nil
-
-local function fail(i, message)
-  failures = failures or { '' }
-  failures[#failures + 1] = i
-  failures[#failures + 1] = message
-  return FAILED
-end
-
-local function answer(allowed, granted, remaining, retry_after, reset_at, delay)
-  if not allowed then
-    return pack('>BI5I7I7', REFUSED, remaining, retry_after, reset_at)
-  end
-  if delay and delay > 0 then
-    return pack('>BI5I5I7I7', DELAYED, granted, remaining, reset_at, delay)
-  end
-  return pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
-end
-
--- What most batches do without.
-local rare
-local function seldom()
-  rare = rare or verbs(now, answer, fail)
-  return rare
-end
-
-local function decide(i, policy, cost, least)
-  local state = pcall('GET', KEYS[i])
-  if state and state.err then
-    return fail(i, state.err)
-  end
-  local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
-    policy.step(policy.numbers, state, now, cost, least)
-  if allowed == nil then
-    -- Blocked, or unreadable.
-    return seldom().decide(i, policy, cost, least, 0)
-  end
-  if changed and cost > 0 then
-    local failure
-    if expires then
-      failure = pcall('SET', KEYS[i], changed, 'PX', lifetime(expires - now)).err
-    elseif #changed == #state then
-      -- Written over in place, which costs Redis two thirds of a SET with KEEPTTL.
-      local length = pcall('SETRANGE', KEYS[i], '0', changed)
-      failure = length ~= #changed and length.err
-    else
-      failure = pcall('SET', KEYS[i], changed, 'KEEPTTL').err
-    end
-    if failure then
-      return fail(i, failure)
-    end
-  end
-  return answer(allowed, granted, remaining, retry_after, reset_at, delay)
-end
-
+local values
 local i = 0
 while i < #KEYS do
   local run, verb, parts, cost, least, time, number
   run, verb, parts, cost, least, time, number, offset = unpack('>HBBI5I5I7H', packed, offset)
-  local policy, known, identities = policies[number], nil, nil
+  local policy, all, identities = policies[number], nil, nil
   if parts > 1 then
-    known = { policy }
+    all = { policy }
     for j = 2, parts do
       number, offset = unpack('>H', packed, offset)
-      known[j] = policies[number]
+      all[j] = policies[number]
     end
   end
   if verb == ADMIT then
@@ -129,12 +85,51 @@ while i < #KEYS do
       identities[j], offset = unpack('>B', packed, offset)
     end
   end
+  if values == nil and verb == DECIDE and time == 0 then
+    -- What the keys hold, read at once, since MGET costs Redis a third of as many GETs: not where one of them is written before it
+    -- is its turn, nor where they are more than Lua's stack has room for, nor where the user has no right to it.
+    values = is_each_once == 1 and #KEYS > 1 and #KEYS <= 4096 and pcall('MGET', list(KEYS))
+    if values and values.err then
+      values = false
+    end
+  end
+  if verb == DECIDE and parts == 1 and time == 0 then
+    local step, numbers = policy.step, policy.numbers
+    for j = i + 1, i + run do
+      local key, state, written = KEYS[j], nil, nil
+      if values then
+        state = values[j]
+      else
+        state = pcall('GET', key)
+      end
+      local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
+        step(numbers, state, now, cost, least)
+      if changed and cost > 0 then
+        if not expires and #changed == #state then
+          -- Written over in place, which costs Redis two thirds of a SET with KEEPTTL.
+          written = pcall('SETRANGE', key, '0', changed) == #changed or put(key, state, changed)
+        else
+          written = put(key, state, changed, expires)
+        end
+      else
+        written = state or not values
+      end
+      if allowed == nil or not written then
+        -- Blocked, no state, or a value of another kind.
+        answers[j] = seldom().decide(j, policy, cost, least, 0)
+      elseif written ~= true and written.err then
+        answers[j] = fail(j, written.err)
+      elseif allowed and not delay then
+        answers[j] = pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
+      else
+        answers[j] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+      end
+    end
+    i, run = i + run, 0
+  end
   for _ = 1, run do
-    if verb == DECIDE and parts == 1 and time == 0 then
-      i = i + 1
-      answers[i] = decide(i, policy, cost, least)
-    elseif parts > 1 and (verb == DECIDE or verb == ADMIT) then
-      seldom().together(i + 1, known, cost, least, time, answers, identities)
+    if parts > 1 and (verb == DECIDE or verb == ADMIT) then
+      seldom().together(i + 1, all, cost, least, time, identities, values)
       i = i + parts
     elseif verb == SEVERAL then
       i = i + 1
@@ -149,7 +144,7 @@ while i < #KEYS do
         elseif verb == LEASE then
           answers[i] = seldom().lease(i, policy, cost, least, time)
         else
-          answers[i] = seldom().act(i, known and known[j] or policy, verb, cost, time)
+          answers[i] = seldom().act(i, all and all[j] or policy, verb, cost, time)
         end
       end
     end

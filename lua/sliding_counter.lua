@@ -149,7 +149,7 @@ local function seldom(_, name)
   end
 
   local function seen(state)
-    return state and select(3, unpack('>BI7I7', state)) or 0
+    return state and #state == LENGTH and select(3, unpack('>BI7I7', state)) or 0
   end
 
   local function counted(policy, state, now)

@@ -23,33 +23,23 @@ local function prepare(limit, window, slot)
   return { limit = limit, window = window, slot = slot }
 end
 
--- After the clock jumped back, groups ahead of `now` become one group of the present. Answers the string up to the groups
--- that remain, and what they counted.
-local function clamp(state, first, now)
-  local stop, ahead = #state, 0
+-- The state after the clock jumped back, until when it is kept, and its expiry: groups ahead of `now` have become one group of the
+-- present, merged where the last one before is of the same slot. All groups from `first` on count `total`.
+local function mend(policy, state, first, now, total)
+  local stop, count = #state, 0
   while stop >= first do
-    local newest, count = unpack('>I7I5', state, stop - GROUP + 1)
+    local newest, units = unpack('>I7I5', state, stop - GROUP + 1)
     if newest <= now then
+      if newest >= now - now % policy.slot then
+        count, stop = count + units, stop - GROUP
+      end
       break
     end
-    ahead = ahead + count
+    count = count + units
     stop = stop - GROUP
   end
-  return sub(state, 1, stop), ahead
-end
-
--- The state with `count` units of the present added to the groups from `first`, merged where the last one, of `last` units
--- at `newest`, is of the same slot. `total` counts all of them, and Redis keeps it until `kept`.
-local function append(policy, state, first, newest, last, now, count, total, kept)
-  local stop = #state
-  if stop >= first and newest - newest % policy.slot == now - now % policy.slot then
-    count = count + last
-    stop = stop - GROUP
-  end
-  if stop < first then
-    return pack('>BI7I5I7I5', VERSION, kept, total, now, count)
-  end
-  return pack('>BI7I5', VERSION, kept, total) .. sub(state, first, stop) .. pack('>I7I5', now, count)
+  local kept, expires = keep(0, now + policy.window, policy.window)
+  return pack('>BI7I5', VERSION, kept, total) .. sub(state, first, stop) .. pack('>I7I5', now, count), kept, expires, count
 end
 
 -- When enough has been forgotten for `least` units to fit.
@@ -65,74 +55,84 @@ local function room_at(policy, state, first, total, least)
 end
 
 local function step(policy, state, now, cost, least)
-  local window = policy.window
-  local first, kept, total, newest, last = HEADER + 1, 0, 0, nil, nil
-  if state then
-    local length, version = #state, nil
-    if length >= HEADER + GROUP and (length - HEADER) % GROUP == 0 then
-      version, kept, total, newest, last = unpack('>BI7I5I7I5', state)
+  local window, limit = policy.window, policy.limit
+  if not state then
+    local granted = cost < limit and cost or limit
+    if limit < least then
+      return false, 0, limit, window, now
     end
-    if version ~= VERSION then
-      return nil
+    if granted == 0 then
+      return true, 0, limit, 0, now
     end
-    -- Forget groups whose newest member has left the window.
-    while newest + window <= now do
-      total = total - last
-      first = first + GROUP
-      if first > length then
-        newest = nil
-        break
-      end
-      newest, last = unpack('>I7I5', state, first)
+    local kept, expires = keep(0, now + window, window)
+    return true, granted, limit - granted, 0, now + window, pack('>BI7I5I7I5', VERSION, kept, granted, now, granted), expires
+  end
+  local length = #state
+  if length <= HEADER or length % GROUP ~= 1 then
+    return nil
+  end
+  local version, kept, total, newest, last = unpack('>BI7I5I7I5', state)
+  if version ~= VERSION then
+    return nil
+  end
+  -- Forget groups whose newest member has left the window.
+  local first = HEADER + 1
+  while newest + window <= now do
+    total = total - last
+    first = first + GROUP
+    if first > length then
+      newest, last = nil, 0
+      break
     end
-    if first + GROUP <= length then
-      newest, last = unpack('>I7I5', state, length - GROUP + 1)
-    end
-    -- Damaged: less in all than in a part.
-    if total < (newest and last or 0) then
-      return nil
-    end
-  else
-    state = ''
+    newest, last = unpack('>I7I5', state, first)
+  end
+  if first + GROUP <= length then
+    newest, last = unpack('>I7I5', state, length - GROUP + 1)
+  end
+  -- Damaged: less in all than in a part.
+  if total < last then
+    return nil
   end
 
-  local reset_at = newest and newest + window or now
-  local repaired, expires = false, nil
+  local reset_at, repaired, expires = newest and newest + window or now, nil, nil
   if newest and newest > now then
-    local past, ahead = clamp(state, first, now)
-    local before, units = 0, 0
-    if #past >= first then
-      before, units = unpack('>I7I5', past, #past - GROUP + 1)
-    end
-    reset_at = now + window
-    kept, expires = keep(0, reset_at, window)
-    state = append(policy, past, first, before, units, now, ahead, total, kept)
-    first, newest, repaired = HEADER + 1, now, true
-    last = select(2, unpack('>I7I5', state, #state - GROUP + 1))
+    state, kept, expires, last = mend(policy, state, first, now, total)
+    first, length, newest, reset_at, repaired = HEADER + 1, #state, now, now + window, state
   end
 
-  local free = policy.limit - total
+  local free = limit - total
   if free < 0 then
     free = 0
   end
   if free < least then
     local at = room_at(policy, state, first, total, least)
-    if not at and least <= policy.limit then
+    if not at and least <= limit then
       -- Damaged: more in all than in its parts.
       return nil
     end
-    at = at or now + window
-    return false, 0, free, at - now, reset_at, repaired and state or nil, expires
+    return false, 0, free, at and at - now or window, reset_at, repaired, expires
   end
   local granted = cost < free and cost or free
   if granted == 0 then
-    return true, 0, free, 0, reset_at, repaired and state or nil, expires
+    return true, 0, free, 0, reset_at, repaired, expires
   end
   reset_at = now + window
-  if not repaired then
+  if reset_at > kept then
     kept, expires = keep(kept, reset_at, window)
   end
-  local changed = append(policy, state, first, newest, last, now, granted, total + granted, kept)
+  total = total + granted
+  local changed
+  if newest and newest >= now - now % policy.slot then
+    -- Of the same slot as the last group, which becomes one of the present.
+    last, length = last + granted, length - GROUP
+  else
+    last = granted
+  end
+  if length < first then
+    changed = pack('>BI7I5I7I5', VERSION, kept, total, now, last)
+  else
+    changed = pack('>BI7I5c0I7I5', VERSION, kept, total, sub(state, first, length), now, last)
+  end
   return true, granted, free - granted, 0, reset_at, changed, expires
 end
 

@@ -122,43 +122,19 @@ local function exact()
   return made
 end
 
--- The decision where every span can be counted in 1/limit microseconds, which most policies allow: `missing` is what the bucket
--- lacks, so it holds burst - ceil(missing / window) units.
-local function decide_scaled(policy, now, tat, tat_rest, cost, least)
-  local limit, window = policy.limit, policy.window
-  local missing = (tat - now) * limit + tat_rest
-  local part = missing % window
-  local free = policy.burst - (missing - part) / window
-  if part > 0 then
-    free = free - 1
-  end
-  if free < 0 then
-    -- In debt or booked ahead: it may lack more than can be counted so.
-    return exact().decide(policy, now, tat, tat_rest, cost, least)
-  end
-  if free < least then
-    -- In this order each difference stays below 2^53.
-    local wait = missing - (policy.full - least * window)
-    local rest = wait % limit
-    return false, 0, free, up((wait - rest) / limit, rest), tat, tat_rest
-  end
-  local granted = cost < free and cost or free
-  missing = missing + granted * window
-  local rest = missing % limit
-  return true, granted, free, 0, now + (missing - rest) / limit, rest
-end
-
 local function step(policy, state, now, cost, least)
-  local kept, tat, tat_rest, jumped = 0, now, 0, false
+  local limit, window, jumped = policy.limit, policy.window, false
+  local kept, tat, tat_rest = 0, now, 0
   if state then
-    local version, seen, whole, rest
-    if #state == SIZE then
-      version, kept, seen, whole, rest = unpack('>BI7I7I7I5', state)
+    if #state ~= SIZE then
+      return nil
     end
+    local version, till, seen, whole, rest = unpack('>BI7I7I7I5', state)
     if version ~= VERSION or whole >= EXACT then
       return nil
     end
-    if rest >= policy.limit then
+    kept = till
+    if rest >= limit then
       -- Written under another limit: rounding up by less than a microsecond grants nothing.
       whole, rest = whole + 1, 0
     end
@@ -172,32 +148,69 @@ local function step(policy, state, now, cost, least)
   end
 
   local allowed, granted, free, retry_after
-  allowed, granted, free, retry_after, tat, tat_rest = policy.decide(policy, now, tat, tat_rest, cost, least)
+  local scale = policy.scale
+  if scale and (scale == 1 or tat_rest % scale == 0) then
+    -- Every span can be counted in microseconds over `share`, which nearly all policies allow: `missing` is what the bucket lacks,
+    -- so it holds burst - ceil(missing / unit) units.
+    local share, unit = policy.share, policy.unit
+    local missing = (tat - now) * share + tat_rest / scale
+    local part = missing % unit
+    free = policy.burst - (missing - part) / unit
+    if part > 0 then
+      free = free - 1
+    end
+    if free >= least then
+      allowed, granted, retry_after = true, cost < free and cost or free, 0
+      missing = missing + granted * unit
+      local rest = missing % share
+      tat, tat_rest = now + (missing - rest) / share, rest * scale
+    elseif free >= 0 then
+      -- In this order each difference stays below 2^53.
+      local wait = missing - (policy.full - least * unit)
+      local rest = wait % share
+      allowed, granted, retry_after = false, 0, up((wait - rest) / share, rest)
+    end
+  end
+  if allowed == nil then
+    -- In debt or booked ahead it may lack more than can be counted so.
+    allowed, granted, free, retry_after, tat, tat_rest = exact().decide(policy, now, tat, tat_rest, cost, least)
+  end
   local reset_at = tat_rest > 0 and tat + 1 or tat
   if granted == 0 and not jumped then
     return allowed, 0, free, retry_after, reset_at, nil
   end
   local expires
   if reset_at > kept then
-    kept, expires = keep(kept, reset_at, policy.window)
+    kept, expires = keep(kept, reset_at, window)
   end
-  local changed = pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest)
-  return allowed, granted, free - granted, retry_after, reset_at, changed, expires
+  return allowed, granted, free - granted, retry_after, reset_at, pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest), expires
 end
 
 local function prepare(limit, window, burst)
   local unit_rest = window % limit
-  local policy = {
+  -- A unit is window / limit, in lowest terms where it would not do otherwise.
+  local scale = 1
+  if burst * window >= EXACT then
+    local rest = unit_rest
+    scale = limit
+    while rest > 0 do
+      scale, rest = rest, scale % rest
+    end
+  end
+  local full = burst * (window / scale)
+  return {
     limit = limit,
     window = window,
     burst = burst,
     unit_whole = (window - unit_rest) / limit,
     unit_rest = unit_rest,
-    -- What an empty bucket lacks, in 1/limit microseconds.
-    full = burst * window,
+    -- Nil where even so what an empty bucket lacks cannot be counted exactly.
+    scale = full < EXACT and scale or nil,
+    share = limit / scale,
+    unit = window / scale,
+    -- What an empty bucket lacks.
+    full = full,
   }
-  policy.decide = policy.full < EXACT and decide_scaled or exact().decide
-  return policy
 end
 
 -- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take

@@ -1,14 +1,14 @@
 -- verbs.lua: what is seldom asked of a key, and keys that are blocked.
 --
 -- verbs() -> { forget, decide, act, together, several, lease }, made when it is first needed. A `policy` below is what the engine prepared:
--- { step, numbers, twin }. Answers and failures are made by the engine's functions, which are handed in.
+-- { step, numbers, twin }. seldom() is the same, made once.
 --
 -- A blocked key's value is '>BI7' 2 and until when it is blocked, then the state beneath, if any. Redis keeps it for as long as
 -- either of them counts.
 
 local BLOCKED = 2
 
-local function verbs(now, answer, fail)
+local function verbs()
   local byte = string.byte
   local UNREADABLE = 'STATE the value is not the state of a limit'
   local FORGOTTEN, TAKEN, EACH, LEASED, KIND = '\3', 6, '\7', 8, 12
@@ -17,8 +17,7 @@ local function verbs(now, answer, fail)
   -- So many bytes take as long on their way as a step.
   local WORTH_IT = 512
 
-  -- Reads a key: its state or false, until when it is blocked, 0 where it is not, and whether the state is all that there is. An
-  -- error answers nil and why.
+  -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.
   local function open(key)
     local value = pcall('GET', key)
     if not value then
@@ -28,7 +27,7 @@ local function verbs(now, answer, fail)
       return nil, value.err
     end
     if byte(value) ~= BLOCKED then
-      return value, 0, true
+      return value, 0
     end
     if #value < 8 then
       return nil, UNREADABLE
@@ -38,8 +37,8 @@ local function verbs(now, answer, fail)
   end
 
   -- Writes a state, '' or false for a key that is as good as new, beneath its block. `expires` is nil where the time to live
-  -- that is set lasts; `before` is all that there is, where that is known. Answers why it could not.
-  local function save(key, state, till, expires, before)
+  -- that is set lasts. Answers why it could not.
+  local function save(key, state, till, expires)
     local written
     if till > 0 then
       state = state or ''
@@ -50,9 +49,6 @@ local function verbs(now, answer, fail)
       written = pcall('DEL', key)
     elseif expires then
       written = pcall('SET', key, state, 'PX', lifetime(expires > now and expires - now or 0))
-    elseif before and #before == #state then
-      -- See the engine's own.
-      written = pcall('SETRANGE', key, '0', state)
     else
       written = pcall('SET', key, state, 'KEEPTTL')
     end
@@ -201,39 +197,44 @@ local function verbs(now, answer, fail)
     end
   end
 
-  -- What take_all keeps of each key: the same tables each time, since making them costs more than a step.
-  local states, changes, expiries, wholes = {}, {}, {}, {}
+  -- What is to be written of each key: the same tables each time, since making them costs more than a step.
+  local states, changes, expiries = {}, {}, {}
 
   -- Takes `cost` from each of the keys from `first` on, one for each policy: a step of each, and what they come to is written when
-  -- all of them allow it. Otherwise nothing is, and the answer is false.
-  local function take_all(first, policies, cost, time, answers)
-    local last = #policies
-    for j = 1, last do
-      local policy = policies[j]
-      local state, till, is_whole = open(KEYS[first + j - 1])
-      if till ~= 0 then
-        -- Blocked, or unreadable.
-        return false
+  -- all of them allow it. Otherwise nothing is, and the answer is false. `values` are what the keys hold, where that was read.
+  local function take_all(first, policies, cost, values)
+    local last, read = first + #policies - 1, values or states
+    for i = first, last do
+      local policy = policies[i - first + 1]
+      if not values then
+        states[i] = pcall('GET', KEYS[i])
       end
-      local at = time == 0 and now or dated(policy, state, time)
-      local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
-        policy.step(policy.numbers, state, at, cost, cost)
+      local allowed, granted, remaining, _, reset_at, changed, expires, delay =
+        policy.step(policy.numbers, read[i], now, cost, cost)
       if not allowed then
+        -- Refused, blocked or no state.
         return false
       end
-      states[j], changes[j], expiries[j], wholes[j] = state, changed, expires, is_whole and state
-      answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+      changes[i], expiries[i] = changed, expires or false
+      answers[i] = delay and answer(true, granted, remaining, 0, reset_at, delay)
+        or pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
     end
-    for j = 1, last do
-      local failure = save(KEYS[first + j - 1], changes[j], 0, expiries[j], wholes[j])
-      if failure then
-        for k = 1, j - 1 do
-          undo(KEYS[first + k - 1], states[k])
+    for i = first, last do
+      local key, state, changed, expires, written = KEYS[i], read[i], changes[i], expiries[i], nil
+      if not expires and #changed == #state then
+        written = pcall('SETRANGE', key, '0', changed) == #changed or put(key, state, changed)
+      else
+        written = put(key, state, changed, expires)
+      end
+      local failure = written ~= true and written and written.err
+      if failure or not written then
+        for k = first, i - 1 do
+          undo(KEYS[k], read[k])
         end
-        for k = first, first + last - 1 do
-          answers[k] = fail(k, failure)
+        for k = first, last do
+          answers[k] = failure and fail(k, failure)
         end
-        break
+        return failure
       end
     end
     return true
@@ -244,9 +245,9 @@ local function verbs(now, answer, fail)
   -- Where there are `identities`, the last key is that of the limit on new keys, and of each key before it they say whose it is, 0
   -- for nobody who could be new. Somebody is new of whom no key counts anything. A call that brings somebody new takes one unit
   -- of that limit, whatever it costs; any other takes none of it, and is not refused by it.
-  local function together(first, policies, cost, least, time, answers, identities)
+  local function together(first, policies, cost, least, time, identities, values)
     -- Most are admitted, and then a step of each is enough.
-    if cost == least and cost > 0 and not identities and take_all(first, policies, cost, time, answers) then
+    if time == 0 and cost == least and cost > 0 and not identities and take_all(first, policies, cost, values) then
       return
     end
     local free, opened = cost, {}
@@ -293,7 +294,8 @@ local function verbs(now, answer, fail)
         if units > 0 then
           local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
             step(policy, part.state, part.till, part.at, units, units)
-          failure = save(part.key, changed, part.till, expires)
+          -- A damaged state may be one to a look and none to whoever takes.
+          failure = allowed == nil and UNREADABLE or save(part.key, changed, part.till, expires)
           if failure then
             for k = 1, j - 1 do
               undo(opened[k].key, opened[k].state)
@@ -404,4 +406,11 @@ local function verbs(now, answer, fail)
   end
 
   return { forget = forget, decide = decide, act = act, together = together, several = several, lease = lease }
+end
+
+-- What most batches do without.
+local rare
+local function seldom()
+  rare = rare or verbs()
+  return rare
 end

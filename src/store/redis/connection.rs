@@ -12,7 +12,7 @@ use super::address::{Address, Endpoint};
 use super::script::Script;
 use super::task::Task;
 use super::tls::Tls;
-use super::{Redis, send, unavailable};
+use super::{Hand, Redis, unavailable};
 use crate::error::Error;
 
 /// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
@@ -81,7 +81,7 @@ impl<C: Connect> Dialer<C> {
 
 /// An open connection. Dropping it closes it, also while Redis owes replies.
 pub struct Connection {
-    multiplexed: MultiplexedConnection,
+    hand: Hand,
     task: Task,
     address: Address,
 }
@@ -96,12 +96,12 @@ impl Connection {
         let (multiplexed, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)
             .await
             .map_err(|error| unavailable(&error))?;
-        Ok(Self { multiplexed, task: Task::begin(driver), address: address.clone() })
+        Ok(Self { hand: Hand::new(multiplexed), task: Task::begin(driver), address: address.clone() })
     }
 
     /// Another hand on it, which does not keep it open.
-    pub fn handle(&self) -> MultiplexedConnection {
-        self.multiplexed.clone()
+    pub fn handle(&self) -> Hand {
+        self.hand.clone()
     }
 
     /// Where it leads.
@@ -116,7 +116,7 @@ impl Connection {
 
     /// Sends a command. An error that Redis replies is one of this side's too.
     pub async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
-        send(&mut self.multiplexed, command).await
+        self.hand.send(command).await
     }
 
     /// Resolves when it has ended from the other side.

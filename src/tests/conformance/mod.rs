@@ -1,6 +1,7 @@
 //! Every behaviour on every store.
 
 mod alike;
+mod functions;
 mod merged;
 mod new_keys;
 mod on_redis;
@@ -79,6 +80,17 @@ macro_rules! for_each_store {
             $(#[test]
             fn $behaviour() {
                 let redis = super::OnRedis::on_manual_time();
+                for policy in super::policies() {
+                    redis.flush();
+                    super::$behaviour(&redis, &policy);
+                }
+            })+
+        }
+
+        mod in_redis_without_functions {
+            $(#[test]
+            fn $behaviour() {
+                let redis = super::OnRedis::without_functions();
                 for policy in super::policies() {
                     redis.flush();
                     super::$behaviour(&redis, &policy);

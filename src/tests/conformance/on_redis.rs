@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::subject::{Deed, NAMESPACE, OnRedis, Subject, request};
+use super::subject::{Deed, NAMESPACE, OnRedis, Subject, request, requests};
 use super::{CAPACITY, WINDOW, policies};
 use crate::algorithm::{Ask, Policy, SlidingWindow, TokenBucket, WithBurst};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::policy::MAX_WINDOW;
-use crate::store::Verb;
 use crate::store::redis::script::ENGINE;
+use crate::store::{Request, Verb, When};
 use crate::tests::cases;
 use crate::tests::schedule::START;
 
@@ -73,6 +73,87 @@ fn a_value_that_cannot_be_read_is_the_error_of_its_key_alone() {
             assert_eq!(redis.take(&policy, key, 1).remaining, CAPACITY - 1, "a reset heals the value '{key}'");
         }
     }
+}
+
+/// What an aborted script has written stays, so whatever looks at a value must know how long it is.
+#[test]
+fn a_dated_call_on_a_value_that_cannot_be_read_is_the_error_of_its_key_alone() {
+    let redis = OnRedis::on_manual_time();
+    for policy in policies() {
+        redis.flush();
+        for (key, value) in DAMAGED {
+            redis.say::<()>(&[b"SET", &stored(key), value]);
+        }
+        let bad = DAMAGED.iter().map(|(key, _)| take(key));
+        let batch: Vec<_> = bad.chain([take("good")]).collect();
+        let dated =
+            requests(&policy, &batch).into_iter().map(|request| Request { when: When::Dated(START), ..request });
+        let mut answers = redis.requests(&dated.collect::<Vec<_>>()).unwrap();
+        assert_eq!(answers.pop().unwrap().unwrap().remaining, CAPACITY - 1);
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Error::State(_)))), "{answers:?}");
+    }
+}
+
+/// MGET takes them for nothing, and what is written over them would be lost to whoever they belong to.
+#[test]
+fn what_is_no_string_is_an_error_of_its_key_and_stays_whoever_reads_it() {
+    for redis in [OnRedis::on_manual_time(), OnRedis::without_functions()] {
+        for policy in policies() {
+            redis.flush();
+            redis.say::<()>(&[b"LPUSH", &stored("list"), b"42"]);
+            let look = request("list", Verb::Decide(Ask::look(1)));
+            let too_much = request("list", Verb::Decide(Ask::all(CAPACITY + 1)));
+            for asked in [take("list"), look, too_much] {
+                for batch in [vec![asked.clone()], vec![take("a"), asked.clone()], vec![asked.clone(), asked.clone()]] {
+                    let answers = redis.answers(&policy, &batch).unwrap();
+                    assert!(matches!(answers.last(), Some(Err(Error::State(_)))), "{asked:?}: {answers:?}");
+                }
+            }
+            let answers = redis.try_together(&[policy, policy], &["b", "list"], Ask::all(1)).unwrap();
+            assert!(answers.iter().all(|answer| matches!(answer, Err(Error::State(_)))), "{answers:?}");
+            assert_eq!(redis.take(&policy, "b", 1).remaining, CAPACITY - 1, "nothing was taken of the other");
+            assert_eq!(redis.say::<Vec<Vec<u8>>>(&[b"LRANGE", &stored("list"), b"0", b"-1"]), [b"42"]);
+        }
+    }
+}
+
+/// A user who may not read several keys at once, or whose batch names one of them twice.
+#[test]
+fn keys_are_read_one_by_one_where_they_cannot_be_at_once() {
+    let redis = OnRedis::on_manual_time();
+    for policy in policies() {
+        redis.flush();
+        redis.say::<()>(&[b"ACL", b"SETUSER", b"default", b"-mget"]);
+        let batch = [take("a"), take("b")];
+        let left = |redis: &OnRedis, batch: &[Deed]| -> Vec<u64> {
+            let answers = redis.answers(&policy, batch).unwrap();
+            answers.into_iter().map(|answer| answer.unwrap().remaining).collect()
+        };
+        assert_eq!(left(&redis, &batch), [CAPACITY - 1; 2]);
+        redis.say::<()>(&[b"ACL", b"SETUSER", b"default", b"+mget"]);
+        assert_eq!(left(&redis, &batch), [CAPACITY - 2; 2]);
+        let twice =
+            [take("a"), request("a", Verb::Refund(1)), take("a"), take("b"), request("b", Verb::Reset), take("b")];
+        let remaining = left(&redis, &twice);
+        assert_eq!(
+            [remaining[0], remaining[2], remaining[3], remaining[5]],
+            [CAPACITY - 3, CAPACITY - 3, CAPACITY - 3, CAPACITY - 1]
+        );
+    }
+}
+
+/// What had been taken of the other keys would stay, if the script ended there.
+#[test]
+fn a_damaged_state_under_several_limits_is_the_error_of_their_call_alone() {
+    let redis = OnRedis::on_manual_time();
+    let sliding = SlidingWindow::new(CAPACITY - 3, WINDOW, 32);
+    let policy = Policy::SlidingWindowBurst(WithBurst::new(sliding, 3, WINDOW));
+    let newest = START.0.to_be_bytes();
+    let value = [&[1; 8][..], &[0, 17], &[0, 0, 0, 0, 100], &newest[1..], &[0, 0, 0, 0, 1]].concat();
+    redis.say::<()>(&[b"SET", &stored("bad"), &value]);
+    let answers = redis.try_together(&[policy, policy], &["good", "bad"], Ask::all(1)).unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Err(Error::State(_)))), "{answers:?}");
+    assert_eq!(redis.take(&policy, "good", 1).remaining, CAPACITY - 1);
 }
 
 /// A state that another algorithm wrote can only stand here where two limiters were given one namespace.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use once_cell::sync::Lazy;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Value};
@@ -19,7 +20,7 @@ use crate::key::{self, Key};
 use crate::limits::{Limit, Limits};
 use crate::store::client::{Client, Cluster, Job, Performing, Reply, Work};
 use crate::store::redis::script::Script;
-use crate::store::redis::{Address, Remote, Servers, Sockets, Topology};
+use crate::store::redis::{Address, Connection, Dialer, Remote, Servers, Sockets, Topology};
 use crate::store::{Answers, Link as _, Memory, Reach as _, Request, Store, Verb, When};
 use crate::tests::schedule::START;
 use crate::tests::server::Server;
@@ -28,12 +29,13 @@ use crate::tests::server::Server;
 pub(super) const NAMESPACE: &str = "rl:default:test:";
 
 /// The engine on the time that stands in the key `now`. States outlive any test: what must be forgotten must be by that time.
-static ON_MANUAL_TIME: Lazy<Script> = Lazy::new(|| {
-    Script::new(
-        "local function present() return tonumber(redis.call('GET', 'now')) end\n\
-         local function lifetime() return '3600000' end",
-    )
-});
+static ON_MANUAL_TIME: Lazy<Script> = Lazy::new(|| Script::new(MANUAL_TIME));
+
+/// The same where functions are not to be had.
+static WITHOUT_FUNCTIONS: Lazy<Script> = Lazy::new(|| Script::new(MANUAL_TIME).without_library());
+
+const MANUAL_TIME: &str = "local function present() return tonumber(redis.call('GET', 'now')) end\n\
+                           local function lifetime() return '3600000' end";
 
 /// A store with its time.
 pub(super) trait Subject {
@@ -102,7 +104,7 @@ pub(super) fn limits(policies: &[Policy]) -> Arc<Limits> {
     Arc::new(Limits::new(policies.iter().map(|policy| Limit::in_namespace(NAMESPACE, *policy))))
 }
 
-fn requests(policy: &Policy, batch: &[Deed]) -> Vec<Request> {
+pub(super) fn requests(policy: &Policy, batch: &[Deed]) -> Vec<Request> {
     let limits = limits(&[*policy]);
     let request = |(key, verb): &Deed| Request {
         limits: limits.clone(),
@@ -151,7 +153,11 @@ pub(super) struct OnRedis {
 
 impl OnRedis {
     pub(super) fn start(script: &'static Script) -> Self {
-        let server = Server::start();
+        Self::over(Server::start(), script)
+    }
+
+    /// A store on a server that is there.
+    fn over(server: Server, script: &'static Script) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let address = Address::parse("redisUrl", &Given::Text(server.url())).unwrap();
         let servers = Servers { topology: Topology::One(address), tls: None, client_name: None };
@@ -165,6 +171,55 @@ impl OnRedis {
 
     pub(super) fn on_manual_time() -> Self {
         Self::start(&ON_MANUAL_TIME)
+    }
+
+    /// The same by scripts alone.
+    pub(super) fn without_functions() -> Self {
+        Self::start(&WITHOUT_FUNCTIONS)
+    }
+
+    /// The same on a server to which this has been said before anybody came.
+    pub(super) fn after(words: &[&str]) -> Self {
+        let server = Server::start();
+        server.say(words);
+        Self::over(server, &ON_MANUAL_TIME)
+    }
+
+    /// Another connection to the same server, of an application that has `script`.
+    pub(super) fn beside(&self, script: &'static Script) -> Connection {
+        let address = Address::parse("redisUrl", &Given::Text(self.server.url())).unwrap();
+        let dialer = Dialer { connect: Sockets, tls: None, client_name: None, script };
+        self.runtime.block_on(dialer.open(&address, Duration::from_secs(5))).unwrap()
+    }
+
+    /// Has that decide a batch.
+    pub(super) fn requests_by(&self, other: &Connection, script: &'static Script, batch: &[Request]) -> Answers {
+        self.runtime.block_on(other.store(script).decide(&mut batch.iter()))
+    }
+
+    /// Decides batches that are all under way at the same time, while `meanwhile` is done.
+    pub(super) fn at_once(&self, batches: &[Vec<Request>], mut meanwhile: impl FnMut()) -> Vec<Answers> {
+        self.runtime.block_on(async {
+            let answering = batches.iter().map(|batch| self.link.store().decide(&mut batch.iter()));
+            let mut answering: FuturesUnordered<_> = answering.collect();
+            let mut answers = Vec::new();
+            while let Some(answered) = answering.next().await {
+                answers.push(answered);
+                meanwhile();
+            }
+            answers
+        })
+    }
+
+    /// How often this command was run since the server started, and how often it was refused.
+    pub(super) fn count_of(&self, command: &str) -> (u64, u64) {
+        let stats: String = self.say(&[b"INFO", b"commandstats"]);
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
+        let field = |name: &str| {
+            let value = line?.split(',').find_map(|field| field.strip_prefix(name))?;
+            value.parse::<u64>().ok()
+        };
+        (field("calls=").unwrap_or(0), field("rejected_calls=").unwrap_or(0))
     }
 
     /// Says one command, as somebody else would.
@@ -239,7 +294,8 @@ impl ThroughClient {
 
     /// Before each script call that it makes `before` is told of it, from the URL of the Redis.
     pub(super) fn interrupted(before: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        let redis = OnRedis::on_manual_time();
+        // So that the script is known after the first call by either way.
+        let redis = OnRedis::without_functions();
         let url = redis.server.url();
         let before = Box::new(move || before(&url));
         let theirs = redis::Client::open(redis.server.url()).unwrap();

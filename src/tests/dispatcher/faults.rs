@@ -291,7 +291,7 @@ fn a_redis_that_lets_nobody_in_is_down_and_says_why() {
     Caller::connected(&right, &[]).wait_for_redis("key");
 }
 
-/// A server that gives `reply` to every command of a connection up to its first script call, and none from then on. Tells when
+/// A server that gives `reply` to every command of a connection up to its first call of the function, and none from then on. Tells when
 /// a connection has ended.
 fn impostor(reply: &'static str) -> (u16, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -307,7 +307,7 @@ fn impostor(reply: &'static str) -> (u16, Receiver<()>) {
                     if answers && line.starts_with(b"*") && stream.write_all(reply.as_bytes()).is_err() {
                         break;
                     }
-                    answers &= !line.starts_with(b"EVALSHA");
+                    answers &= !line.starts_with(b"FCALL");
                 }
                 // Nobody listens where the test has ended.
                 let _ = ended.send(());

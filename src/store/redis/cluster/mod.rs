@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, select_ok};
 use futures_util::stream::{self, StreamExt};
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::connection::{Connect, Dialer};
+use super::hand::Hand;
 use super::script::{Packed, Script};
 use super::task::Task;
-use super::{evaluate, eviction, roll, script, send, subscription, unavailable};
+use super::{eviction, roll, script, subscription, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -135,7 +135,7 @@ impl<C: Connect> Cluster<C> {
         Box::pin(async move {
             let asked = nodes.iter().filter(|node| node.is_up()).map(|node| async {
                 let mut connection = node.connection().await.ok()?;
-                let reply = evaluate(&mut connection, &eviction::EVICTION, &eviction::pack()).await.ok()?;
+                let reply = connection.evaluate(&eviction::EVICTION, &eviction::pack()).await.ok()?;
                 eviction::read(&reply)
             });
             join_all(asked).await.into_iter().flatten().next()
@@ -223,11 +223,11 @@ impl<C: Connect> Shared<C> {
     async fn send(
         &self,
         owner: &Arc<Node>,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Hand,
         script: &Script,
         call: &Packed,
     ) -> Result<Value, Failure> {
-        let error = match evaluate(connection, script, call).await {
+        let error = match connection.evaluate(script, call).await {
             Ok(reply) => {
                 owner.answered();
                 return Ok(reply);
@@ -242,7 +242,7 @@ impl<C: Connect> Shared<C> {
             (Some(ServerErrorKind::Moved), Some(place)) => {
                 self.moved.notify_one();
                 let mut connection = self.node(&place).connection().await.map_err(away)?;
-                evaluate(&mut connection, script, call).await.map_err(|error| failed(&error))
+                connection.evaluate(script, call).await.map_err(|error| failed(&error))
             }
             (Some(ServerErrorKind::Ask), Some(place)) => {
                 let mut connection = self.node(&place).connection().await.map_err(away)?;
@@ -328,28 +328,21 @@ async fn keep_map<C: Connect>(shared: Arc<Shared<C>>) {
     }
 }
 
-async fn read_map(connection: &mut MultiplexedConnection, address: &Address, patience: Duration) -> Result<Map, Error> {
+async fn read_map(connection: &mut Hand, address: &Address, patience: Duration) -> Result<Map, Error> {
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     let late = |_| Error::StoreUnavailable(format!("{address}: it answers too slowly"));
-    let reply = tokio::time::timeout(patience, send(connection, &command)).await.map_err(late)?;
+    let reply = tokio::time::timeout(patience, connection.send(&command)).await.map_err(late)?;
     let reply = reply.map_err(|error| unavailable(&error))?;
     Map::read(&reply, address.endpoint().host().unwrap_or_default())
         .ok_or_else(|| Error::StoreUnavailable(format!("{address}: what it says of its slots cannot be read")))
 }
 
 /// Sends a call to the server that a slot is being moved to, which takes it only so.
-async fn ask(connection: &mut MultiplexedConnection, script: &Script, call: &Packed) -> RedisResult<Value> {
-    // Both in one write: `ASKING` is for the command that follows it.
-    let mut both = redis::Pipeline::with_capacity(2);
-    both.add_command(redis::cmd("ASKING"));
-    both.add_command(call.command("EVAL", script.text()));
-    let replies = connection.send_packed_commands(&both, 1, 1).await?;
-    match replies.into_iter().next() {
-        Some(Value::ServerError(error)) => Err(error.into()),
-        Some(value) => Ok(value),
-        None => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "no reply to a call that was asked for"))),
-    }
+async fn ask(connection: &mut Hand, script: &Script, call: &Packed) -> RedisResult<Value> {
+    // `ASKING` is for the command that follows it.
+    let [_, reply] = connection.send_both(redis::cmd("ASKING"), call.command("EVAL", script.text())).await?;
+    reply
 }
 
 fn kind_of(error: &RedisError) -> Option<ServerErrorKind> {

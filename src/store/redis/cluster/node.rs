@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, watch};
 
 use super::super::address::Address;
 use super::super::connection::{Connect, Dialer};
+use super::super::hand::Hand;
 use super::super::task::Task;
 use crate::error::Error;
 
@@ -21,7 +21,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 enum State {
     /// It has not answered yet.
     New,
-    Up(MultiplexedConnection),
+    Up(Hand),
     Down(Error),
 }
 
@@ -61,7 +61,7 @@ impl Node {
     }
 
     /// Its connection, waited for where there has never been one.
-    pub(super) async fn connection(&self) -> Result<MultiplexedConnection, Error> {
+    pub(super) async fn connection(&self) -> Result<Hand, Error> {
         let mut state = self.state.clone();
         let known = state.wait_for(|state| !matches!(state, State::New)).await;
         match known.as_deref() {

@@ -50,6 +50,8 @@ struct Names {
     /// The last key of each name, of the first `known` keys.
     last: HashTable<usize>,
     known: usize,
+    /// Whether one of those was known before.
+    is_any_twice: bool,
     hasher: RandomState,
 }
 
@@ -95,20 +97,33 @@ impl Names {
 
     /// The key before the last one that has its name. Nobody asks of the only call of a batch, so keys are looked at late.
     fn before_last(&mut self) -> Option<usize> {
+        let last = self.len() - 1;
+        self.look_at(last);
+        self.last.find(self.hashes[last], |known| self.get(*known) == self.get(last)).copied()
+    }
+
+    /// Whether no two keys have one name.
+    fn are_each_once(&mut self) -> bool {
+        self.look_at(self.len());
+        !self.is_any_twice
+    }
+
+    /// Hashes all keys, and knows so many of them.
+    fn look_at(&mut self, count: usize) {
         while self.hashes.len() < self.len() {
             self.hashes.push(self.hasher.hash_one(self.get(self.hashes.len())));
         }
-        let last = self.len() - 1;
         let mut table = std::mem::take(&mut self.last);
-        for index in std::mem::replace(&mut self.known, last)..last {
+        for index in std::mem::replace(&mut self.known, count)..count {
             match table.find_mut(self.hashes[index], |known| self.get(*known) == self.get(index)) {
-                Some(known) => *known = index,
+                Some(known) => {
+                    *known = index;
+                    self.is_any_twice = true;
+                }
                 None => drop(table.insert_unique(self.hashes[index], index, |known| self.hashes[*known])),
             }
         }
-        let found = table.find(self.hashes[last], |known| self.get(*known) == self.get(last)).copied();
         self.last = table;
-        found
     }
 }
 
@@ -220,7 +235,7 @@ impl<'a> Call<'a> {
         self.entries.push(Entry { request, several: Several::new() });
     }
 
-    fn pack(self) -> Packed {
+    fn pack(mut self) -> Packed {
         let mut policies = Policies::default();
         let mut runs = Vec::new();
         let mut rest = self.entries.as_slice();
@@ -230,10 +245,13 @@ impl<'a> Call<'a> {
             pack_run(run, &mut policies, &mut runs);
             rest = others;
         }
-        let mut argument = Vec::with_capacity(2 + 30 * policies.0.len() + runs.len());
+        let keys = self.names.len();
+        // Under several limits a call has a key for each, and no two have one name.
+        let is_each_once = self.entries.len() == 1 || self.names.are_each_once();
+        let mut argument = Vec::with_capacity(7 + 30 * policies.0.len() + runs.len());
+        wire::put::<1>(&mut argument, is_each_once.into());
         policies.pack(&mut argument);
         argument.extend_from_slice(&runs);
-        let keys = self.names.len();
         let merged = (0..keys).filter_map(|key| {
             let Entry { request, several } = &self.entries[self.entry_of[key]];
             let policy = request.limits.iter().next()?.policy;
@@ -290,7 +308,10 @@ impl Policies {
         u16::try_from(index + 1).expect("a batch has fewer requests")
     }
 
+    /// Appends them, and before them how many bytes they are.
     fn pack(&self, out: &mut Vec<u8>) {
+        let lengths = self.0.iter().map(|policy| 2 + 7 * policy.numbers().len() as u64);
+        wire::put::<4>(out, 2 + lengths.sum::<u64>());
         wire::put::<2>(out, self.0.len() as u64);
         for policy in &self.0 {
             let numbers = policy.numbers();

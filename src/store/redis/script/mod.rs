@@ -1,9 +1,11 @@
 //! The script: its text, the arguments of a call, and the reply. `lua/engine.lua` is the other half of this folder.
 
 mod call;
+mod library;
 mod reply;
 
 pub use call::Packed;
+pub use library::Library;
 pub use reply::{Expected, read_answers};
 
 use std::fmt::Write as _;
@@ -19,24 +21,39 @@ pub static ENGINE: Lazy<Script> = Lazy::new(|| Script::new(include_str!("../../.
 pub struct Script {
     text: String,
     digest: String,
+    library: Option<Library>,
 }
 
 impl Script {
     /// The engine with its algorithms, on the time that `clock` tells. Tests hand in a clock of their own.
     pub fn new(clock: &str) -> Self {
-        Self::assemble(&[
+        let once = [
             clock,
             &algorithms(),
+            include_str!("../../../../lua/batch.lua"),
             include_str!("../../../../lua/verbs.lua"),
-            include_str!("../../../../lua/engine.lua"),
-        ])
+        ]
+        .join("\n");
+        let each = include_str!("../../../../lua/engine.lua");
+        Self { library: Some(Library::new(&once, each)), ..Self::assemble(&[&once, each]) }
     }
 
     /// A script of these parts, one after the other.
     pub(crate) fn assemble(parts: &[&str]) -> Self {
         let text = parts.join("\n");
         let digest = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, digest }
+        Self { text, digest, library: None }
+    }
+
+    /// The same as a script alone.
+    #[cfg(test)]
+    pub(crate) fn without_library(self) -> Self {
+        Self { library: None, ..self }
+    }
+
+    /// The library of functions that does the same, where there is one.
+    pub fn library(&self) -> Option<&Library> {
+        self.library.as_ref()
     }
 
     /// The text, for EVAL.
