@@ -142,7 +142,7 @@ while i < #KEYS do
         elseif verb == DECIDE then
           answers[i] = seldom().decide(i, policy, cost, least, time)
         elseif verb == LEASE then
-          answers[i] = seldom().lease(i, policy, cost, least, time)
+          answers[i] = seldom().lease(i, all and all[j] or policy, cost, least, time)
         else
           answers[i] = seldom().act(i, all and all[j] or policy, verb, cost, time)
         end

@@ -109,12 +109,15 @@ impl Policy {
 
     /// Decides a call, and leases it as many more units as it would like and can be spared. Where that is none it is decided as any.
     pub fn lease(&self, state: &mut State, now: Micros, Lease { cost, more, term }: Lease) -> Outcome {
-        let look = self.step(&mut state.clone(), now, Ask::look(cost));
-        let spare = if look.allowed { self.spare(state, now, look.remaining, term) } else { 0 };
+        // A look brings the state to the present, and lifts a block that has ended.
+        let mut present = state.clone();
+        let look = self.step(&mut present, now, Ask::look(cost));
+        let spare = if look.allowed { self.spare(&present, now, look.remaining, term) } else { 0 };
         let more = more.min(spare.saturating_sub(cost) / PART);
         if more == 0 {
             return self.step(state, now, Ask::all(cost));
         }
+        *state = present;
         self.change_own(state, now, Change::Lease { units: cost + more, term });
         let left = self.step(state, now, Ask::look(0));
         Outcome { granted: cost + more, booked: now, ..left }

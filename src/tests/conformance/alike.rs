@@ -7,7 +7,7 @@ use proptest::test_runner::TestRunner;
 
 use super::new_keys::guarded;
 use super::subject::{InMemory, OnRedis, Subject, limits};
-use crate::algorithm::{Ask, Outcome, Policy};
+use crate::algorithm::{Ask, Lease, Outcome, Policy};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::key::Key;
@@ -39,6 +39,11 @@ fn verb(policy: &Policy, ask: Ask) -> impl Strategy<Value = Verb> + use<> {
         1 => (1..=window).prop_map(|length| Verb::Block(Micros(length))),
         1 => Just(Verb::Unblock),
         1 => Just(Verb::Reset),
+        3 => (0..=units, 1..=100u64, 1..=window).prop_map(|(cost, more, term)| {
+            Verb::Lease(Lease { cost, more, term: Micros(term) })
+        }),
+        // Booked by the lease that is so many before the last one.
+        3 => (1..=units, 0..4u64).prop_map(|(units, before)| Verb::GiveBack { units, booked: Micros(before) }),
     ]
 }
 
@@ -80,6 +85,7 @@ fn both_stores_decide_alike() {
         let by_fields: Vec<_> = fields.into_iter().zip(policies.iter().copied()).collect();
         let with_new_keys = guarded(&by_fields, new_keys);
         let mut now = START;
+        let mut leased = vec![Micros(1)];
         for batch in steps.chunk_by(|_, next| next.joins) {
             now = after(now, batch[0].gap);
             memory.set_clock(now);
@@ -95,9 +101,17 @@ fn both_stores_decide_alike() {
                     _ => format!("{}/{index}", step.key),
                 };
                 let keys = (0..limits.len()).map(|index| Key::from_normal(key(index).as_bytes())).collect();
-                Request { keys, limits: Arc::clone(limits), verb: step.verb, when: When::Now }
+                let verb = match step.verb {
+                    Verb::GiveBack { units, booked: Micros(before) } => {
+                        let last = leased.len() - 1;
+                        Verb::GiveBack { units, booked: leased[last.saturating_sub(usize::try_from(before).unwrap())] }
+                    }
+                    verb => verb,
+                };
+                Request { keys, limits: Arc::clone(limits), verb, when: When::Now }
             };
             let requests: Vec<Request> = batch.iter().map(request).collect();
+            leased.extend(batch.iter().filter(|step| matches!(step.verb, Verb::Lease(_))).map(|_| now));
             let memory = memory.requests(&requests).unwrap();
             let redis = redis.requests(&requests).unwrap();
             prop_assert_eq!(memory.len(), redis.len());
