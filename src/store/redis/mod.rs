@@ -11,14 +11,13 @@ mod sentinel;
 mod servers;
 mod sockets;
 mod subscription;
-mod task;
 mod tls;
 
 pub use address::{Address, Endpoint};
 pub use connection::{Connect, Connection, Dialer};
 pub use remote::{Link, Remote};
 pub use servers::{Servers, Topology};
-pub use sockets::Sockets;
+pub use sockets::{Sockets, TurnedSockets};
 pub use tls::{Certificates, Tls};
 
 use ::redis::aio::MultiplexedConnection;
