@@ -11,7 +11,7 @@ mod turned;
 
 #[cfg(unix)]
 pub use socket::connect_unix;
-pub use socket::{Interest, Source, Stream, connect_tcp};
+pub use socket::{Interest, Source, Stream, Watch, connect_tcp};
 pub use task::Task;
 pub use turned::{Bell, Turn, Turned};
 

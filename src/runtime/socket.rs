@@ -43,6 +43,17 @@ pub struct Interest {
     pub writable: bool,
 }
 
+/// What becomes of a socket's place in the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// It stays as it is.
+    Same,
+    /// The loop looks for this from now on.
+    For(Interest),
+    /// The loop lets go of it.
+    Ended,
+}
+
 struct State {
     /// As far as is known; wrong until the next attempt.
     readable: bool,
@@ -158,22 +169,32 @@ impl Source {
         self.id
     }
 
-    /// What the loop is to look for from now on; `None` where it is to let go of it.
-    pub fn watch(&self) -> Option<Interest> {
+    /// What the loop is to do with it.
+    pub fn watch(&self) -> Watch {
         let mut state = self.state();
         state.is_put_up = false;
-        state.watched = state.wants();
-        (!state.is_closed).then_some(state.watched)
+        let wants = state.wants();
+        if state.is_closed {
+            Watch::Ended
+        } else if std::mem::replace(&mut state.watched, wants) == wants {
+            Watch::Same
+        } else {
+            Watch::For(wants)
+        }
     }
 
     /// The loop has seen something.
     pub fn tell(self: &Arc<Self>, seen: Interest) {
         let woken = {
             let mut state = self.state();
+            // Most is read in this very turn, and then there is nothing to change.
+            let is_unread = state.readable && seen.readable;
             state.readable |= seen.readable;
             state.writable |= seen.writable;
             state.full_reads = 0;
-            self.put_up(&mut state);
+            if is_unread || seen.writable {
+                self.put_up(&mut state);
+            }
             let reader = if seen.readable { state.reader.take() } else { None };
             let writer = if seen.writable { state.writer.take() } else { None };
             [reader, writer]

@@ -75,13 +75,14 @@ struct Entered {
 
 impl Entered {
     fn new(shared: &Arc<Shared>) -> Self {
-        Self { before: CURRENT.with(|current| current.replace(Some(shared.clone()))) }
+        // While a thread ends nothing is current, and nothing is missed.
+        Self { before: CURRENT.try_with(|current| current.replace(Some(shared.clone()))).ok().flatten() }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.with(|current| *current.borrow_mut() = self.before.take());
+        let _ = CURRENT.try_with(|current| current.replace(self.before.take()));
     }
 }
 
