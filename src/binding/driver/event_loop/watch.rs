@@ -33,7 +33,8 @@ impl Turning {
     }
 
     fn watch(&self, source: &Arc<Source>, interest: Interest) {
-        let handle = self.polls.borrow().get(&source.id()).copied().or_else(|| self.begin(source));
+        let known = self.polls.borrow().get(&source.id()).copied();
+        let handle = known.or_else(|| self.begin(source));
         let events = if interest.readable { READABLE } else { 0 } | if interest.writable { WRITABLE } else { 0 };
         let watches = handle.is_some_and(|handle| {
             // SAFETY: on the loop's thread, of a handle that is open.
