@@ -140,7 +140,8 @@ impl Turned {
         self.shared.turning.store(true, Ordering::SeqCst);
         drop(self.tasks.take());
         // What a task begins while it is dropped ends with it.
-        drop(std::mem::take(&mut *lock(&self.shared.incoming)));
+        let incoming = std::mem::take(&mut *lock(&self.shared.incoming));
+        drop(incoming);
     }
 
     /// Runs tasks until none is ready, or the loop is to have its turn.
