@@ -200,6 +200,12 @@ export interface CommonOptions {
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */
   maxPending?: number
   /**
+   * Who works beside the calls, where a store is asked: `'thread'`, a thread of its own, one for all limiters of a JavaScript thread;
+   * or `'loop'`, Node's event loop, so that a call and its answer cross no thread. Both decide alike, and a process may have limiters of either.
+   * Default `'thread'`. The constructor throws `ERR_RATE_LIMIT_UNSUPPORTED` for `'loop'` where there is no loop of libuv, as in Bun.
+   */
+  driver?: 'loop' | 'thread'
+  /**
    * What keys may take in this process: bytes, or a string such as `'64mb'` (`kb`, `mb`, `gb`), 64 KiB to 256 GiB. Default 64 MiB.
    * Keys that find no room are counted by fingerprints, as strictly or more so: nobody passes the limit, and nobody is forgotten.
    */

@@ -111,6 +111,8 @@ describe('options that are accepted', { timeout: 30_000 }, () => {
     { timeout: '1m' },
     { maxPending: 1 },
     { maxPending: 1_048_576 },
+    { driver: 'loop' },
+    { driver: 'thread' },
     ...[false, 1, '500ms', '1m'].map((denyCache) => ({ denyCache })),
     ...[65_536, '64kb', '64mb', '256gb', 2 ** 38].map((maxMemory) => ({ maxMemory })),
     ...['local', 'allow', 'deny', 'throw'].map((onStoreError) => ({ onStoreError })),

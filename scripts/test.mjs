@@ -12,6 +12,10 @@ const long = process.argv.includes('--long')
 if (long) process.env.RATE_LIMIT_LONG = '1'
 const minutes = long ? 240 : 30
 
+/** Tests that say the most of a driver: what it carries, how it fails, how it begins and ends. `--long` runs them all. */
+const BY_THE_LOOP = ['redis', 'faults', 'lifecycle', 'topologies', 'cluster', 'arrears', 'fleet', 'limits', 'client-faults']
+if (long) BY_THE_LOOP.push('chaos', 'histories', 'deny-cache', 'acquire', 'new-keys', 'clients', 'cache', 'soak')
+
 const CLIPPY = ['clippy', '--all-targets']
 const WITHOUT_NODE = '--no-default-features'
 const DENY_WARNINGS = ['--', '-D', 'warnings']
@@ -28,7 +32,8 @@ const steps = [
   ['prettier', () => runTool('prettier', 'prettier', ['--check', '.'])],
   ['types, moduleResolution node16', () => checkTypes('tsconfig.json')],
   ['types, moduleResolution bundler', () => checkTypes('tsconfig.bundler.json')],
-  ['node tests', runNodeTests],
+  ['node tests', () => runNodeTests()],
+  ['node tests, with the loop driver', () => runNodeTests(BY_THE_LOOP)],
 ]
 
 /** The tests of both languages start their own servers from the file that REDIS_SERVER names. */
@@ -49,13 +54,15 @@ function checkTypes(config) {
   return runTool('typescript', 'tsc', ['--project', join('__test__', 'types', config)])
 }
 
-function runNodeTests() {
-  const files = readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs'))
+function runNodeTests(names) {
+  const env = names && { NODE_OPTIONS: `--require=${JSON.stringify(join(root, '__test__', 'support', 'loop-driver.cjs'))}` }
+  const all = readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs'))
+  const files = names?.map((name) => `${name}.test.mjs`) ?? all
   if (files.length === 0) throw new Error('no test files were found in __test__')
   // One file at a time: some measure latency, and would measure each other.
   const options = ['--test', '--test-concurrency=1', '--test-reporter=spec', `--test-timeout=${minutes * 60_000}`]
   const paths = files.sort().map((name) => join('__test__', name))
-  return run(process.execPath, [...options, ...paths], { minutes })
+  return run(process.execPath, [...options, ...paths], { minutes, env })
 }
 
 async function runSteps() {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 
 import { freePort } from '../../scripts/redis.mjs'
 import { assertEnded, program, run } from '../support/child.mjs'
-import { settles, sleep, until } from '../support/wait.mjs'
+import { block, settles, sleep, until } from '../support/wait.mjs'
 import { applicationClock } from './application-clock.mjs'
 import { assertToldOfEachChange, watched } from './ordeal.mjs'
 import { FALLBACK } from './words.mjs'
@@ -96,11 +96,6 @@ async function redisesOf(scene) {
   const silent = await scene.start()
   await silent.each((node) => node.halt())
   return [undefined, stage.options.redisUrl, silent.direct.redisUrl, `redis://127.0.0.1:${await freePort()}`]
-}
-
-function block(ms) {
-  // A busy loop, as whatever blocks in truth is.
-  for (const end = performance.now() + ms; performance.now() < end;);
 }
 
 async function blockedLoop(scene) {

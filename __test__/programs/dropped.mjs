@@ -1,7 +1,7 @@
 /**
  * Makes limiters, uses each once, and drops them without `close()`. With `--expose-gc`.
  *
- * Arguments: how many, and the URL of a Redis where there is one. Prints `collected` once nearly all are gone, and once their
+ * Arguments: how many, the URL of a Redis where there is one, and the driver where it is said. Prints `collected` once nearly all are gone, and once their
  * connections are.
  */
 
@@ -11,14 +11,14 @@ import { RateLimiter } from 'distributed-rate-limiter'
 
 import { redisCommand } from '../../scripts/resp.mjs'
 
-const [count, redisUrl] = process.argv.slice(2)
+const [count, redisUrl, driver] = process.argv.slice(2)
 
 let collected = 0
 const registry = new FinalizationRegistry(() => (collected += 1))
 
 /** Nothing outside of this function holds the limiter. */
 async function makeAndDrop() {
-  const limiter = new RateLimiter({ limit: 5, window: '1d', redisUrl, timeout: '10s' })
+  const limiter = new RateLimiter({ limit: 5, window: '1d', redisUrl, driver, timeout: '10s' })
   registry.register(limiter)
   limiter.on('storeUp', () => {})
   await limiter.check('a')

@@ -4,11 +4,12 @@ import { parentPort, workerData } from 'node:worker_threads'
 
 import { RateLimiter } from 'distributed-rate-limiter'
 
-const { redisUrl } = workerData
+const { redisUrl, driver, calls } = workerData
+const shared = { limit: 1_000, window: '1m', redisUrl, driver }
 const limiters = [
   new RateLimiter({ limit: 1_000, window: '1m' }),
-  new RateLimiter({ limit: 1_000, window: '1m', redisUrl }),
-  new RateLimiter({ limit: 1_000, window: '1m', redisUrl, algorithm: 'token-bucket', onStoreError: 'throw' }),
+  new RateLimiter(shared),
+  new RateLimiter({ ...shared, algorithm: 'token-bucket', onStoreError: 'throw' }),
 ]
 
 async function caller(limiter, key) {
@@ -20,6 +21,6 @@ async function caller(limiter, key) {
 }
 
 for (const limiter of limiters) {
-  for (let index = 0; index < 20; index += 1) caller(limiter, `key-${index}`)
+  for (let index = 0; index < Number(calls ?? 20); index += 1) caller(limiter, `key-${index}`)
 }
 parentPort.postMessage('calling')

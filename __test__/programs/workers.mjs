@@ -1,7 +1,8 @@
 /**
  * Starts worker threads, and terminates each in the midst of its calls, while this thread goes on calling too.
  *
- * Arguments: how many, and the URL of a Redis. Prints how many were terminated.
+ * Arguments: how many, the URL of a Redis, and where they are said the driver and how many calls a thread has under way. Prints
+ * how many were terminated.
  */
 
 import { once } from 'node:events'
@@ -10,12 +11,12 @@ import { Worker } from 'node:worker_threads'
 
 import { RateLimiter } from 'distributed-rate-limiter'
 
-const [count, redisUrl] = process.argv.slice(2)
-const limiter = new RateLimiter({ limit: 1_000_000, window: '1d', redisUrl })
+const [count, redisUrl, driver, calls] = process.argv.slice(2)
+const limiter = new RateLimiter({ limit: 1_000_000, window: '1d', redisUrl, driver })
 
 /** Terminates a worker at once, or some milliseconds after its first calls: so each is met at another moment. */
 async function startAndTerminate(index) {
-  const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { redisUrl } })
+  const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { redisUrl, driver, calls } })
   const [said] = await once(worker, 'message')
   if (said !== 'calling') throw new Error(`a worker said ${said}`)
   await sleep(index % 10)

@@ -25,6 +25,7 @@ export const EXPECTED = {
   prefix: /\b128\b/,
   timeout: /1 m|minute|60,?000|'10s'/,
   maxPending: /1,?048,?576/,
+  driver: /'loop'/,
   denyCache: /1 ms.*1 m.*or false/,
   maxMemory: /64 kb.*256 gb.*'64mb'/,
   onStoreError: /'local'.*'allow'.*'deny'.*'throw'/,
@@ -119,6 +120,9 @@ export const OPTION_ROWS = [
   row('maxPending', 1_048_577, range, /1,?048,?577/),
   row('maxPending', Infinity, range, 'Infinity'),
   row('maxPending', '5', kind, '5'),
+  row('driver', 'Thread', range, 'Thread'),
+  row('driver', '', range, /''/),
+  row('driver', true, kind, /boolean|true/),
 
   row('denyCache', 0, range, alone(0)),
   row('denyCache', 60_001, range, /60,?001/),

@@ -8,6 +8,11 @@ export async function sleep(ms) {
   for (let left = ms; left > 0; left = end - performance.now()) await timer(Math.ceil(left))
 }
 
+/** Blocks the loop: a busy one, as whatever blocks in truth is. */
+export function block(ms) {
+  for (const end = performance.now() + ms; performance.now() < end;);
+}
+
 /** Asks every few milliseconds; returns the first truthy answer, and fails by naming `what` never came true. */
 export async function until(condition, what, within = 5_000) {
   const end = performance.now() + within

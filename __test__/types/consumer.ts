@@ -66,6 +66,7 @@ const commonOptions: Required<CommonOptions> = {
   hashKeys: 'a secret of all servers',
   timeout: '50ms',
   maxPending: 1024,
+  driver: Math.random() < 0.5 ? 'loop' : 'thread',
   maxMemory: '64mb',
   denyCache: '1s',
   onStoreError: 'local',

@@ -8,8 +8,8 @@ use napi::{Env, JsValue, Status};
 use napi_derive::napi;
 
 use super::calls::{self, Bound};
-use super::client::{self, Bridge};
-use super::driver::Driver;
+use super::client::{self, Bridge, Waiting};
+use super::driver::{self, Driver};
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
 use super::{error, given};
@@ -137,37 +137,59 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
     let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
     let clock = Arc::new(SystemClock::new());
     let id = environment.next_limiter();
-    let limiter = if let Some(servers) = settings.redis.clone() {
-        environment.with_driver(js, |driver| {
-            let remote = Remote::new(driver.connect(), servers, &ENGINE);
-            start(driver, id, &settings, remote, clock)
-        })?
-    } else if settings.has_client {
-        let adapter = client::adapter(js, options, adapter, "redisClient", settings::refuse_client)?;
-        let cluster = client::cluster(js, adapter);
-        environment.with_driver(js, |driver| {
-            let bridge = Bridge::new(driver.entrance(id), environment.waiting.clone());
-            start(driver, id, &settings, Client::new(bridge, &ENGINE, cluster), clock)
-        })?
-    } else if settings.has_cache {
-        client::adapter(js, options, adapter, "cacheClient", settings::refuse_cache)?;
-        environment.with_driver(js, |driver| {
-            let bridge = Bridge::new(driver.entrance(id), environment.waiting.clone());
-            let cache = Cache::new(bridge, &settings.plan.prefix, Arc::new(WallClock));
-            start(driver, id, &settings, cache, clock)
-        })?
-    } else {
+    let limiter = if settings.is_local() {
         Limiter::in_memory(&settings, clock)
+    } else {
+        let making = Making { js, options, adapter, settings: &settings, waiting: &environment.waiting, id, clock };
+        making.by_a_driver(&environment)?
     };
     #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
     Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id: id as f64 })
 }
 
-/// A limiter on a store, with its worker at work.
-fn start<R: Reach>(driver: &impl Driver, id: u64, settings: &Settings, reach: R, clock: Arc<SystemClock>) -> Limiter {
-    let (limiter, worker) = Limiter::on_store(settings, reach, clock, driver.entrance(id));
-    driver.spawn(worker);
-    limiter
+/// A limiter that is being made, whose store is somewhere else.
+struct Making<'a> {
+    js: Js,
+    options: Value,
+    adapter: Option<Value>,
+    settings: &'a Settings,
+    waiting: &'a Waiting,
+    id: u64,
+    clock: Arc<SystemClock>,
+}
+
+impl Making<'_> {
+    /// With the driver that is wanted; where nothing is said, with another if that one cannot be had.
+    fn by_a_driver(&self, environment: &Rc<Environment>) -> Result<Limiter, Error> {
+        if self.settings.driver.unwrap_or(driver::DEFAULT) == settings::Driver::Loop {
+            match environment.with_loop(self.js, |driver| self.by(driver)) {
+                Err(_) if self.settings.driver.is_none() => {}
+                made => return made?,
+            }
+        }
+        environment.with_thread(self.js, |driver| self.by(driver))?
+    }
+
+    fn by(&self, driver: &impl Driver) -> Result<Limiter, Error> {
+        let bridge = || Bridge::new(driver.entrance(self.id), self.waiting.clone());
+        if let Some(servers) = self.settings.redis.clone() {
+            Ok(self.start(driver, Remote::new(driver.connect(), servers, &ENGINE)))
+        } else if self.settings.has_client {
+            let adapter = client::adapter(self.js, self.options, self.adapter, "redisClient", settings::refuse_client)?;
+            let cluster = client::cluster(self.js, adapter);
+            Ok(self.start(driver, Client::new(bridge(), &ENGINE, cluster)))
+        } else {
+            client::adapter(self.js, self.options, self.adapter, "cacheClient", settings::refuse_cache)?;
+            Ok(self.start(driver, Cache::new(bridge(), &self.settings.plan.prefix, Arc::new(WallClock))))
+        }
+    }
+
+    /// A limiter on a store, with its worker at work.
+    fn start<R: Reach>(&self, driver: &impl Driver, reach: R) -> Limiter {
+        let (limiter, worker) = Limiter::on_store(self.settings, reach, self.clock.clone(), driver.entrance(self.id));
+        driver.spawn(worker);
+        limiter
+    }
 }
 
 /// A logger is JavaScript's own affair, except that it must be one. Its methods may be inherited.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use napi::sys;
 
 use super::client::{self, Waiting};
-use super::driver::{Driver, Mail, ThreadDriver};
+use super::driver::{Driver, LoopDriver, Mail, ThreadDriver};
 use super::error;
 use super::js::{Js, Reference, Value};
 use super::pending::{Pending, Wants};
@@ -30,7 +30,9 @@ pub(super) struct Environment {
     pub(super) waiting: Waiting,
     pending: RefCell<Pending>,
     face: Cell<Option<Face>>,
-    driver: RefCell<Option<ThreadDriver>>,
+    /// Each is started by the first limiter that wants it.
+    thread: RefCell<Option<ThreadDriver>>,
+    event_loop: RefCell<Option<LoopDriver>>,
     last_limiter: Cell<u64>,
 }
 
@@ -55,7 +57,8 @@ impl Environment {
             waiting: Waiting::default(),
             pending: RefCell::default(),
             face: Cell::new(None),
-            driver: RefCell::new(None),
+            thread: RefCell::new(None),
+            event_loop: RefCell::new(None),
             last_limiter: Cell::new(0),
         });
         let data = Rc::into_raw(environment).cast_mut().cast();
@@ -91,22 +94,44 @@ impl Environment {
         self.last_limiter.get()
     }
 
-    /// Uses the driver, which the first limiter on Redis starts.
-    pub(super) fn with_driver<T>(self: &Rc<Self>, js: Js, work: impl FnOnce(&ThreadDriver) -> T) -> Result<T, Error> {
-        let mut driver = self.driver.borrow_mut();
+    /// Uses the driver that has a thread of its own.
+    pub(super) fn with_thread<T>(self: &Rc<Self>, js: Js, work: impl FnOnce(&ThreadDriver) -> T) -> Result<T, Error> {
+        let mut driver = self.thread.borrow_mut();
         let driver = match &mut *driver {
             Some(driver) => driver,
             none => {
                 let failed = |reason: std::io::Error| Error::Internal(format!("no thread could be started: {reason}"));
                 let started = ThreadDriver::start(js).map_err(failed)?;
                 let this = Rc::into_raw(self.clone()).cast_mut().cast();
-                // SAFETY: as in `create`; `stop_driver` takes the count that `into_raw` left. Hooks run last first, so this one
+                // SAFETY: as in `create`; `stop_thread` takes the count that `into_raw` left. Hooks run last first, so this one
                 // runs before Node closes the driver's thread-safe function.
-                unsafe { sys::napi_add_env_cleanup_hook(js.raw(), Some(stop_driver), this) };
+                unsafe { sys::napi_add_env_cleanup_hook(js.raw(), Some(stop_thread), this) };
                 none.insert(started)
             }
         };
+        driver.keep_alive(js, !self.pending.borrow().is_empty());
         Ok(work(driver))
+    }
+
+    /// Uses the driver that Node's loop turns, where there is such a loop.
+    pub(super) fn with_loop<T>(&self, js: Js, work: impl FnOnce(&LoopDriver) -> T) -> Result<T, Error> {
+        let mut driver = self.event_loop.borrow_mut();
+        let driver = match &mut *driver {
+            Some(driver) => driver,
+            none => {
+                let failed = |reason: std::io::Error| {
+                    Error::Unsupported(format!("`driver: 'loop'` cannot be had, since {reason}: leave it out"))
+                };
+                none.insert(LoopDriver::start(js).map_err(failed)?)
+            }
+        };
+        driver.keep_alive(js, !self.pending.borrow().is_empty());
+        Ok(work(driver))
+    }
+
+    /// What the thread has sent.
+    pub(super) fn mail(&self) -> Vec<(u64, Mail)> {
+        self.thread.borrow().as_ref().map(ThreadDriver::mail).unwrap_or_default()
     }
 
     /// A promise, and the ticket by which the worker names it.
@@ -120,16 +145,14 @@ impl Environment {
     }
 
     /// Settles whatever the workers have sent.
-    pub(super) fn deliver(js: Js) {
-        let Some(environment) = Self::of(js) else { return };
+    pub(super) fn deliver(&self, js: Js, mail: Vec<(u64, Mail)>) {
         let delivered = catch_unwind(AssertUnwindSafe(|| {
-            let mail = environment.driver.borrow().as_ref().map(Driver::mail).unwrap_or_default();
             let mut mail = mail.into_iter();
             while mail.len() > 0 {
-                js.scope(|| mail.by_ref().take(SCOPE).for_each(|(limiter, mail)| environment.open(js, limiter, mail)));
+                js.scope(|| mail.by_ref().take(SCOPE).for_each(|(limiter, mail)| self.open(js, limiter, mail)));
             }
-            if environment.pending.borrow().is_empty() {
-                environment.keep_alive(js, false);
+            if self.pending.borrow().is_empty() {
+                self.keep_alive(js, false);
             }
         }));
         if delivered.is_err() && !js.is_throwing() {
@@ -200,17 +223,20 @@ impl Environment {
     }
 
     fn keep_alive(&self, js: Js, alive: bool) {
-        if let Some(driver) = &*self.driver.borrow() {
+        if let Some(driver) = &*self.event_loop.borrow() {
+            driver.keep_alive(js, alive);
+        }
+        if let Some(driver) = &*self.thread.borrow() {
             driver.keep_alive(js, alive);
         }
     }
 }
 
 /// When the environment ends, before anything of it is gone: no thread of ours may outlive it.
-unsafe extern "C" fn stop_driver(this: *mut c_void) {
-    // SAFETY: the count that `with_driver` left, taken once.
+unsafe extern "C" fn stop_thread(this: *mut c_void) {
+    // SAFETY: the count that `with_thread` left, taken once.
     let environment = unsafe { Rc::from_raw(this.cast_const().cast::<Environment>()) };
-    drop(environment.driver.take());
+    drop(environment.thread.take());
 }
 
 unsafe extern "C" fn drop_data(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {

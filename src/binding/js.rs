@@ -31,6 +31,10 @@ pub(super) struct Deferred(sys::napi_deferred);
 #[derive(Clone, Copy)]
 pub(super) struct Reference(sys::napi_ref);
 
+/// What the callbacks of one origin run in.
+#[derive(Clone, Copy)]
+pub(super) struct AsyncContext(sys::napi_async_context);
+
 /// What `typeof` says, as far as anybody asks.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Kind {
@@ -395,5 +399,67 @@ impl Js {
         // SAFETY: opened above, and whatever `work` opened it has closed.
         unsafe { sys::napi_close_handle_scope(self.env, scope) };
         result
+    }
+
+    /// The loop that runs this thread, where it is one of libuv.
+    pub(super) fn event_loop(self) -> Option<*mut sys::uv_loop_s> {
+        let mut event_loop = ptr::null_mut();
+        // SAFETY: as in `undefined`; the result is a local.
+        let status = unsafe { sys::napi_get_uv_event_loop(self.env, &mut event_loop) };
+        (status == sys::Status::napi_ok && !event_loop.is_null()).then_some(event_loop)
+    }
+
+    /// What `process.versions` says of a component that may be there.
+    pub(super) fn version_of(self, component: &str) -> Option<Value> {
+        // SAFETY: as in `undefined`.
+        let global = self.value(|out| unsafe { sys::napi_get_global(self.env, out) });
+        let versions = self.get(self.get(global, self.string("process"))?, self.string("versions"))?;
+        self.get(versions, self.string(component)).filter(|version| self.kind(*version) == Kind::String)
+    }
+
+    /// What callbacks run in that no call from JavaScript has begun.
+    pub(super) fn async_context(self, name: &str) -> AsyncContext {
+        let (name, mut context) = (self.string(name), ptr::null_mut());
+        // SAFETY: as in `undefined`; without a resource Node makes one.
+        unsafe { sys::napi_async_init(self.env, ptr::null_mut(), name.0, &mut context) };
+        AsyncContext(context)
+    }
+
+    /// Nothing runs in it any more.
+    pub(super) fn forget(self, AsyncContext(context): AsyncContext) {
+        // SAFETY: it was made by `async_context`, and its owner lets go of it once.
+        unsafe { sys::napi_async_destroy(self.env, context) };
+    }
+
+    /// Calls `hook` when the environment ends, which goes on when it is told to.
+    pub(super) fn when_it_ends(
+        self,
+        hook: unsafe extern "C" fn(sys::napi_async_cleanup_hook_handle, *mut c_void),
+        data: *mut c_void,
+    ) {
+        // SAFETY: as in `undefined`; without a result pointer the hook alone is handed the handle.
+        unsafe { sys::napi_add_async_cleanup_hook(self.env, Some(hook), data, ptr::null_mut()) };
+    }
+
+    /// Runs `work` as Node runs a callback of its own: what it has resolved goes on afterwards, before this returns.
+    pub(super) fn as_callback(self, AsyncContext(context): AsyncContext, work: impl FnOnce()) {
+        self.scope(|| {
+            let mut scope = ptr::null_mut();
+            // SAFETY: on the JavaScript thread, in its context: Node runs its loop within one. The resource is the context's own.
+            let opened = unsafe { sys::napi_open_callback_scope(self.env, ptr::null_mut(), context, &mut scope) };
+            work();
+            if self.is_throwing() {
+                let mut error = ptr::null_mut();
+                // SAFETY: as in `undefined`. Nobody is left whom it could be thrown to, so it is told as uncaught.
+                unsafe {
+                    sys::napi_get_and_clear_last_exception(self.env, &mut error);
+                    sys::napi_fatal_exception(self.env, error);
+                }
+            }
+            if opened == sys::Status::napi_ok {
+                // SAFETY: opened above, and whatever `work` opened it has closed.
+                unsafe { sys::napi_close_callback_scope(self.env, scope) };
+            }
+        });
     }
 }

@@ -20,6 +20,7 @@ use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::Fallback;
 use crate::metrics::{Metrics, StoreState};
+use crate::runtime;
 use crate::store::{Answers, Link, Reach, Store};
 
 /// The task behind a [`Handle`].
@@ -170,9 +171,17 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
     fn collect(&mut self) {
         self.shared.collect(&mut self.inbox);
+        if self.inbox.is_empty() {
+            return;
+        }
+        let least = Instant::now() + self.timeout.as_duration() / 2;
         for message in self.inbox.drain(..) {
             match message {
-                Message::Call(call) => self.waiting.push_back(call),
+                Message::Call(mut call) => {
+                    // Only where nobody could look for as long: the process, or the loop that turns this, stood still.
+                    call.deadline = call.deadline.max(least);
+                    self.waiting.push_back(call);
+                }
                 Message::Ready { ticket, .. } if self.line.is_up() => self.ledger.settle(ticket, Ok(())),
                 Message::Ready { ticket, deadline } => self.awaiting_store.push((ticket, deadline)),
                 Message::Close { ticket } => self.closing.get_or_insert_default().extend(ticket),
@@ -198,12 +207,12 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let requests = self.ledger.known.leases.as_ref().map(|leases| leases.close()).unwrap_or_default();
         let answering = requests.chunks(MAX_BATCH).map(|requests| link.store().decide(&mut requests.iter()));
         let answering = join_all(answering.collect::<Vec<_>>());
-        let _ = tokio::time::timeout(self.timeout.as_duration(), answering).await;
+        let _ = runtime::timeout(self.timeout.as_duration(), answering).await;
     }
 
     /// Answers whatever has waited as long as it may, and counts a batch that is late as a failure, once.
     fn expire(&mut self) {
-        let now = Instant::now();
+        let now = runtime::now();
         let late = Error::StoreTimeout { after: self.timeout };
         let mut failures = 0;
         for flight in &mut self.flights {
@@ -268,7 +277,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     async fn take_leave(&mut self) {
         let Line::Up(link) = &self.line else { return };
         if let Some(leaving) = self.beside.leave(link) {
-            let _ = tokio::time::timeout(self.timeout.as_duration(), leaving).await;
+            let _ = runtime::timeout(self.timeout.as_duration(), leaving).await;
         }
     }
 
@@ -388,7 +397,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
 
 async fn sleep_until(moment: Option<Instant>) {
     match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        Some(moment) => runtime::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }

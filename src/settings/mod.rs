@@ -27,7 +27,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 28] = [
+pub const OPTIONS: [&str; 29] = [
     "limit",
     "window",
     "limits",
@@ -50,6 +50,7 @@ pub const OPTIONS: [&str; 28] = [
     "hashKeys",
     "timeout",
     "maxPending",
+    "driver",
     "maxMemory",
     "denyCache",
     "lease",
@@ -57,6 +58,15 @@ pub const OPTIONS: [&str; 28] = [
     "fallback",
     "logger",
 ];
+
+/// What works beside the calls, where a store is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// The event loop of the thread that calls.
+    Loop,
+    /// A thread of its own.
+    Thread,
+}
 
 /// What a limiter is made of.
 #[derive(Clone, Debug)]
@@ -73,6 +83,8 @@ pub struct Settings {
     pub timeout: Micros,
     /// Calls that may wait for Redis.
     pub max_pending: usize,
+    /// What works beside the calls, where that is said.
+    pub driver: Option<Driver>,
     /// Bytes that keys may take in memory.
     pub max_memory: usize,
     /// For how long a refusal may be known without asking, where that is wanted.
@@ -112,6 +124,9 @@ impl Settings {
             max_pending: input::or_default(field(options, "maxPending"), 16_384, |given| {
                 count("maxPending", given, 1 << 20)
             })?,
+            driver: input::or_default(field(options, "driver"), None, |given| {
+                input::word("driver", given, &[("loop", Some(Driver::Loop)), ("thread", Some(Driver::Thread))])
+            })?,
             max_memory: input::or_default(field(options, "maxMemory"), DEFAULT_BYTES, |given| {
                 input::size("maxMemory", given, LEAST_MEMORY..=MOST_MEMORY)
             })?,
@@ -134,6 +149,11 @@ impl Settings {
         };
         settings.one_store(options)?;
         Ok(settings)
+    }
+
+    /// Whether everything is decided in this process's memory.
+    pub fn is_local(&self) -> bool {
+        self.redis.is_none() && !self.has_client && !self.has_cache
     }
 
     /// Whether the store is one server of which we know.

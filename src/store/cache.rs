@@ -23,6 +23,7 @@ use crate::decision::Source;
 use crate::error::Error;
 use crate::key;
 use crate::limits::Limit;
+use crate::runtime::timeout;
 
 /// Longer names are replaced by a digest: caches take 250 bytes, of which the window's number and a client's prefix are some.
 const LONGEST_NAME: usize = 200;
@@ -64,7 +65,7 @@ impl<W: Work> Reach for Cache<W> {
     async fn open(&self, patience: Duration) -> Result<Self, Error> {
         let probing = self.work.perform(Job::Get(self.probe.clone()));
         let late = |_| Err("the client does not answer".to_owned());
-        read_count(tokio::time::timeout(patience, probing).await.unwrap_or_else(late))?;
+        read_count(timeout(patience, probing).await.unwrap_or_else(late))?;
         Ok(self.share())
     }
 

@@ -13,6 +13,7 @@ mod memory;
 mod promise;
 mod pseudonym;
 mod refusals;
+mod runtime;
 mod schedule;
 mod server;
 mod twins;

@@ -3,15 +3,21 @@
 //! The dispatcher and the Redis store do not know which driver runs them. A driver brings the streams, runs the workers, and
 //! takes their news to the JavaScript thread.
 
+mod event_loop;
 mod thread;
 
+pub(super) use event_loop::LoopDriver;
 pub(super) use thread::ThreadDriver;
 
 use super::js::Js;
 use crate::dispatcher::{News, Settle, Worker};
+use crate::settings;
 use crate::store::Reach;
 use crate::store::client::Job;
 use crate::store::redis::Connect;
+
+/// The driver where nothing is said.
+pub(super) const DEFAULT: settings::Driver = settings::Driver::Thread;
 
 /// Runs the workers of one environment.
 pub(super) trait Driver: Sized {
@@ -20,7 +26,8 @@ pub(super) trait Driver: Sized {
     /// Brings to JavaScript what a limiter has for it.
     type Entrance: Entrance;
 
-    /// Starts it for this environment. When there is news it calls [`Environment::deliver`](super::environment::Environment::deliver) there.
+    /// Starts it for this environment. What has arrived it hands to [`Environment::deliver`](super::environment::Environment::deliver).
+    /// It ends before the environment does.
     fn start(js: Js) -> std::io::Result<Self>;
 
     /// How streams are opened.
@@ -31,9 +38,6 @@ pub(super) trait Driver: Sized {
 
     /// Runs a worker until it ends by itself, or the environment does.
     fn spawn<R: Reach>(&self, worker: Worker<R, Self::Entrance>);
-
-    /// Takes the mail that has arrived, each with the number of its limiter.
-    fn mail(&self) -> Vec<(u64, Mail)>;
 
     /// Whether something is awaited, so that the process must go on.
     fn keep_alive(&self, js: Js, alive: bool);

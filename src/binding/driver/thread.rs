@@ -110,16 +110,19 @@ impl Driver for ThreadDriver {
         }
     }
 
-    fn mail(&self) -> Vec<(u64, Mail)> {
-        // Before the mail is taken: what arrives in between wakes once more, for nothing; the other order would lose it.
-        self.outbox.woken.store(false, Ordering::Release);
-        std::mem::take(&mut *self.outbox.mail.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn keep_alive(&self, js: Js, alive: bool) {
         let change = if alive { sys::napi_ref_threadsafe_function } else { sys::napi_unref_threadsafe_function };
         // SAFETY: `js` witnesses the JavaScript thread; the function lives as long as the driver.
         unsafe { change(js.raw(), self.outbox.wake.0) };
+    }
+}
+
+impl ThreadDriver {
+    /// Takes the mail that has arrived, each with the number of its limiter.
+    pub(in crate::binding) fn mail(&self) -> Vec<(u64, Mail)> {
+        // Before the mail is taken: what arrives in between wakes once more, for nothing; the other order would lose it.
+        self.outbox.woken.store(false, Ordering::Release);
+        std::mem::take(&mut *self.outbox.mail.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -174,6 +177,9 @@ fn create_wake(js: Js) -> ThreadSafeFunction {
 unsafe extern "C" fn deliver(env: sys::napi_env, _: sys::napi_value, _: *mut c_void, _: *mut c_void) {
     // Null while the environment ends: then nobody is left to be told.
     if !env.is_null() {
-        Environment::deliver(Js::new(env));
+        let js = Js::new(env);
+        if let Some(environment) = Environment::of(js) {
+            environment.deliver(js, environment.mail());
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveyi
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::runtime::timeout;
 
 /// Redis behind somebody else's client.
 pub struct Client<W> {
@@ -76,9 +77,7 @@ impl<W: Work> Reach for Client<W> {
     /// Asks for nothing, so that the client is known to be connected, and the script to be permitted and understood.
     async fn open(&self, patience: Duration) -> Result<Self, Error> {
         let late = |_| Err(Error::StoreUnavailable("the client does not answer".into()));
-        tokio::time::timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty())))
-            .await
-            .unwrap_or_else(late)?;
+        timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty()))).await.unwrap_or_else(late)?;
         Ok(self.clone())
     }
 }

@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::{Address, Endpoint};
 use super::script::Script;
-use super::task::Task;
 use super::tls::Tls;
 use super::{Hand, Redis, unavailable};
 use crate::error::Error;
+use crate::runtime::{Task, timeout};
 
 /// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
 const TIME_TO_CONNECT: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl<C: Connect> Dialer<C> {
     pub async fn open(&self, address: &Address, patience: Duration) -> Result<Connection, Error> {
         let connection = self.call(address).await?;
         let late = |_| Err(Error::StoreUnavailable(format!("{address}: it answers too slowly")));
-        tokio::time::timeout(patience, connection.store(self.script).probe()).await.unwrap_or_else(late)?;
+        timeout(patience, connection.store(self.script).probe()).await.unwrap_or_else(late)?;
         Ok(connection)
     }
 
@@ -56,7 +56,7 @@ impl<C: Connect> Dialer<C> {
     /// The same with what else is to become of the connection.
     pub(super) async fn call_by(&self, address: &Address, config: AsyncConnectionConfig) -> Result<Connection, Error> {
         let late = |_| Err(Error::StoreUnavailable(format!("{address}: it does not answer")));
-        tokio::time::timeout(TIME_TO_CONNECT, self.connect(address, config)).await.unwrap_or_else(late)
+        timeout(TIME_TO_CONNECT, self.connect(address, config)).await.unwrap_or_else(late)
     }
 
     async fn connect(&self, address: &Address, config: AsyncConnectionConfig) -> Result<Connection, Error> {

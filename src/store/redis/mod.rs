@@ -12,7 +12,6 @@ mod sentinel;
 mod servers;
 mod sockets;
 mod subscription;
-mod task;
 mod tls;
 
 pub use address::{Address, Endpoint};
@@ -20,7 +19,7 @@ pub use connection::{Connect, Connection, Dialer};
 pub use hand::Hand;
 pub use remote::{Link, Remote};
 pub use servers::{Servers, Topology};
-pub use sockets::Sockets;
+pub use sockets::{Sockets, TurnedSockets};
 pub use tls::{Certificates, Tls};
 
 use ::redis::RedisError;

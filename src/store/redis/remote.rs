@@ -10,10 +10,10 @@ use super::script::Script;
 use super::sentinel;
 use super::servers::{Servers, Topology};
 use super::subscription;
-use super::task::Task;
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::runtime::Task;
 use crate::store::{self, Announcing, Answering, Listening, Reach, Request, Store, Surveying};
 
 /// Where the servers are and what is said to them.

@@ -4,16 +4,15 @@
 //! little earlier, but what was published while its own connection was lost would never be heard of.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
-use tokio::time::MissedTickBehavior;
 
 use super::address::Address;
 use super::connection::{Connect, Connection, Dialer};
-use super::task::Task;
 use super::unavailable;
 use crate::error::Error;
+use crate::runtime::{Task, sleep_until, timeout};
 
 /// How often the sentinels are asked, and how long one has to answer.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -36,10 +35,8 @@ pub(super) async fn open_master<C: Connect>(
     }
     let (dialer, name, sentinels) = (dialer.clone(), name.to_owned(), sentinels.to_vec());
     let watch = Task::begin(async move {
-        let mut period = tokio::time::interval(PERIOD);
-        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            period.tick().await;
+            let next = Instant::now() + PERIOD;
             // Where no sentinel answers, the master that is known is as good as any.
             let now = match ask(&mut sentinel, &name).await {
                 Ok(now) => Ok(now),
@@ -51,6 +48,7 @@ pub(super) async fn open_master<C: Connect>(
             if now.is_ok_and(|now| now != place) {
                 break;
             }
+            sleep_until(next).await;
         }
     });
     Ok((connection, watch))
@@ -69,7 +67,7 @@ async fn ask_all<C: Connect>(
             let place = ask(&mut sentinel, name).await?;
             Ok((sentinel, place))
         };
-        match tokio::time::timeout(PERIOD, asked).await {
+        match timeout(PERIOD, asked).await {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(error)) => last = error,
             Err(_) => last = Error::StoreUnavailable(format!("{address}: it does not answer")),
@@ -82,7 +80,7 @@ async fn ask_all<C: Connect>(
 async fn ask(sentinel: &mut Connection, name: &str) -> Result<(String, u16), Error> {
     let mut command = redis::cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-    let asked = tokio::time::timeout(PERIOD, sentinel.send(&command)).await;
+    let asked = timeout(PERIOD, sentinel.send(&command)).await;
     let late = || Error::StoreUnavailable("the sentinel does not answer".into());
     let reply = asked.map_err(|_| late())?.map_err(|error| unavailable(&error))?;
     match redis::from_redis_value::<Option<(String, u16)>>(reply) {

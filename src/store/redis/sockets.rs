@@ -1,4 +1,4 @@
-//! Sockets of the tokio runtime.
+//! Where streams come from: of the tokio runtime, and of one that a loop turns.
 
 use std::io;
 
@@ -6,10 +6,29 @@ use tokio::net::TcpStream;
 
 use super::address::Endpoint;
 use super::connection::Connect;
+use crate::runtime;
 
 /// Opens sockets of the tokio runtime.
 #[derive(Debug)]
 pub struct Sockets;
+
+/// Opens sockets of the [runtime that a loop turns](runtime::Turned).
+#[derive(Debug)]
+pub struct TurnedSockets;
+
+impl Connect for TurnedSockets {
+    type Stream = runtime::Stream;
+
+    async fn connect(&self, endpoint: &Endpoint) -> io::Result<runtime::Stream> {
+        match endpoint {
+            Endpoint::Tcp { host, port } => runtime::connect_tcp(host, *port).await,
+            #[cfg(unix)]
+            Endpoint::Unix(path) => runtime::connect_unix(path).await,
+            #[cfg(not(unix))]
+            Endpoint::Unix(_) => Err(nothing_of_the_kind()),
+        }
+    }
+}
 
 #[cfg(unix)]
 impl Connect for Sockets {
@@ -30,9 +49,14 @@ impl Connect for Sockets {
     async fn connect(&self, endpoint: &Endpoint) -> io::Result<TcpStream> {
         match endpoint {
             Endpoint::Tcp { host, port } => tcp(host, *port).await,
-            Endpoint::Unix(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets")),
+            Endpoint::Unix(_) => Err(nothing_of_the_kind()),
         }
     }
+}
+
+#[cfg(not(unix))]
+fn nothing_of_the_kind() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets")
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {

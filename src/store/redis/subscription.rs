@@ -10,12 +10,12 @@ use futures_util::future::{self, Either};
 use futures_util::stream::{self, Stream, StreamExt};
 use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, Value};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::timeout;
 
 use super::address::Address;
 use super::connection::{Connect, Connection, Dialer};
 use super::unavailable;
 use crate::error::Error;
+use crate::runtime::timeout;
 use crate::store::Heard;
 
 /// How often the connection is asked whether it is still there: while nobody frees a key nothing comes of itself. And how long it

@@ -126,3 +126,19 @@ fn no_more_than_eight_batches_are_under_way_however_long_they_hang() {
     let batches = caller.limiter().stats().batches;
     assert!(batches <= 8, "{batches} batches of {taken} calls were sent");
 }
+
+/// Whoever turns the worker may stand still: a loop that is blocked, a process that is stopped. Then a call would be given up that
+/// nobody could look at for as long, although the store is well.
+#[test]
+fn a_call_that_nobody_could_look_at_is_asked_all_the_same() {
+    let given = [("limit", Given::Number(9.0)), ("window", text("1d")), ("timeout", Given::Number(400.0))];
+    let given = Given::Record(given.into_iter().map(|(name, given)| (name.to_owned(), given)).collect());
+    let mut caller = Caller::reaching(Lossy::new(), &Settings::read(&given).unwrap());
+    let tickets: Vec<_> = (0..300).map(|_| caller.take("key")).collect();
+    std::thread::sleep(Duration::from_millis(450));
+    caller.run();
+    for ticket in tickets {
+        assert_eq!(caller.decision(ticket).source, Source::Client);
+    }
+    assert_eq!(caller.limiter().stats().store_errors, 0);
+}

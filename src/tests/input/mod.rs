@@ -85,6 +85,7 @@ fn what_is_given_is_taken() {
         ("prefix", text("api")),
         ("timeout", text("1m")),
         ("maxPending", number(1.0)),
+        ("driver", text("loop")),
         ("maxMemory", text("256gb")),
         ("denyCache", text("10s")),
         ("onStoreError", text("throw")),
@@ -210,6 +211,8 @@ fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
         (&[("timeout", null.clone())], Class::Type, &["`timeout`", "null was given"]),
         (&[("maxPending", number(0.0))], Class::Range, &["`maxPending`", "from 1 to 1048576", "0 was given"]),
         (&[("maxPending", number(1_048_577.0))], Class::Range, &["`maxPending`", "1048577 was given"]),
+        (&[("driver", text("Loop"))], Class::Range, &["`driver`", "'loop', 'thread'", "'Loop' was given"]),
+        (&[("driver", number(1.0))], Class::Type, &["`driver`", "1 was given"]),
         (&[("maxMemory", number(0.0))], Class::Range, &["`maxMemory`", "from 64 kb to 256 gb", "0 was given"]),
         (
             &[("denyCache", number(0.5))],

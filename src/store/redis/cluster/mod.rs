@@ -11,23 +11,22 @@ mod node;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, select_ok};
 use futures_util::stream::{self, StreamExt};
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::hand::Hand;
 use super::script::{Packed, Script};
-use super::task::Task;
 use super::{eviction, roll, script, subscription, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::runtime::{Task, sleep, timeout, timeout_at};
 use crate::store::slot;
 use crate::store::spread::{self, Ran, Run};
 use crate::store::{Announcing, Answering, Answers, Listening, Request, Surveying};
@@ -314,9 +313,9 @@ async fn keep_map<C: Connect>(shared: Arc<Shared<C>>) {
         let nodes = shared.nodes();
         let is_whole = nodes.iter().all(|node| node.is_up());
         tokio::select! {
-            () = shared.moved.notified() => tokio::time::sleep(SOON).await,
+            () = shared.moved.notified() => sleep(SOON).await,
             () = shared.changed.notified() => {}
-            () = tokio::time::sleep(if is_whole { WHILE_WELL } else { WHILE_AWAY }) => {}
+            () = sleep(if is_whole { WHILE_WELL } else { WHILE_AWAY }) => {}
         }
         // Before anybody is asked: those who hang take their time to say nothing.
         if shared.nodes().iter().all(|node| node.cause().is_some()) {
@@ -332,7 +331,7 @@ async fn read_map(connection: &mut Hand, address: &Address, patience: Duration) 
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     let late = |_| Error::StoreUnavailable(format!("{address}: it answers too slowly"));
-    let reply = tokio::time::timeout(patience, connection.send(&command)).await.map_err(late)?;
+    let reply = timeout(patience, connection.send(&command)).await.map_err(late)?;
     let reply = reply.map_err(|error| unavailable(&error))?;
     Map::read(&reply, address.endpoint().host().unwrap_or_default())
         .ok_or_else(|| Error::StoreUnavailable(format!("{address}: what it says of its slots cannot be read")))

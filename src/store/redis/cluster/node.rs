@@ -9,8 +9,8 @@ use tokio::sync::{Notify, watch};
 use super::super::address::Address;
 use super::super::connection::{Connect, Dialer};
 use super::super::hand::Hand;
-use super::super::task::Task;
 use crate::error::Error;
+use crate::runtime::{Task, sleep};
 
 /// The wait before a server is tried again, doubled each time up to the longest.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
@@ -154,7 +154,7 @@ async fn keep<C: Connect>(
             }
         }
         changed.notify_one();
-        tokio::time::sleep(backoff).await;
+        sleep(backoff).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
     }
 }

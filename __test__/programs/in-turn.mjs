@@ -1,0 +1,18 @@
+/**
+ * Makes calls, each when the one before is answered, and ends when they are.
+ *
+ * Arguments: the URL of a Redis, and the driver; `both` has a limiter of either. Prints who has decided.
+ */
+
+import { RateLimiter } from 'distributed-rate-limiter'
+
+const [redisUrl, driver] = process.argv.slice(2)
+const drivers = driver === 'both' ? ['loop', 'thread'] : [driver, driver]
+const limiters = drivers.map((driver) => new RateLimiter({ limit: 1_000, window: '1m', redisUrl, driver }))
+
+let sources
+for (let call = 0; call < 100; call += 1) {
+  sources = []
+  for (const limiter of limiters) sources.push((await limiter.check('a')).source)
+}
+console.log(...sources)
