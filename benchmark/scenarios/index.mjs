@@ -23,7 +23,7 @@ const perDay = (limit) => ({ limit, windowMs: 86_400_000 })
 const OUT_OF_REACH = perMinute(100_000_000)
 
 /** How long a round is: `slices` of a contestant, between which all others have theirs. */
-const TIMES = { warmUpMs: 800, sliceMs: 400, slices: 4 }
+const TIMES = { warmUpMs: 600, sliceMs: 350, slices: 4 }
 const LONGER = { warmUpMs: 1_000, sliceMs: 1_000, slices: 3 }
 /** Instead of these where only a short run is asked for. */
 const QUICK = { warmUpMs: 100, sliceMs: 100, slices: 1 }
