@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { exitWith } from '../scripts/run.mjs'
 import { describeMachine, machineLine } from './machine.mjs'
-import { writeResults } from './results.mjs'
+import { writeResults } from './report/index.mjs'
 import { toMarkdown, toText } from './report/table.mjs'
 import { median } from './statistics.mjs'
 

@@ -11,6 +11,7 @@ const ASK_TIMEOUT_MS = 120_000
 export function startGroup(job, processes) {
   const workers = Array.from({ length: processes }, () => startWorker(job))
   return {
+    contestantId: job.contestantId,
     workers,
     /** Has all of them do the same at the same time; resolves with what each answers. */
     ask: (method, ...args) => Promise.all(workers.map((worker) => worker.ask(method, ...args))),

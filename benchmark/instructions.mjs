@@ -10,7 +10,7 @@ import { redisCommand } from '../scripts/resp.mjs'
 import { exitWith, findOnPath } from '../scripts/run.mjs'
 import { describeMachine, machineLine } from './machine.mjs'
 import { readOptions } from './options.mjs'
-import { writeResults } from './results.mjs'
+import { writeResults } from './report/index.mjs'
 import { toMarkdown, toText } from './report/table.mjs'
 import { median } from './statistics.mjs'
 

@@ -8,14 +8,17 @@ import { pathToFileURL } from 'node:url'
 import { format } from 'prettier'
 import { plotsOf } from './plots/index.mjs'
 import { reportMarkdown, summaryMarkdown } from './report/index.mjs'
-import { readResults, separateScenarios } from './results.mjs'
+import { findResults, readResults, separateScenarios } from './results.mjs'
 import { judgeTargets } from './targets.mjs'
 
 /** What each document quotes, by its marker. */
 export const QUOTES = {
   'README.md': { benchmark: () => summaryMarkdown(latest()), memory: () => readResults('memory.md') },
   'docs/algorithms.md': { algorithms: () => readResults('algorithms.md') },
-  'docs/performance.md': { performance: () => reportMarkdown(latest(), { plotOf: (id) => `performance/${id}.svg` }) },
+  'docs/performance.md': {
+    performance: () => reportMarkdown(latest(), { plotOf: (id) => `performance/${id}.svg` }),
+    shared: () => findResults('shared.md') ?? 'Not measured yet.',
+  },
 }
 
 /** Where the plots stand that docs/performance.md shows. */

@@ -24,7 +24,9 @@ const RANDOM = '__rand_int__'
 export async function open(contestantId, { limit, windowMs, redisUrl, warmUpMs }) {
   const { port, pathname } = new URL(redisUrl)
   const observed = await observeScriptCall(contestantId.replace('raw-', 'ours-'), { limit, windowMs })
-  const command = await engineCommand(Array(KEYS_A_CALL).fill(`user:${RANDOM}`), observed, port)
+  // Others have theirs on the same server at the same time.
+  const name = contestantId.replaceAll('-', '_')
+  const command = await engineCommand(name, Array(KEYS_A_CALL).fill(`user:${RANDOM}`), observed, port)
   await assertRuns(command, port)
   let callsPerSecond = FIRST_GUESS
 
@@ -57,17 +59,17 @@ const RUN = 23
  * One call of our script that decides `keys`, as a command without binary arguments: redis-benchmark cuts an argument off
  * at its first NUL. So the packed argument, the same in every call, becomes a constant of the library, which costs as much.
  *
+ * @param {string} name What the library is to be called.
  * @param {string[]} keys The callers' keys.
  * @param {ScriptCall} observed A call that our limiter made, for the script and the layout of its arguments.
  */
-async function engineCommand(keys, observed, port) {
+async function engineCommand(name, keys, observed, port) {
   // lua/engine.lua: ARGV[1] ends with the one run of equal requests, whose first two bytes are its length.
   const packed = Buffer.from(observed.packed)
   packed.writeUInt16BE(keys.length, packed.length - RUN)
   const constant = Array.from(packed, (byte) => `\\${String(byte).padStart(3, '0')}`).join('')
   const library = observed.library.replace('ARGV[1]\n', `'${constant}'\n`)
   if (library === observed.library) throw new Error('the function no longer reads ARGV[1] where it did')
-  const name = `${observed.name}_raw`
   await redisCommand(port, 'FUNCTION', 'LOAD', 'REPLACE', library.replaceAll(observed.name, name))
   return ['FCALL', name, String(keys.length), ...keys.map((key) => observed.storedKey.replace(observed.key, key))]
 }

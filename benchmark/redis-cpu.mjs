@@ -2,9 +2,13 @@
 
 import { redisCommand } from '../scripts/resp.mjs'
 
-/** Microseconds that its main thread, which runs all commands, has spent since its start. */
+/**
+ * Microseconds that its main thread, which runs all commands, has spent since its start; where a system or an older server does
+ * not tell that, those of all its threads.
+ */
 export async function redisCpuUs(port) {
   const info = await redisCommand(port, 'INFO', 'cpu')
-  const of = (field) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)[1])
-  return (of('used_cpu_user_main_thread') + of('used_cpu_sys_main_thread')) * 1e6
+  const find = (field) => new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1]
+  const secondsOf = (field) => Number(find(`${field}_main_thread`) ?? find(field))
+  return (secondsOf('used_cpu_user') + secondsOf('used_cpu_sys')) * 1e6
 }

@@ -6,7 +6,7 @@ import { redisCommand } from '../scripts/resp.mjs'
 import { exitWith } from '../scripts/run.mjs'
 import { describeMachine, machineLine } from './machine.mjs'
 import { toMarkdown, toText } from './report/table.mjs'
-import { writeResults } from './results.mjs'
+import { writeResults } from './report/index.mjs'
 import { median } from './statistics.mjs'
 
 const RESOLUTIONS = [8, 16, 32, 64, 128]

@@ -91,7 +91,8 @@ function enter(contestant, index, { scenario, settings, quick, redis }) {
     async measure() {
       const before = await redisCpuUs(redis.port)
       const samples = await conduct(settings.sliceMs)
-      slices.push({ samples, redisUs: (await redisCpuUs(redis.port)) - before })
+      const redisUs = (await redisCpuUs(redis.port)) - before
+      slices.push({ samples, redisUs, ...(await kind.check?.(group, settings)) })
     },
   }
 }

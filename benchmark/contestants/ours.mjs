@@ -2,12 +2,19 @@
 
 import { RateLimiter } from '../../index.mjs'
 
-export async function openOurs(algorithm, { limit, windowMs, others, redisUrl, maxMemory, knowsRefusals = false }) {
+/** Of those that take units ahead. */
+export const LEASE = { max: 100, ttl: '200ms' }
+
+export async function openOurs(
+  algorithm,
+  { limit, windowMs, others, redisUrl, maxMemory, lease, knowsRefusals = false },
+) {
   const named = ({ limit, windowMs }, index) => ({ name: `limit-${index}`, limit, window: windowMs })
   const limiter = new RateLimiter({
     algorithm,
     ...(others ? { limits: [{ limit, windowMs }, ...others].map(named) } : { limit, window: windowMs }),
     ...(maxMemory && { maxMemory }),
+    ...(lease && { lease }),
     // Only Redis's own decisions count: a call that the fallback would answer, perhaps faster, ends the run instead. And
     // as with the peers, a call that the machine kept waiting is no failure.
     ...(redisUrl && { redisUrl, onStoreError: 'throw', timeout: '10s' }),

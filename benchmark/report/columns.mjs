@@ -25,12 +25,15 @@ const HTTP = [
   { ...REDIS, heading: 'Redis µs a request' },
 ]
 
+const LEASES = [RATE, CPU, REDIS, { heading: 'over the limit', field: 'over', digits: 0 }]
+
 /** Those that are no calls in flight. */
 const SPECIAL = {
   'memory-allowed': LOOP,
   'memory-denied': LOOP,
   // At one in flight a rate is a latency told the other way round.
   'redis-1': [P50, P99, CPU, REDIS, DENIED],
+  leases: LEASES,
   'redis-paced': PACED,
   'http-express': HTTP,
   'http-fastify': HTTP,

@@ -1,5 +1,7 @@
-/** What is told of a run: text on the terminal, tables to quote. */
+/** What is left of a run: text on the terminal, a JSON file with every round, a Markdown file to quote. */
 
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { machineLine, versionsLine } from '../machine.mjs'
 import { bytesTable } from './bytes-table.mjs'
 import { scenarioTable } from './scenario-table.mjs'
@@ -45,4 +47,22 @@ function tablesOf({ scenarios, bytes }, plotOf) {
   const plotted = (id, table) => (plotOf ? { ...table, plot: plotOf(id) } : table)
   const tables = scenarios.map((scenario) => plotted(scenario.id, scenarioTable(scenario)))
   return bytes.length > 0 ? [...tables, plotted('bytes', bytesTable(bytes))] : tables
+}
+
+/**
+ * Writes into `results/`. Only a whole run is the latest one that others may quote; a part or a short run gets names
+ * that are not committed.
+ */
+export function writeResults(name, { json, markdown }, { isWhole }) {
+  const folder = new URL('../results/', import.meta.url)
+  mkdirSync(folder, { recursive: true })
+  const stem = isWhole ? name : `${name}.local`
+  const written = [write(`${stem}.json`, `${JSON.stringify(json, null, 2)}\n`), write(`${stem}.md`, markdown)]
+  return written.map((url) => fileURLToPath(url))
+
+  function write(file, text) {
+    const url = new URL(file, folder)
+    writeFileSync(url, text)
+    return url
+  }
 }

@@ -12,6 +12,13 @@ const LINES = [
   { scenario: 'redis-256', name: 'Redis, 10,000 keys, 256 in flight', field: 'callsPerSecond', unit: 'calls/s' },
   { scenario: 'redis-256', name: 'the same: CPU of Node.js', field: 'cpuUsPerCall', unit: 'µs a call' },
   { scenario: 'redis-hot', name: 'Redis, one key, 1,024 in flight', field: 'callsPerSecond', unit: 'calls/s' },
+  {
+    scenario: 'leases',
+    name: 'Redis, one key, 4 processes, leases',
+    field: 'callsPerSecond',
+    unit: 'calls/s',
+    ours: 'ours-lease-sliding-window',
+  },
   { scenario: 'redis-blocked', name: 'Redis, one key that is denied', field: 'callsPerSecond', unit: 'calls/s' },
   { scenario: 'redis-three', name: 'Redis, three limits a call', field: 'callsPerSecond', unit: 'calls/s' },
   { scenario: 'redis-1', name: 'Redis, one call in flight: median', field: 'p50Us', unit: 'µs' },

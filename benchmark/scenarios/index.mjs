@@ -3,6 +3,7 @@
 import * as raw from '../raw.mjs'
 import * as http from './http.mjs'
 import * as inFlight from './in-flight.mjs'
+import * as leases from './leases.mjs'
 import * as loop from './loop.mjs'
 import * as paced from './paced.mjs'
 
@@ -23,7 +24,7 @@ const perDay = (limit) => ({ limit, windowMs: 86_400_000 })
 const OUT_OF_REACH = perMinute(100_000_000)
 
 /** How long a round is: `slices` of a contestant, between which all others have theirs. */
-const TIMES = { warmUpMs: 800, sliceMs: 400, slices: 4 }
+const TIMES = { warmUpMs: 600, sliceMs: 350, slices: 4 }
 const LONGER = { warmUpMs: 1_000, sliceMs: 1_000, slices: 3 }
 /** Instead of these where only a short run is asked for. */
 const QUICK = { warmUpMs: 100, sliceMs: 100, slices: 1 }
@@ -33,7 +34,8 @@ const QUICK = { warmUpMs: 100, sliceMs: 100, slices: 1 }
  * @property {string} id
  * @property {string} title
  * @property {object} kind How it is measured: a module with `open`, which runs in the contestant's processes, `figures`, which
- *   makes a round's figures of its slices, and where the processes are not simply asked for a slice `conduct`.
+ *   makes a round's figures of its slices, and where the processes are not simply asked for a slice `conduct`, and
+ *   `check` where something is to be found out after each.
  * @property {string[]} contestants
  * @property {boolean} [onRedis]
  * @property {number} [processes] Of each contestant; 1 by default.
@@ -126,6 +128,21 @@ export const SCENARIOS = [
     processes: 4,
     contestants: [...OURS, ...PEERS],
     settings: { ...OUT_OF_REACH, inFlight: 256, spread: 'hot', ...TIMES },
+  },
+  {
+    id: 'leases',
+    title: 'Redis, 4 processes, one key, leases of up to 100 units for 200 ms',
+    kind: leases,
+    onRedis: true,
+    processes: 4,
+    contestants: ['ours-lease-sliding-window', 'ours-lease-token-bucket', ...OURS, ...PEERS],
+    settings: {
+      ...OUT_OF_REACH,
+      inFlight: 256,
+      // A second limiter on which all processes press, long enough for its window to pass.
+      checked: { limit: 2_000, windowMs: 250, inFlight: 64, durationMs: 700 },
+      ...TIMES,
+    },
   },
   {
     id: 'redis-paced',
