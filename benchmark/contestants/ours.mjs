@@ -3,7 +3,7 @@
 import { RateLimiter } from '../../index.mjs'
 
 /** Of those that take units ahead. */
-export const LEASE = { max: 100, ttl: '200ms' }
+export const LEASE = { max: 10_000, ttl: '200ms' }
 
 export async function openOurs(
   algorithm,

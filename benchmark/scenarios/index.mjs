@@ -131,7 +131,7 @@ export const SCENARIOS = [
   },
   {
     id: 'leases',
-    title: 'Redis, 4 processes, one key, leases of up to 100 units for 200 ms',
+    title: 'Redis, 4 processes, one key, leases of up to 10,000 units for 200 ms',
     kind: leases,
     onRedis: true,
     processes: 4,
