@@ -172,8 +172,7 @@ impl Making<'_> {
         if let Some(servers) = self.settings.redis.clone() {
             Ok(self.start(driver, Remote::new(driver.connect(), servers, &ENGINE)))
         } else if self.settings.has_client {
-            let adapter =
-                client::adapter(self.js, self.options, self.adapter, "redisClient", settings::refuse_client)?;
+            let adapter = client::adapter(self.js, self.options, self.adapter, "redisClient", settings::refuse_client)?;
             let cluster = client::cluster(self.js, adapter);
             Ok(self.start(driver, Client::new(bridge(), &ENGINE, cluster)))
         } else {

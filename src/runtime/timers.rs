@@ -86,10 +86,7 @@ impl Timers {
             self.last += 1;
             self.last
         });
-        self.due
-            .entry((moment, place))
-            .and_modify(|before| before.clone_from(waker))
-            .or_insert_with(|| waker.clone());
+        self.due.entry((moment, place)).and_modify(|before| before.clone_from(waker)).or_insert_with(|| waker.clone());
         place
     }
 

@@ -77,9 +77,7 @@ impl<W: Work> Reach for Client<W> {
     /// Asks for nothing, so that the client is known to be connected, and the script to be permitted and understood.
     async fn open(&self, patience: Duration) -> Result<Self, Error> {
         let late = |_| Err(Error::StoreUnavailable("the client does not answer".into()));
-        timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty())))
-            .await
-            .unwrap_or_else(late)?;
+        timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty()))).await.unwrap_or_else(late)?;
         Ok(self.clone())
     }
 }
