@@ -13,7 +13,17 @@ if (long) process.env.RATE_LIMIT_LONG = '1'
 const minutes = long ? 240 : 30
 
 /** Tests that say the most of a driver: what it carries, how it fails, how it begins and ends. `--long` runs them all. */
-const BY_THE_LOOP = ['redis', 'faults', 'lifecycle', 'topologies', 'cluster', 'arrears', 'fleet', 'limits', 'client-faults']
+const BY_THE_LOOP = [
+  'redis',
+  'faults',
+  'lifecycle',
+  'topologies',
+  'cluster',
+  'arrears',
+  'fleet',
+  'limits',
+  'client-faults',
+]
 if (long) BY_THE_LOOP.push('chaos', 'histories', 'deny-cache', 'acquire', 'new-keys', 'clients', 'cache', 'soak')
 
 const CLIPPY = ['clippy', '--all-targets']
@@ -55,7 +65,9 @@ function checkTypes(config) {
 }
 
 function runNodeTests(names) {
-  const env = names && { NODE_OPTIONS: `--require=${JSON.stringify(join(root, '__test__', 'support', 'loop-driver.cjs'))}` }
+  const env = names && {
+    NODE_OPTIONS: `--require=${JSON.stringify(join(root, '__test__', 'support', 'loop-driver.cjs'))}`,
+  }
   const all = readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs'))
   const files = names?.map((name) => `${name}.test.mjs`) ?? all
   if (files.length === 0) throw new Error('no test files were found in __test__')

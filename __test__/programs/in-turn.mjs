@@ -8,10 +8,12 @@ import { RateLimiter } from 'distributed-rate-limiter'
 
 const [redisUrl, driver] = process.argv.slice(2)
 const drivers = driver === 'both' ? ['loop', 'thread'] : [driver, driver]
-const limiters = drivers.map((driver) => new RateLimiter({ limit: 1_000, window: '1m', redisUrl, driver }))
+const limiters = drivers.map(
+  (driver) => new RateLimiter({ limit: 1_000, window: '1m', redisUrl, driver, timeout: '10s' }),
+)
 
 let sources
-for (let call = 0; call < 100; call += 1) {
+for (let call = 0; call < 20; call += 1) {
   sources = []
   for (const limiter of limiters) sources.push((await limiter.check('a')).source)
 }

@@ -1,5 +1,5 @@
 /**
- * Throws where a promise of the limiter goes on, and out of a listener, and goes on itself.
+ * Throws where a promise of the limiter goes on, and goes on itself.
  *
  * Argument: the URL of a Redis. Prints how often it was told of it, and who has decided.
  */
@@ -9,7 +9,7 @@ import { once } from 'node:events'
 import { RateLimiter } from 'distributed-rate-limiter'
 
 const [redisUrl] = process.argv.slice(2)
-const limiter = new RateLimiter({ limit: 1_000, window: '1m', redisUrl, driver: 'loop' })
+const limiter = new RateLimiter({ limit: 1_000, window: '1m', redisUrl, driver: 'loop', timeout: '10s' })
 
 let uncaught = 0
 process.on('uncaughtException', () => (uncaught += 1))

@@ -68,6 +68,22 @@ pub(super) fn current() -> Option<Arc<Shared>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
+/// While it exists whoever wakes need not ring: what turns looks by itself.
+struct Turning<'a>(&'a AtomicBool);
+
+impl<'a> Turning<'a> {
+    fn new(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::SeqCst);
+        Self(flag)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
 /// While it exists its runtime is this thread's.
 struct Entered {
     before: Option<Arc<Shared>>,
@@ -109,7 +125,7 @@ impl Turned {
     /// Does what can be done. It is `now`, and `looked` says whether the sockets have been looked at since it was last asked for.
     pub fn turn(&self, now: Instant, looked: bool) -> Turn {
         let shared = &*self.shared;
-        shared.turning.store(true, Ordering::SeqCst);
+        let turning = Turning::new(&shared.turning);
         let moment = shared.timers().begin(now, looked);
         self.run();
         if moment == Moment::Due {
@@ -120,7 +136,7 @@ impl Turned {
         let next = shared.timers().next();
         let wants_look = moment == Moment::Held && next.is_some_and(|next| next <= now);
         // In this order: who wakes now either rings, or is seen here.
-        shared.turning.store(false, Ordering::SeqCst);
+        drop(turning);
         Turn { next, wants_look, is_busy: self.is_woken() || !lock(&shared.incoming).is_empty() }
     }
 
