@@ -19,11 +19,13 @@ pub enum Source {
     Client,
     /// This process, which has been told by the store that the key is refused until later.
     DenyCache,
+    /// Memory that the processes of one machine share.
+    Shared,
 }
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache];
+    pub const ALL: [Self; 6] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache, Self::Shared];
 
     /// The name in a decision.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Source {
             Self::Fallback => "fallback",
             Self::Client => "client",
             Self::DenyCache => "deny-cache",
+            Self::Shared => "shared",
         }
     }
 }

@@ -18,11 +18,11 @@ use crate::decision::Source;
 use crate::error::{Class, Error, Rejection};
 use crate::limiter::Limiter;
 use crate::settings::{self, Settings};
-use crate::store::Reach;
 use crate::store::cache::Cache;
 use crate::store::client::Client;
 use crate::store::redis::Remote;
 use crate::store::redis::script::ENGINE;
+use crate::store::{Reach, Shared};
 
 /// One limit on many keys. `index.js` wraps it into the class that applications see.
 #[napi]
@@ -76,6 +76,8 @@ pub struct Sources {
     /// This process, which had been told by the store that the key is refused until later.
     #[napi(js_name = "deny-cache")]
     pub deny_cache: f64,
+    /// Memory that the processes of one machine share.
+    pub shared: f64,
 }
 
 #[napi]
@@ -114,6 +116,7 @@ impl RateLimiter {
                 fallback: from(Source::Fallback),
                 client: from(Source::Client),
                 deny_cache: from(Source::DenyCache),
+                shared: from(Source::Shared),
             },
             store_errors: stats.store_errors as f64,
             batches: stats.batches as f64,
@@ -153,6 +156,9 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
             let cache = Cache::new(bridge, &settings.plan.prefix, Arc::new(WallClock));
             start(driver, id, &settings, cache, clock)
         })?
+    } else if let Some(memory) = &settings.shared {
+        let shared = Shared::open(&memory.name, memory.bytes, settings.timeout)?;
+        Limiter::on_shared(&settings, shared, clock)
     } else {
         Limiter::in_memory(&settings, clock)
     };

@@ -14,6 +14,8 @@ mod pseudonym;
 mod refusals;
 mod schedule;
 mod server;
+#[cfg(target_os = "linux")]
+mod shared;
 mod twins;
 mod vectors;
 
