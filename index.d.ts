@@ -174,8 +174,8 @@ export interface CommonOptions {
    * The name of memory that the processes of this machine share, instead of Redis: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning
    * with `.`. Limiters with one name, {@link prefix} and algorithm share their counts exactly, across processes and worker threads of one
    * user. The memory is a file of {@link maxMemory} (default 32 MiB) that is made at once where there is none, and stays until it is deleted
-   * or the machine is started anew. {@link timeout} is how long a call waits for a process that has been stopped in the midst of a step;
-   * then it throws or rejects with `ERR_RATE_LIMIT_SHARED_TIMEOUT`. A new key that finds no room is refused. Linux only. Not together with
+   * or the machine is started anew. {@link timeout} (default 1 s) is how long a call waits for a process that has been stopped in the midst of a
+   * step; then it throws or rejects with `ERR_RATE_LIMIT_SHARED_TIMEOUT`. A new key that finds no room is refused. Linux only. Not together with
    * another store, `fallback`, `onStoreError`, `denyCache`, `maxPending` or `clock: 'timestamps'`.
    */
   shared?: string
@@ -204,7 +204,7 @@ export interface CommonOptions {
    * and `reset` mean it where they name nobody else. On every store alike. It makes other names of keys, which start anew.
    */
   hashTag?: boolean | string
-  /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms. */
+  /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms, with {@link shared} 1 s. */
   timeout?: Duration
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */
   maxPending?: number

@@ -14,7 +14,7 @@ async function ensurePeersInstalled() {
 }
 
 function runBenchmark(args) {
-  const other = ['memory', 'resolution', 'algorithms', 'flood', 'instructions'].find((name) =>
+  const other = ['memory', 'resolution', 'algorithms', 'flood', 'instructions', 'shared'].find((name) =>
     args.includes(`--${name}`),
   )
   const script = `${other ?? 'run'}.mjs`

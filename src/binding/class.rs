@@ -157,7 +157,7 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
             start(driver, id, &settings, cache, clock)
         })?
     } else if let Some(memory) = &settings.shared {
-        let shared = Shared::open(&memory.name, memory.bytes, settings.timeout)?;
+        let shared = Shared::open(&memory.name, memory.bytes, memory.patience)?;
         Limiter::on_shared(&settings, shared, clock)
     } else {
         Limiter::in_memory(&settings, clock)

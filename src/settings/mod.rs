@@ -101,13 +101,11 @@ impl Settings {
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,
             shared: shared::read(options)?,
-            timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
-                input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
-            })?,
+            timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), timeout)?,
             max_pending: input::or_default(field(options, "maxPending"), 16_384, |given| {
                 count("maxPending", given, 1 << 20)
             })?,
-            max_memory: input::or_default(field(options, "maxMemory"), DEFAULT_BYTES, |given| max_memory(given))?,
+            max_memory: input::or_default(field(options, "maxMemory"), DEFAULT_BYTES, max_memory)?,
             on_store_error: input::or_default(field(options, "onStoreError"), OnStoreError::Local, |given| {
                 let words = [
                     ("local", OnStoreError::Local),
@@ -151,6 +149,11 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// The whole time of a call.
+fn timeout(given: &Given) -> Result<Micros, Error> {
+    input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
 }
 
 /// What keys may take.

@@ -1,6 +1,7 @@
 //! The option `shared`: the name of the memory that the processes of one machine share.
 
-use super::max_memory;
+use super::{max_memory, timeout};
+use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given, field};
 
@@ -11,7 +12,12 @@ pub struct SharedMemory {
     pub name: String,
     /// The size that it must have, where one is given.
     pub bytes: Option<usize>,
+    /// How long a call waits for a process that has a part of it.
+    pub patience: Micros,
 }
+
+/// That where nothing is said of it: longer than a process may be kept from running by others, since nothing answers in its place.
+const PATIENCE: Micros = Micros::from_millis(1_000);
 
 /// What is for a store that can be away or must be asked, and has no meaning here.
 const FOREIGN: [&str; 4] = ["fallback", "onStoreError", "denyCache", "maxPending"];
@@ -35,5 +41,6 @@ pub(super) fn read(options: &[(String, Given)]) -> Result<Option<SharedMemory>, 
         )));
     }
     let bytes = input::or_default(field(options, "maxMemory"), None, |given| max_memory(given).map(Some))?;
-    Ok(Some(SharedMemory { name, bytes }))
+    let patience = input::or_default(field(options, "timeout"), PATIENCE, timeout)?;
+    Ok(Some(SharedMemory { name, bytes, patience }))
 }

@@ -11,7 +11,7 @@ use crate::algorithm::{Policy, State};
 use crate::clock::Micros;
 
 /// Where a shard says how many keys it has.
-const KEYS: usize = 80;
+pub(super) const KEYS: usize = 80;
 
 /// Where it says at which bucket it is looked next for keys that have expired.
 const HAND: usize = 88;
@@ -77,9 +77,11 @@ impl Held<'_> {
     /// The entry of a key.
     pub(super) fn find(&self, id: Id) -> Option<Entry> {
         for bucket in id.buckets(self.geometry) {
-            for way in 0..WAYS {
+            let words = self.bytes(Self::word_at(bucket, 0), 8 * WAYS).chunks_exact(8);
+            for (way, word) in words.enumerate() {
+                let word = Word(u64::from_ne_bytes(word.try_into().expect("a word has eight bytes")));
                 let entry = Entry { bucket, way };
-                if self.is_of(entry, id) {
+                if word.may_be_of(id) && self.bytes(Self::entry_at(entry), ID) == id.bytes() {
                     return Some(entry);
                 }
             }
