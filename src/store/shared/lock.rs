@@ -92,12 +92,14 @@ impl<'a> Held<'a> {
                 0 if mapping.word(base + MARK) == 0 => return Ok(Self { mapping, geometry, base }),
                 0 | libc::EOWNERDEAD => {
                     let mut held = Self { mapping, geometry, base };
-                    repair::shard(&mut held);
-                    held.set_word(MARK, 0);
+                    // Should the repair fail, it stays to be done, and the lock is one all the same.
+                    held.set_word(MARK, 1);
                     if code != 0 {
-                        // SAFETY: the lock is held, after its owner's death, and what it guards is whole again.
+                        // SAFETY: the lock is held, after its owner's death.
                         unsafe { libc::pthread_mutex_consistent(place(mapping, base)) };
                     }
+                    repair::shard(&mut held);
+                    held.set_word(MARK, 0);
                     return Ok(held);
                 }
                 libc::EBUSY | libc::EAGAIN if wait.goes_on() => {}

@@ -171,7 +171,7 @@ impl Shared {
     fn id(&self, limit: &Limit, key: &[u8]) -> Id {
         let mut hasher = self.hasher;
         hasher.write(limit.namespace().as_bytes());
-        // No text has this byte, and no key begins a namespace.
+        // No text has the first of these bytes.
         hasher.write(&[0xFF, limit.policy.id()]);
         hasher.write(key);
         let hash = hasher.finish128();

@@ -17,7 +17,7 @@ pub(super) const KEYS: usize = 80;
 const HAND: usize = 88;
 
 /// Buckets in which is looked for them when cells are wanted.
-const SWEEP: usize = 16;
+const SWEEP: usize = 8;
 
 /// Where a key's entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +152,9 @@ impl Held<'_> {
     /// Keeps a key's state until `expires_at`, in its own entry or in that where it found room. Where cells are short the state is made
     /// smaller, hence stricter, until it does without. Answers whether it could be kept, as every state can.
     pub(super) fn keep(&mut self, id: Id, entry: Entry, mut state: State, expires_at: Micros, now: Micros) -> bool {
-        let is_new = !self.is_of(entry, id);
+        // Of one call another limit may have kept the same key meanwhile.
+        let own = if self.is_of(entry, id) { Some(entry) } else { self.find(id) };
+        let (entry, is_new) = (own.unwrap_or(entry), own.is_none());
         if is_new {
             self.forget(entry);
             self.write(Self::entry_at(entry), &id.bytes());
