@@ -139,7 +139,7 @@ describe('limiters that share', { timeout: 60_000 }, () => {
   })
 })
 
-describe('processes that share', { timeout: 180_000 }, () => {
+describe('processes that share', { timeout: 900_000 }, () => {
   for (const algorithm of ['sliding-window', 'token-bucket']) {
     test(`8 processes race for one key, ${algorithm}`, async (t) => {
       const options = { limit: 1_000, window: '1d', algorithm, shared: sharedName(t), timeout: '30s' }
@@ -171,7 +171,7 @@ describe('processes that share', { timeout: 180_000 }, () => {
     const all = JSON.stringify({ audit: options, small: options, brief: options })
     const limiter = new RateLimiter({ ...options, timeout: '5ms' })
     t.after(() => limiter.close())
-    const other = start(program('shared-victim.mjs'), { args: [all, 1_000], within: 120_000 })
+    const other = start(program('shared-victim.cjs'), { args: [all, 1_000], within: 120_000 })
     t.after(() => other.stop('SIGKILL'))
     await until(() => other.said.stdout.includes('\n'), 'it is at work', 30_000)
     const late = await until(
@@ -214,7 +214,7 @@ describe('processes that share', { timeout: 180_000 }, () => {
     async function lane() {
       while (started < KILLS) {
         started += 1
-        const victim = start(program('shared-victim.mjs'), { args, within: 60_000 })
+        const victim = start(program('shared-victim.cjs'), { args, within: 60_000 })
         await until(() => victim.said.stdout.includes('\n'), 'it is at work', 60_000)
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 3))
         const { stdout, stderr, signal } = await victim.stop('SIGKILL')

@@ -2,12 +2,13 @@
  * Calls on shared memory until it is killed, and says after each few calls how many units it was told that it has.
  *
  * Arguments: the options as JSON, and how many calls it makes between two words. A word is a line: the units of the key
- * `audit`, and of the key `small`.
+ * `audit`, and of the key `small`. It is no module, since many are started and those are at work later.
  */
+'use strict'
 
-import { writeSync } from 'node:fs'
+const { writeSync } = require('node:fs')
 
-import { RateLimiter } from 'distributed-rate-limiter'
+const { RateLimiter } = require('distributed-rate-limiter')
 
 const [options, burst] = process.argv.slice(2)
 const { audit, small, brief } = JSON.parse(options)
