@@ -9,14 +9,17 @@ export const FOLDER = join(
   `distributed-rate-limiter-${process.geteuid()}`,
 )
 
-let made = 0
+const names = new Set()
+process.once('exit', () => names.forEach(remove))
 
-/** A name that no other test has; `t` or the end of the process takes its file away. */
+function remove(name) {
+  rmSync(join(FOLDER, name), { recursive: true, force: true })
+}
+
+/** A name that no other test has; `t` takes its file away, or the end of the process. */
 export function sharedName(t) {
-  made += 1
-  const name = `test-${process.pid}-${made}`
-  const remove = () => rmSync(join(FOLDER, name), { recursive: true, force: true })
-  if (t === undefined) process.once('exit', remove)
-  else t.after(remove)
+  const name = `test-${process.pid}-${names.size + 1}`
+  names.add(name)
+  t?.after(() => remove(name))
   return name
 }
