@@ -171,6 +171,15 @@ export interface CommonOptions {
    */
   cacheClient?: CacheClient
   /**
+   * The name of memory that the processes of this machine share, instead of Redis: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning
+   * with `.`. Limiters with one name, {@link prefix} and algorithm share their counts exactly, across processes and worker threads of one
+   * user. The memory is a file of {@link maxMemory} (default 32 MiB) that is made at once where there is none, and stays until it is deleted
+   * or the machine is started anew. {@link timeout} (default 1 s) is how long a call waits for a process that has been stopped in the midst of a
+   * step; then it throws or rejects with `ERR_RATE_LIMIT_SHARED_TIMEOUT`. A new key that finds no room is refused. Linux only. Not together with
+   * another store, `fallback`, `onStoreError`, `denyCache`, `maxPending` or `clock: 'timestamps'`.
+   */
+  shared?: string
+  /**
    * Limits of single actions, by the name that a call gives as its `action`. An action without an entry has the limiter's own
    * limit, and is counted apart all the same.
    */
@@ -195,7 +204,7 @@ export interface CommonOptions {
    * and `reset` mean it where they name nobody else. On every store alike. It makes other names of keys, which start anew.
    */
   hashTag?: boolean | string
-  /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms. */
+  /** The whole time that a call may take before {@link onStoreError} decides, 1 ms to 1 minute. Default 100 ms, with {@link shared} 1 s. */
   timeout?: Duration
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */
   maxPending?: number
@@ -207,6 +216,7 @@ export interface CommonOptions {
   driver?: 'loop' | 'thread'
   /**
    * What keys may take in this process: bytes, or a string such as `'64mb'` (`kb`, `mb`, `gb`), 64 KiB to 256 GiB. Default 64 MiB.
+   * With {@link shared} the size of the file, which is the same for all who use it: default that of the file that is there, or 32 MiB.
    * Keys that find no room are counted by fingerprints, as strictly or more so: nobody passes the limit, and nobody is forgotten.
    */
   maxMemory?: number | string
@@ -323,10 +333,11 @@ export interface Decision {
   readonly delayMs: number
   /**
    * Who decided: Redis, this process as the only store, this process in place of a store that failed, the application's client,
-   * this process since it knows a refusal that still holds ({@link CommonOptions.denyCache}), or this process by units that Redis has
-   * leased to it ({@link CommonOptions.lease}); `remaining` is then what Redis had left when it did, and what is left of the lease.
+   * this process since it knows a refusal that still holds ({@link CommonOptions.denyCache}), this process by units that Redis has
+   * leased to it ({@link CommonOptions.lease}; `remaining` is then what Redis had left when it did, and what is left of the lease), or
+   * this process by memory that others share ({@link CommonOptions.shared}).
    */
-  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease'
+  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease' | 'shared'
   /**
    * Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left,
    * `newKeys` left out.
@@ -354,6 +365,7 @@ export interface Stats {
     readonly client: number
     readonly 'deny-cache': number
     readonly lease: number
+    readonly shared: number
   }
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
@@ -362,7 +374,7 @@ export interface Stats {
   readonly batchedCalls: number
   /** Calls that wait for an answer now. */
   readonly pending: number
-  /** Keys held in this process's memory now. */
+  /** Keys held in this process's memory now; with `shared`, in the file. */
   readonly keys: number
   /** `'none'` without Redis. */
   readonly store: 'none' | 'connecting' | 'up' | 'down'
@@ -395,6 +407,8 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   /**
    * @throws {TypeError | RangeError} with a `code` (`ERR_RATE_LIMIT_OPTION`, `…_UNKNOWN_OPTION`, `…_URL`) and a sentence that
    * names the option, what was given and what is expected.
+   * @throws {Error} with `shared`: `ERR_RATE_LIMIT_SHARED_UNAVAILABLE`, `…_SHARED_UNSAFE`, `…_SHARED_FORMAT` about its file, and
+   * `ERR_RATE_LIMIT_UNSUPPORTED` where there is none on this system.
    */
   constructor(options: RateLimiterOptions)
 
@@ -407,7 +421,8 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * Rejects with `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_COST`, `ERR_RATE_LIMIT_OPTION` or `ERR_RATE_LIMIT_UNKNOWN_OPTION` for bad arguments,
    * `ERR_RATE_LIMIT_CLOSED` after {@link close}, and only under `onStoreError: 'throw'` with a store's error:
    * `ERR_RATE_LIMIT_STORE_TIMEOUT`, `ERR_RATE_LIMIT_STORE_UNAVAILABLE`, `ERR_RATE_LIMIT_OVERLOADED` (more than `maxPending` wait),
-   * `ERR_RATE_LIMIT_STATE` (Redis holds something else under this key). `ERR_RATE_LIMIT_INTERNAL` is a defect: please report it.
+   * `ERR_RATE_LIMIT_STATE` (Redis holds something else under this key). With `shared` with `ERR_RATE_LIMIT_SHARED_TIMEOUT`, and where the
+   * file was damaged with `ERR_RATE_LIMIT_SHARED_FORMAT`. `ERR_RATE_LIMIT_INTERNAL` is a defect: please report it.
    */
   isAllowed(key: Key, options?: CallOptions): Promise<boolean>
 
@@ -448,7 +463,8 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   /**
    * Refuses every call on `key` for so long (1 µs to 10 years), whatever its units; they go on coming back beneath. Only its end,
    * {@link unblock} and {@link reset} lift it. With a key of several fields, blocks those that are named.
-   * Rejects with the store's error where it could not be told; then only this process's fallback knows of the block.
+   * Rejects with the store's error where it could not be told; then only this process's fallback knows of the block. With `shared`, as
+   * {@link penalty}, with `ERR_RATE_LIMIT_SHARED_FULL` where a new key finds no room.
    */
   block(key: Key, duration: Duration, options?: Pick<CallOptions, 'action' | 'timestamp'>): Promise<void>
 

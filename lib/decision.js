@@ -5,7 +5,7 @@
 const OWN = 10
 const EACH = 5
 const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
-const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease']
+const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared']
 
 /** The decision that was written last; `names` are those of its limits, where they have any. */
 function decisionOf(names) {

@@ -74,7 +74,9 @@ function translate(options) {
   if (timeWindowMs !== undefined) own.window = timeWindowMs
   const isOpen = own.limit === undefined && own.window === undefined && own.limits === undefined
   if (isOpen) own.limit = 'configured'
-  const twice = typeof maxRequests === 'number' ? Math.min(maxRequests * 2, 2 ** 32) : undefined
+  // Shared memory is never away.
+  const hasDefault = typeof maxRequests === 'number' && own.shared === undefined
+  const twice = hasDefault ? Math.min(maxRequests * 2, 2 ** 32) : undefined
   const fallback = {
     limit: fallbackMaxRequests === undefined ? twice : fallbackMaxRequests,
     window: fallbackTimeWindowMs,

@@ -21,11 +21,14 @@ pub enum Source {
     DenyCache,
     /// This process, of units that the store has leased to it.
     Lease,
+    /// Memory that the processes of one machine share.
+    Shared,
 }
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache, Self::Lease];
+    pub const ALL: [Self; 7] =
+        [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache, Self::Lease, Self::Shared];
 
     /// The name in a decision.
     pub fn name(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Source {
             Self::Client => "client",
             Self::DenyCache => "deny-cache",
             Self::Lease => "lease",
+            Self::Shared => "shared",
         }
     }
 }

@@ -65,6 +65,19 @@ pub enum Error {
     },
     /// Redis holds something under this key that the limiter did not write.
     State(String),
+    /// The file of shared memory cannot be made or used on this system.
+    SharedUnavailable(String),
+    /// It is not only this user's.
+    SharedUnsafe(String),
+    /// It is of another version, of another size, or damaged.
+    SharedFormat(String),
+    /// It has no room for a block or a penalty.
+    SharedFull,
+    /// Another process has held a part of it for longer than the timeout.
+    SharedTimeout {
+        /// The timeout that ran out.
+        after: Micros,
+    },
     /// A defect of this library.
     Internal(String),
 }
@@ -88,6 +101,11 @@ impl Error {
             }
             Self::Overloaded { .. } => "ERR_RATE_LIMIT_OVERLOADED",
             Self::State(_) => "ERR_RATE_LIMIT_STATE",
+            Self::SharedUnavailable(_) => "ERR_RATE_LIMIT_SHARED_UNAVAILABLE",
+            Self::SharedUnsafe(_) => "ERR_RATE_LIMIT_SHARED_UNSAFE",
+            Self::SharedFormat(_) => "ERR_RATE_LIMIT_SHARED_FORMAT",
+            Self::SharedFull => "ERR_RATE_LIMIT_SHARED_FULL",
+            Self::SharedTimeout { .. } => "ERR_RATE_LIMIT_SHARED_TIMEOUT",
             Self::Internal(_) => "ERR_RATE_LIMIT_INTERNAL",
         }
     }
@@ -191,6 +209,26 @@ impl fmt::Display for Error {
             Self::State(reason) => write!(
                 f,
                 "Redis holds something under this key that no limiter wrote ({reason}): delete it with `limiter.reset(key)`, or give this limiter a `prefix` of its own"
+            ),
+            Self::SharedUnavailable(reason) => write!(
+                f,
+                "shared memory is not to be had here ({reason}): make room for the file or give a smaller `maxMemory`, or leave `shared` out"
+            ),
+            Self::SharedUnsafe(reason) => write!(
+                f,
+                "the file of `shared` is not safe to use ({reason}): see who has made it, delete it, and make a new limiter"
+            ),
+            Self::SharedFormat(reason) => write!(
+                f,
+                "the file of `shared` cannot be used ({reason}): give another name, or end all processes that use it and delete it"
+            ),
+            Self::SharedFull => f.write_str(
+                "shared memory has no room for this key: all that are there still count, so end all processes, delete the file and give a larger `maxMemory`",
+            ),
+            Self::SharedTimeout { after } => write!(
+                f,
+                "another process has held a part of the shared memory for more than {} ms: it has been stopped, so let it go on, or end it",
+                after.as_millis_up()
             ),
             Self::Internal(reason) => write!(f, "a defect in distributed-rate-limiter, please report it: {reason}"),
         }

@@ -129,6 +129,11 @@ impl Limit {
         self.namespace == other.namespace
     }
 
+    /// What its keys begin with in Redis.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Appends what a key is called in Redis.
     pub fn append_name(&self, out: &mut Vec<u8>, key: &[u8]) {
         out.extend_from_slice(self.namespace.as_bytes());

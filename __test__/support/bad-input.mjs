@@ -38,6 +38,7 @@ export const EXPECTED = {
   sentinel: /object|name|array/,
   fallback: /object/,
   newKeys: /object|by/,
+  shared: /1 to 64 letters/,
   logger: /warn/,
 }
 
@@ -123,6 +124,18 @@ export const OPTION_ROWS = [
   row('driver', 'Thread', range, 'Thread'),
   row('driver', '', range, /''/),
   row('driver', true, kind, /boolean|true/),
+
+  row('shared', '', range, "''"),
+  row('shared', 's'.repeat(65), range, 'sss'),
+  row('shared', 'a/b', range, 'a/b'),
+  row('shared', '..', range, "'..'"),
+  row('shared', '.hidden', range, '.hidden'),
+  row('shared', 'a b', range, 'a b'),
+  row('shared', 'a\0b', range),
+  row('shared', 'é', range, 'é'),
+  row('shared', 5, kind, alone(5)),
+  row('shared', true, kind, /boolean|true/),
+  row('shared', null, kind, 'null'),
 
   row('denyCache', 0, range, alone(0)),
   row('denyCache', 60_001, range, /60,?001/),
@@ -213,7 +226,29 @@ export const MALFORMED_URLS = [
 ]
 
 /** Options that do not go together, and options of options. One that its algorithm does not have is as good as unknown. */
+/** What `shared` cannot go together with. */
+const NOT_SHARED = {
+  redisUrl: 'redis://localhost',
+  sentinel: { name: 'm', urls: ['redis://localhost'] },
+  redisClient: {},
+  cacheClient: {},
+  cluster: true,
+  tls: {},
+  clientName: 'me',
+  fallback: { limit: 1 },
+  onStoreError: 'deny',
+  denyCache: '1s',
+  maxPending: 5,
+  clock: 'timestamps',
+}
+
 export const COMBINATIONS = [
+  ...Object.entries(NOT_SHARED).map(([option, value]) => ({
+    title: `shared and ${option}`,
+    options: { shared: 'never-made', [option]: value },
+    error: kind,
+    says: [`\`${option}${option === 'clock' ? ": 'timestamps'" : ''}\``, 'leave'],
+  })),
   { title: 'burst with sliding-window', options: { burst: 5 }, error: kind, says: ['burst', 'token-bucket'] },
   {
     title: 'burst with sliding-window by name',

@@ -44,6 +44,7 @@ export function start(file, { args = [], nodeArgs = [], env = {}, cwd, within = 
     /** How it ended: `{ code, signal, late, stdout, stderr }`. */
     ended,
     send: (message) => child.send(message),
+    signal: (name) => child.kill(name),
     stop: (signal = 'SIGTERM') => {
       child.kill(signal)
       return ended

@@ -7,6 +7,7 @@
  * - It finds this package by its name, and whatever is installed here beside it.
  * - The certificates ca.crt, client.crt and client.key are in its folder.
  * - Its Redis is `redis://localhost:6379` or `process.env.REDIS_URL`; both become a Redis of the test, empty for each sample.
+ * - The memory that it shares by a name is one of the test, which is deleted after it.
  * - A sample that serves does so on port 3000 or on `process.env.PORT`; both become a free port of this machine. Once it
  *   listens it is asked for `/`, or for the first path that it names in `.get('/…'`; it must answer, with no 5xx, and is
  *   then ended by SIGTERM.
@@ -27,6 +28,7 @@ import { assertEnded, assertQuiet, describe, start } from './child.mjs'
 import { get } from './http.mjs'
 import { codeBlocks } from './markdown.mjs'
 import { isListening } from './port.mjs'
+import { sharedName } from './shared.mjs'
 import { until } from './wait.mjs'
 
 const WITHIN_MS = 20_000
@@ -53,6 +55,7 @@ function fileOf(sample, { folder, redis, port }) {
   const code = sample.code
     .replaceAll(/redis:\/\/(?:localhost|127\.0\.0\.1):6379/g, redis.url)
     .replaceAll(/\b3000\b/g, String(port))
+    .replaceAll(/\bshared: '[\w-]+'/g, `shared: '${sharedName()}'`)
   const file = join(folder, `line-${sample.line}.${isCommonJs(sample) ? 'cjs' : 'mjs'}`)
   writeFileSync(file, code)
   return file

@@ -60,6 +60,7 @@ const commonOptions: Required<CommonOptions> = {
   hashTag: Math.random() < 0.5 ? true : 'tenant',
   redisClient: scriptClient,
   cacheClient,
+  shared: 'api',
   actions: { download: { limit: 5, window: '1h', by: 'user' } },
   clock: 'store',
   prefix: 'app',
@@ -219,7 +220,14 @@ export async function otherWords(limiter: DistributedRateLimiter): Promise<boole
 
 export function readDecision(decision: Decision): number {
   const { allowed, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source } = decision
-  const deciders: Record<typeof source, number> = { redis: 1, memory: 2, fallback: 3, client: 4, 'deny-cache': 5 }
+  const deciders: Record<typeof source, number> = {
+    redis: 1,
+    memory: 2,
+    fallback: 3,
+    client: 4,
+    'deny-cache': 5,
+    shared: 6,
+  }
   const yes: boolean = allowed
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
 }

@@ -5,6 +5,7 @@
 
 use super::{Algorithm, Ask, Outcome, Policy, State};
 use crate::clock::Micros;
+use crate::wire;
 
 /// A change of a key's units that is no decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +69,34 @@ pub struct Blocked {
     pub(super) beneath: State,
 }
 
+/// What the state of a blocked key begins with, where others have their version.
+const BLOCKED: u8 = 2;
+
 impl Blocked {
-    #[cfg(test)]
     pub(super) fn encode(&self, kept: Micros) -> Vec<u8> {
-        // Where others have their version.
-        let mut out = vec![2];
-        crate::wire::put::<7>(&mut out, self.until.0);
+        let mut out = vec![BLOCKED];
+        wire::put::<7>(&mut out, self.until.0);
         out.extend(self.beneath.encode(kept));
         out
     }
 }
 
 impl Policy {
+    /// What [`State::encode`] has written, blocked or not. `None` for what is no state of this algorithm.
+    pub(crate) fn restore(&self, value: &[u8]) -> Option<State> {
+        let Some(mut rest) = value.strip_prefix(&[BLOCKED]) else { return self.restore_own(value) };
+        let until = Micros(wire::take::<7>(&mut rest)?);
+        Some(State::Blocked(Box::new(Blocked { until, beneath: self.restore_own(rest)? })))
+    }
+
+    /// Some algorithms never read a state that counts nothing: only a block can lie over one.
+    fn restore_own(&self, value: &[u8]) -> Option<State> {
+        self.decode(value).or_else(|| {
+            let fresh = self.fresh();
+            (value.get(8..)? == &fresh.encode(Micros::ZERO)[8..]).then_some(fresh)
+        })
+    }
+
     /// Changes a key's units, and answers what a call of one unit would be told then.
     pub fn change(&self, state: &mut State, now: Micros, change: Change) -> Outcome {
         match &mut *state {

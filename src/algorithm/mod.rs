@@ -357,7 +357,6 @@ macro_rules! algorithms {
             }
         }
 
-        #[cfg(test)]
         impl State {
             /// The state as Redis holds it until `kept`.
             pub(crate) fn encode(&self, kept: Micros) -> Vec<u8> {

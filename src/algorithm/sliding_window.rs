@@ -339,7 +339,9 @@ impl Algorithm for SlidingWindow {
     }
 
     fn encode(log: &Log, kept: Micros) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let groups = if let Log::Many(groups) = log { groups.list.len() } else { 1 };
+        let mut out = Vec::with_capacity(13 + 12 * groups);
+        out.push(VERSION);
         wire::put::<7>(&mut out, kept.0);
         wire::put::<5>(&mut out, log.total());
         for group in log.groups() {
@@ -351,18 +353,20 @@ impl Algorithm for SlidingWindow {
 
     fn decode(mut body: &[u8]) -> Option<Log> {
         let total = wire::take::<5>(&mut body)?;
-        let mut list = VecDeque::new();
+        let group =
+            |body: &mut &[u8]| Some(Group { newest: Micros(wire::take::<7>(body)?), count: wire::take::<5>(body)? });
+        let first = group(&mut body)?;
+        if body.is_empty() {
+            return (first.count == total).then_some(Log::One(first));
+        }
+        // With room for one more, which mostly comes next.
+        let mut list = VecDeque::with_capacity(2 + body.len() / 12);
+        list.push_back(first);
         while !body.is_empty() {
-            let newest = Micros(wire::take::<7>(&mut body)?);
-            list.push_back(Group { newest, count: wire::take::<5>(&mut body)? });
+            list.push_back(group(&mut body)?);
         }
-        if list.iter().map(|group| group.count).sum::<u64>() != total {
-            return None;
-        }
-        Some(match (list.len(), list.front()?) {
-            (1, only) => Log::One(*only),
-            _ => Log::Many(Box::new(Groups { total, list })),
-        })
+        let sum: u64 = list.iter().map(|group| group.count).sum();
+        (sum == total).then(|| Log::Many(Box::new(Groups { total, list })))
     }
 }
 

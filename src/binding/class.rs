@@ -18,11 +18,11 @@ use crate::decision::Source;
 use crate::error::{Class, Error, Rejection};
 use crate::limiter::Limiter;
 use crate::settings::{self, Settings};
-use crate::store::Reach;
 use crate::store::cache::Cache;
 use crate::store::client::Client;
 use crate::store::redis::Remote;
 use crate::store::redis::script::ENGINE;
+use crate::store::{Reach, Shared};
 
 /// One limit on many keys. `index.js` wraps it into the class that applications see.
 #[napi]
@@ -78,6 +78,8 @@ pub struct Sources {
     pub deny_cache: f64,
     /// This process, of units that the store had leased to it.
     pub lease: f64,
+    /// Memory that the processes of one machine share.
+    pub shared: f64,
 }
 
 #[napi]
@@ -117,6 +119,7 @@ impl RateLimiter {
                 client: from(Source::Client),
                 deny_cache: from(Source::DenyCache),
                 lease: from(Source::Lease),
+                shared: from(Source::Shared),
             },
             store_errors: stats.store_errors as f64,
             batches: stats.batches as f64,
@@ -137,7 +140,10 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
     let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
     let clock = Arc::new(SystemClock::new());
     let id = environment.next_limiter();
-    let limiter = if settings.is_local() {
+    let limiter = if let Some(memory) = &settings.shared {
+        let shared = Shared::open(&memory.name, memory.bytes, memory.patience)?;
+        Limiter::on_shared(&settings, shared, clock)
+    } else if settings.is_local() {
         Limiter::in_memory(&settings, clock)
     } else {
         let making = Making { js, options, adapter, settings: &settings, waiting: &environment.waiting, id, clock };

@@ -27,7 +27,7 @@ use crate::metrics::{Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
 use crate::refusals::Refusals;
 use crate::settings::{Plan, Settings};
-use crate::store::{Gate, Memory, Reach, Request, Verb, When};
+use crate::store::{Gate, Memory, Reach, Request, Shared, Verb, When};
 
 /// One limit on many keys, or several limits together.
 pub struct Limiter {
@@ -41,7 +41,7 @@ pub struct Limiter {
     replays: bool,
     pseudonyms: Option<Pseudonyms>,
     memory: Arc<Memory>,
-    remote: Option<Asked>,
+    decider: Decider,
     metrics: Arc<Metrics>,
     closed: AtomicBool,
 }
@@ -55,6 +55,16 @@ pub enum Trust {
     Refusal,
     /// Also when to come back, so it must be of a call that asks for the same.
     Times,
+}
+
+/// Who decides.
+enum Decider {
+    /// This process, by what is in its memory.
+    Memory,
+    /// This process, by what all processes of the machine share.
+    Shared(Box<Shared>),
+    /// A store that must be asked.
+    Asked(Asked),
 }
 
 /// A store that must be asked, and what decides in its place.
@@ -80,10 +90,15 @@ impl Limiter {
             replays: settings.replays,
             pseudonyms: settings.pseudonyms.clone(),
             memory: Arc::new(Memory::new(settings.max_memory, clock)),
-            remote: None,
+            decider: Decider::Memory,
             metrics: Arc::default(),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// A limiter that decides by what the processes of the machine share.
+    pub fn on_shared(settings: &Settings, shared: Shared, clock: Arc<dyn Clock>) -> Self {
+        Self { decider: Decider::Shared(Box::new(shared)), ..Self::in_memory(settings, clock) }
     }
 
     /// A limiter that asks a store, and the worker that must be run for it.
@@ -117,7 +132,7 @@ impl Limiter {
             settle,
         );
         let (timeout, max_pending) = (settings.timeout, settings.max_pending);
-        limiter.remote = Some(Asked { handle, gate, fallback, known, timeout, max_pending });
+        limiter.decider = Decider::Asked(Asked { handle, gate, fallback, known, timeout, max_pending });
         (limiter, worker)
     }
 
@@ -128,12 +143,16 @@ impl Limiter {
 
     /// Whether every call is decided in this process.
     pub fn is_local(&self) -> bool {
-        self.remote.is_none()
+        self.remote().is_none()
+    }
+
+    fn remote(&self) -> Option<&Asked> {
+        if let Decider::Asked(remote) = &self.decider { Some(remote) } else { None }
     }
 
     /// Whether there is a store, and it is not known to be away.
     pub fn can_be_asked(&self) -> bool {
-        self.remote.as_ref().is_some_and(Asked::can_be_asked)
+        self.remote().is_some_and(Asked::can_be_asked)
     }
 
     /// Whether [`decide_here`](Self::decide_here) may be used for a call without options.
@@ -149,8 +168,8 @@ impl Limiter {
     /// even computed then, and most calls want no more than a boolean.
     #[inline]
     pub fn decide_here<T>(&self, key: &[u8], ask: Ask, read: impl FnOnce(Decision) -> T) -> Result<Option<T>, Error> {
-        match (&self.remote, self.plan.limits.only()) {
-            (None, Some(limit)) => {
+        match (&self.decider, self.plan.limits.only()) {
+            (Decider::Memory, Some(limit)) => {
                 self.must_be_open()?;
                 let outcome = self.memory.decide(&limit.policy, key, ask);
                 let decision = Decision::of_one(&limit.policy, &outcome, Source::Memory);
@@ -159,7 +178,16 @@ impl Limiter {
                 }
                 return Ok(Some(read(decision)));
             }
-            (Some(remote), _) => {
+            (Decider::Shared(shared), Some(limit)) => {
+                self.must_be_open()?;
+                let outcome = shared.decide(limit, key, ask)?;
+                let decision = Decision::of_one(&limit.policy, &outcome, Source::Shared);
+                if ask.cost > 0 {
+                    self.metrics.decided(&decision);
+                }
+                return Ok(Some(read(decision)));
+            }
+            (Decider::Asked(remote), _) => {
                 self.must_be_open()?;
                 if let (Some(leases), Some(limit)) = (remote.leases(), self.plan.limits.only())
                     && let Some(taken) = leases.take(limit, key, ask, Instant::now())
@@ -176,7 +204,7 @@ impl Limiter {
                     return Ok(None);
                 }
             }
-            (None, None) => {}
+            (Decider::Memory | Decider::Shared(_), None) => {}
         }
         // What is known has been looked at.
         Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Nothing)?.map(read))
@@ -194,11 +222,18 @@ impl Limiter {
     /// A reset, a block and its end are done in this process too, whoever is asked: the fallback must know of them.
     pub fn answer_here(&self, request: &Request, trust: Trust) -> Result<Option<Decision>, Error> {
         self.must_be_open()?;
-        let Some(remote) = &self.remote else {
-            let outcomes = self.memory.answer(request, |limit| &limit.policy);
-            let decision = Decision::new(&request.limits, |limit| &limit.policy, &outcomes, Source::Memory);
-            self.count(request, &decision);
-            return Ok(Some(decision));
+        let here = match &self.decider {
+            Decider::Memory => Ok((self.memory.answer(request, |limit| &limit.policy), Source::Memory)),
+            Decider::Shared(shared) => Ok((shared.answer(request)?, Source::Shared)),
+            Decider::Asked(remote) => Err(remote),
+        };
+        let remote = match here {
+            Ok((outcomes, source)) => {
+                let decision = Decision::new(&request.limits, |limit| &limit.policy, &outcomes, source);
+                self.count(request, &decision);
+                return Ok(Some(decision));
+            }
+            Err(remote) => remote,
         };
         (remote.gate)(request)?;
         if let (Verb::Decide(ask), When::Now, Some(leases)) = (request.verb, request.when, remote.leases())
@@ -231,7 +266,7 @@ impl Limiter {
 
     /// Asks the store; `ticket` is settled in every case. For limiters that are not [local](Self::is_local).
     pub fn ask(&self, ticket: Ticket, mut request: Request) {
-        if let Some(remote) = &self.remote {
+        if let Some(remote) = self.remote() {
             self.metrics.call_pends();
             let now = Instant::now();
             if let Some(lease) = remote.known.leases.as_ref().and_then(|leases| leases.wanted(&request, now)) {
@@ -256,7 +291,7 @@ impl Limiter {
     /// Settles `ticket` when the store first answers, or with an error after `timeout`. For limiters that are not
     /// [local](Self::is_local); those are ready.
     pub fn ready(&self, ticket: Ticket, timeout: Micros) {
-        if let Some(remote) = &self.remote {
+        if let Some(remote) = self.remote() {
             remote.handle.ready(ticket, Instant::now() + timeout.as_duration());
         }
     }
@@ -268,7 +303,7 @@ impl Limiter {
 
     /// Settles `ticket` when everything called before is settled, and lets the worker end. Once, after [`close`](Self::close).
     pub fn finish(&self, ticket: Ticket) {
-        if let Some(remote) = &self.remote {
+        if let Some(remote) = self.remote() {
             remote.handle.close(ticket);
         }
     }
@@ -293,12 +328,12 @@ impl Limiter {
 
     /// How many instances share the fallback's limit, as far as is known.
     pub fn fleet(&self) -> Option<u64> {
-        self.remote.as_ref()?.fallback.fleet.as_ref()?.size()
+        self.remote()?.fallback.fleet.as_ref()?.size()
     }
 
-    /// Keys held in memory now.
+    /// Keys held in memory now, where it is shared by all processes.
     pub fn keys(&self) -> usize {
-        self.memory.len()
+        if let Decider::Shared(shared) = &self.decider { shared.len() } else { self.memory.len() }
     }
 }
 

@@ -5,9 +5,11 @@ mod lease;
 mod new_keys;
 mod plan;
 mod servers;
+mod shared;
 
 pub use call::{CallOptions, read_duration, read_patience};
 pub use plan::{Plan, Template};
+pub use shared::SharedMemory;
 
 use crate::algorithm::{Algorithm, SlidingCounter};
 use crate::clock::Micros;
@@ -27,7 +29,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 29] = [
+pub const OPTIONS: [&str; 30] = [
     "limit",
     "window",
     "limits",
@@ -40,6 +42,7 @@ pub const OPTIONS: [&str; 29] = [
     "clientName",
     "redisClient",
     "cacheClient",
+    "shared",
     "algorithm",
     "burst",
     "resolution",
@@ -79,6 +82,8 @@ pub struct Settings {
     pub has_client: bool,
     /// Whether the store is a cache behind a client of the application's.
     pub has_cache: bool,
+    /// The memory that processes share, where it is the store.
+    pub shared: Option<SharedMemory>,
     /// The whole time of a call.
     pub timeout: Micros,
     /// Calls that may wait for Redis.
@@ -118,18 +123,15 @@ impl Settings {
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,
-            timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), |given| {
-                input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
-            })?,
+            shared: shared::read(options)?,
+            timeout: input::or_default(field(options, "timeout"), Micros::from_millis(100), timeout)?,
             max_pending: input::or_default(field(options, "maxPending"), 16_384, |given| {
                 count("maxPending", given, 1 << 20)
             })?,
             driver: input::or_default(field(options, "driver"), None, |given| {
                 input::word("driver", given, &[("loop", Some(Driver::Loop)), ("thread", Some(Driver::Thread))])
             })?,
-            max_memory: input::or_default(field(options, "maxMemory"), DEFAULT_BYTES, |given| {
-                input::size("maxMemory", given, LEAST_MEMORY..=MOST_MEMORY)
-            })?,
+            max_memory: input::or_default(field(options, "maxMemory"), DEFAULT_BYTES, max_memory)?,
             on_store_error: input::or_default(field(options, "onStoreError"), OnStoreError::Local, |given| {
                 let words = [
                     ("local", OnStoreError::Local),
@@ -163,7 +165,7 @@ impl Settings {
 
     /// A limiter has one store at most, and only its own memory can be told what time it is.
     fn one_store(&self, options: &[(String, Given)]) -> Result<(), Error> {
-        let stores = ["redisUrl", "sentinel", "redisClient", "cacheClient"];
+        let stores = ["redisUrl", "sentinel", "redisClient", "cacheClient", "shared"];
         let mut given = stores.into_iter().filter(|name| *field(options, name) != Given::Missing);
         let Some(first) = given.next() else { return Ok(()) };
         if let Some(second) = given.next() {
@@ -178,6 +180,16 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// The whole time of a call.
+fn timeout(given: &Given) -> Result<Micros, Error> {
+    input::duration("timeout", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
+}
+
+/// What keys may take.
+fn max_memory(given: &Given) -> Result<usize, Error> {
+    input::size("maxMemory", given, LEAST_MEMORY..=MOST_MEMORY)
 }
 
 /// For how long a refusal may be known. Where the changes of others cannot be heard it is not, unless it is said.

@@ -5,11 +5,19 @@ pub mod client;
 mod memory;
 mod reach;
 pub mod redis;
+#[cfg(target_os = "linux")]
+mod shared;
+#[cfg(not(target_os = "linux"))]
+#[path = "shared/elsewhere.rs"]
+mod shared;
 mod slot;
 mod spread;
 
 pub use memory::{DEFAULT_BYTES, Memory};
 pub use reach::{Announcing, Gate, Heard, Link, Listening, Reach, Surveying};
+pub use shared::Shared;
+#[cfg(test)]
+pub(crate) use shared::Site;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -16,6 +16,8 @@ mod refusals;
 mod runtime;
 mod schedule;
 mod server;
+#[cfg(target_os = "linux")]
+mod shared;
 mod twins;
 mod vectors;
 

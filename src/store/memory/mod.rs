@@ -276,7 +276,7 @@ impl Memory {
 }
 
 /// When a request happens for a key, as [`When`] says.
-fn moment(policy: &Policy, state: &State, when: When, present: Micros) -> Micros {
+pub(super) fn moment(policy: &Policy, state: &State, when: When, present: Micros) -> Micros {
     match when {
         When::Now => present,
         When::Dated(moment) => moment.max(policy.seen(state)).min(present),

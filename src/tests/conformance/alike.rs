@@ -1,4 +1,4 @@
-//! The whole engine against the whole memory store, with everything that can be asked. The steps alone are compared in `twins`.
+//! The whole engine and shared memory against the whole memory store, with everything that can be asked. The steps alone are compared in `twins`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::new_keys::guarded;
-use super::subject::{InMemory, OnRedis, Subject, limits};
+use super::subject::{InMemory, InShared, OnRedis, Subject, limits};
 use crate::algorithm::{Ask, Lease, Outcome, Policy};
 use crate::clock::Micros;
 use crate::error::Error;
@@ -74,10 +74,10 @@ fn plan() -> impl Strategy<Value = (Vec<Policy>, Policy, Vec<Step>)> {
 
 /// Of the present: what happened before may have been forgotten sooner by the one than by the other.
 #[test]
-fn both_stores_decide_alike() {
+fn all_stores_decide_alike() {
     let redis = OnRedis::on_manual_time();
     let compare = |(policies, new_keys, steps): (Vec<Policy>, Policy, Vec<Step>)| {
-        let memory = InMemory::new();
+        let (memory, shared) = (InMemory::new(), InShared::new());
         redis.flush();
         let (first, all) = (limits(&policies[..1]), limits(&policies));
         // The first and the last are of one field where there are three.
@@ -89,6 +89,7 @@ fn both_stores_decide_alike() {
         for batch in steps.chunk_by(|_, next| next.joins) {
             now = after(now, batch[0].gap);
             memory.set_clock(now);
+            shared.set_clock(now);
             redis.set_clock(now);
             let request = |step: &Step| {
                 let limits = match (step.together, step.source) {
@@ -113,13 +114,16 @@ fn both_stores_decide_alike() {
             let requests: Vec<Request> = batch.iter().map(request).collect();
             leased.extend(batch.iter().filter(|step| matches!(step.verb, Verb::Lease(_))).map(|_| now));
             let memory = memory.requests(&requests).unwrap();
+            let shared = shared.requests(&requests).unwrap();
             let redis = redis.requests(&requests).unwrap();
-            prop_assert_eq!(memory.len(), redis.len());
+            prop_assert_eq!((memory.len(), memory.len()), (redis.len(), shared.len()));
             let asked = batch.iter().zip(&requests).flat_map(|(step, request)| vec![step; request.keys.len()]);
-            for ((step, memory), redis) in asked.zip(memory).zip(redis) {
+            for (((step, memory), redis), shared) in asked.zip(memory).zip(redis).zip(shared) {
                 // A reset is done or it fails; it decides nothing.
                 let seen = |answer: Result<Outcome, Error>| (step.verb != Verb::Reset).then_some(answer.unwrap());
-                prop_assert_eq!(seen(memory), seen(redis), "{:?} at {:?}", step, now);
+                let memory = seen(memory);
+                prop_assert_eq!(memory, seen(redis), "Redis: {:?} at {:?}", step, now);
+                prop_assert_eq!(memory, seen(shared), "shared memory: {:?} at {:?}", step, now);
             }
         }
         Ok(())

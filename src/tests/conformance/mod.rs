@@ -13,7 +13,7 @@ use super::schedule::START;
 use crate::algorithm::{Ask, FixedWindow, LeakyBucket, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst};
 use crate::clock::Micros;
 use crate::store::Verb;
-use subject::{Deed, InMemory, OnRedis, Subject, ThroughClient, request};
+use subject::{Deed, InMemory, InShared, OnRedis, Subject, ThroughClient, request};
 
 const WINDOW: Micros = Micros::from_millis(1_000);
 
@@ -48,6 +48,7 @@ fn on_each_store(behaviour: impl Fn(&dyn Subject, &Policy)) {
     let redis = OnRedis::on_manual_time();
     for policy in policies() {
         behaviour(&InMemory::new(), &policy);
+        behaviour(&InShared::new(), &policy);
         redis.flush();
         behaviour(&redis, &policy);
     }
@@ -72,6 +73,15 @@ macro_rules! for_each_store {
             fn $behaviour() {
                 for policy in super::policies() {
                     super::$behaviour(&super::InMemory::new(), &policy);
+                }
+            })+
+        }
+
+        mod in_shared_memory {
+            $(#[test]
+            fn $behaviour() {
+                for policy in super::policies() {
+                    super::$behaviour(&super::InShared::new(), &policy);
                 }
             })+
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use super::subject::{Deed, InMemory, NAMESPACE, OnRedis, Subject, ThroughClient, request};
+use super::subject::{Deed, InMemory, InShared, NAMESPACE, OnRedis, Subject, ThroughClient, request};
 use super::{CAPACITY, WINDOW, on_every_store};
 use crate::algorithm::{Ask, LeakyBucket, Outcome, Policy, SlidingWindow};
 use crate::clock::Micros;
@@ -220,7 +220,7 @@ fn a_batch_has_requests_with_and_without_it() {
     // And in one batch, where that is one call.
     let redis = OnRedis::on_manual_time();
     for policy in super::policies() {
-        for store in [&InMemory::new() as &dyn Subject, &redis] {
+        for store in [&InMemory::new() as &dyn Subject, &InShared::new(), &redis] {
             redis.flush();
             let with = guarded(&[("user", policy)], policy);
             let without = super::subject::limits(&[policy; 2]);
@@ -284,6 +284,11 @@ fn a_flood_writes_no_more_than_it_may() {
         call(&memory, &limits, &[&format!("u{user}"), "new/a"], Ask::all(1));
     }
     assert_eq!(memory.len(), 8);
+    let shared = InShared::new();
+    for user in 0..200 {
+        call(&shared, &limits, &[&format!("u{user}"), "new/a"], Ask::all(1));
+    }
+    assert_eq!(shared.len(), 8);
 }
 
 /// Where a key cannot be read nobody is charged, the source neither; and a source that cannot be read fails the call.
@@ -423,6 +428,7 @@ fn every_store_decides_as_the_words_say() {
     let (redis, client) = (OnRedis::on_manual_time(), ThroughClient::on_manual_time());
     let check = |(of_user, of_source, steps): (u64, u64, Vec<Step>)| {
         agrees_with_the_model(&InMemory::new(), of_user, of_source, &steps)?;
+        agrees_with_the_model(&InShared::new(), of_user, of_source, &steps)?;
         redis.flush();
         agrees_with_the_model(&redis, of_user, of_source, &steps)?;
         client.redis.flush();

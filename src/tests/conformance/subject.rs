@@ -21,9 +21,10 @@ use crate::limits::{Limit, Limits};
 use crate::store::client::{Client, Cluster, Job, Performing, Reply, Work};
 use crate::store::redis::script::Script;
 use crate::store::redis::{Address, Connection, Dialer, Remote, Servers, Sockets, Topology};
-use crate::store::{Answers, Link as _, Memory, Reach as _, Request, Store, Verb, When};
+use crate::store::{Answers, Link as _, Memory, Reach as _, Request, Shared, Store, Verb, When};
 use crate::tests::schedule::START;
 use crate::tests::server::Server;
+use crate::tests::shared::Ground;
 
 /// What every key of these tests begins with in Redis.
 pub(super) const NAMESPACE: &str = "rl:default:test:";
@@ -140,6 +141,40 @@ impl Subject for InMemory {
     fn requests(&self, batch: &[Request]) -> Answers {
         let answering = Store::decide(&self.store, &mut batch.iter());
         answering.now_or_never().expect("memory answers at once")
+    }
+}
+
+/// Memory that processes share, in a file of its own.
+pub(super) struct InShared {
+    store: Shared,
+    clock: Arc<ManualClock>,
+    _ground: Ground,
+}
+
+impl InShared {
+    pub(super) fn new() -> Self {
+        let ground = Ground::new();
+        let clock = Arc::new(ManualClock::at(START));
+        Self { store: ground.store(1 << 20, &clock), clock, _ground: ground }
+    }
+
+    /// Keys that it holds.
+    pub(super) fn len(&self) -> usize {
+        self.store.len()
+    }
+}
+
+impl Subject for InShared {
+    fn set_clock(&self, now: Micros) {
+        self.clock.set(now);
+    }
+
+    fn requests(&self, batch: &[Request]) -> Answers {
+        let answers = batch.iter().flat_map(|request| match self.store.answer(request) {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => vec![Err(error); request.keys.len()],
+        });
+        Ok(answers.collect())
     }
 }
 

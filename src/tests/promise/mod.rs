@@ -68,7 +68,7 @@ fn is_told(outcome: &Outcome, ask: Ask, free: u64) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-fn keeps_its_promise(
+pub(super) fn keeps_its_promise(
     policy: &Policy,
     calls: &[(Micros, Op)],
     outcomes: impl IntoIterator<Item = Outcome>,
@@ -198,7 +198,7 @@ fn buckets() -> impl Strategy<Value = Policy> {
     ]
 }
 
-fn without_bookings(mut calls: Vec<schedule::Call>) -> Vec<schedule::Call> {
+pub(super) fn without_bookings(mut calls: Vec<schedule::Call>) -> Vec<schedule::Call> {
     calls.retain(|call| !matches!(call.op, Op::Change(Change::Reserve(_) | Change::Lease { .. })));
     calls
 }
