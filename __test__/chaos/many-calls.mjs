@@ -13,7 +13,7 @@ const FAULTS = [
   [({ proxy }) => proxy.behave({ stall: true }), ({ proxy }) => proxy.behave()],
   [({ proxy }) => proxy.behave({ cutAfter: 10 }), ({ proxy }) => proxy.behave()],
   [({ proxy }) => proxy.behave({ delayAskedMs: 100, delayAnsweredMs: 100 }), ({ proxy }) => proxy.behave()],
-  [(node) => node.command('SCRIPT', 'FLUSH'), () => {}],
+  [(node) => node.together(['SCRIPT', 'FLUSH'], ['FUNCTION', 'FLUSH']), () => {}],
   [({ proxy }) => proxy.reset(), () => {}],
 ]
 

@@ -93,8 +93,8 @@ export const rows = [
       await setUser(stage, 'on', '>password', ...RIGHTS)
       return ordeal(scene, stage.as('limiter', 'password'), {
         says: /no permissions to run the 'evalsha' command/,
-        fault: () => setUser(stage, '-evalsha'),
-        mend: () => setUser(stage, '+evalsha'),
+        fault: () => setUser(stage, '-fcall', '-evalsha'),
+        mend: () => setUser(stage, '+fcall', '+evalsha'),
       })
     },
   },
@@ -115,7 +115,8 @@ export const rows = [
         lasts: 0,
         async fault() {
           for (let flushes = 0; flushes < (scene.long ? 100 : 20); flushes += 1) {
-            await stage.each((node) => node.command('SCRIPT', 'FLUSH'))
+            // Whichever of the two decides.
+            await stage.each((node) => node.together(['SCRIPT', 'FLUSH'], ['FUNCTION', 'FLUSH']))
             await sleep(20)
           }
         },

@@ -55,6 +55,7 @@ export function faultsOf({ standalone, cluster, lastsMs }) {
       },
     },
     { name: '`SCRIPT FLUSH`', play: () => each(standalone, cluster, 'SCRIPT', 'FLUSH') },
+    { name: '`FUNCTION FLUSH`', play: () => each(standalone, cluster, 'FUNCTION', 'FLUSH') },
     { name: '`FLUSHALL`', play: () => each(standalone, cluster, 'FLUSHALL') },
     { name: "a cluster's master is halted", play: () => halting(master) },
     { name: 'a black hole before the cluster', play: () => behaving(cluster, { stall: true }) },

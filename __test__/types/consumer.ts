@@ -226,7 +226,8 @@ export function readDecision(decision: Decision): number {
     fallback: 3,
     client: 4,
     'deny-cache': 5,
-    shared: 6,
+    lease: 6,
+    shared: 7,
   }
   const yes: boolean = allowed
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
