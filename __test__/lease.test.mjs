@@ -152,7 +152,20 @@ describe('a hot key', { timeout: 120_000 }, () => {
     const limiter = limiterOf(t)
     await heat(limiter)
     limiter.configure('key', { limit: 1, window: '1h' })
-    assertDecision(await limiter.check('key'), { allowed: false, limit: 1, source: 'redis' })
+    for (let call = 0; call < 100; call += 1) {
+      const decision = await limiter.check('key')
+      assertDecision(decision, { allowed: false, limit: 1 })
+      assert.notEqual(decision.source, 'lease')
+    }
+  })
+
+  test('with a name, is told by it', async (t) => {
+    const limits = [{ name: 'only', limit: 1_000, window: '1h' }]
+    const limiter = limiterOf(t, { limits, limit: undefined, window: undefined })
+    await heat(limiter)
+    await until(async () => (await limiter.check('key')).source === 'lease', 'a lease decides')
+    const { name, limits: each } = await limiter.check('key')
+    assert.deepEqual([name, each.length, each[0].name], ['only', 1, 'only'])
   })
 })
 
@@ -200,6 +213,19 @@ describe('what is leased', { timeout: 120_000 }, () => {
     await limiter.check('key', { cost: 900 })
     await sleep(400)
     assert.ok((await left(limiter)) <= 100)
+  })
+
+  test('by the fallback to nobody', async (t) => {
+    const server = await startRedis()
+    t.after(() => server.stop())
+    const limiter = limiterOf(t, { redisUrl: server.url, onStoreError: 'local', timeout: '100ms' })
+    await heat(limiter)
+    await server.stop()
+    for (let call = 0; call < 300; call += 1) {
+      const { granted, allowed } = await limiter.check('key')
+      assert.equal(granted, allowed ? 1 : 0)
+    }
+    assert.equal(limiter.stats().denied, 0)
   })
 
   test('is used while Redis is away, and not after its end', async (t) => {
@@ -284,11 +310,15 @@ describe('what is refused', () => {
     [{ ...one, burst: { extra: 1, window: '1s' }, lease: LEASE }, /without a `burst`/],
     [{ ...one, actions: { a: { limit: 1, window: '1s', algorithm: 'leaky-bucket' } }, lease: LEASE }, /'token-bucket'/],
     [{ ...one, actions: { a: { limit: 1, window: 100 } }, lease: LEASE }, /must not be longer/],
+    [{ limit: 'configured', redisUrl: url, lease: LEASE }, /must not be longer/, { limit: 1, window: 100 }],
   ]
-  for (const [options, message] of REFUSED) {
+  for (const [options, message, given] of REFUSED) {
     test(JSON.stringify(options), () => {
       assert.throws(
-        () => new RateLimiter(options),
+        () => {
+          const limiter = new RateLimiter(options)
+          if (given) limiter.configure('key', given)
+        },
         (error) => /^ERR_RATE_LIMIT_/.test(error.code) && message.test(error.message),
       )
     })

@@ -307,7 +307,7 @@ local function seldom(_, name)
     return write(policy, kept, now, plus(policy, tat, tat_rest, span(policy, units)))
   end
 
-  -- Only where nothing has changed since, of which the moment of the last change is the sign. It stays.
+  -- Only where nothing has changed since, of which the moment of the last change is the sign, which stays; and nothing is booked ahead.
   local function give_back(policy, state, now, units, booked)
     local _, kept, seen, tat, tat_rest = unpack('>BI7I7I7I5', state)
     if now < seen then
@@ -318,7 +318,8 @@ local function seldom(_, name)
       return nil
     end
     local given, given_rest = span(policy, units)
-    if less(tat, tat_rest, plus(policy, booked, 0, given, given_rest)) then
+    local whole, rest = parts.fill(policy)
+    if less(booked + whole, rest, tat, tat_rest) or less(tat, tat_rest, plus(policy, booked, 0, given, given_rest)) then
       return nil
     end
     tat, tat_rest = minus(policy, tat, tat_rest, given, given_rest)

@@ -89,8 +89,12 @@ impl Fallback {
         }
     }
 
-    /// The request under this instance's share of the limits.
+    /// The request under this instance's share of the limits. Nothing is leased by the fallback.
     fn own<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
+        if let Verb::Lease(Lease { cost, .. }) = request.verb {
+            let alone = Request { verb: Verb::Decide(Ask::all(cost)), ..request.clone() };
+            return Cow::Owned(self.own(&alone).into_owned());
+        }
         match self.fleet.as_ref().and_then(|fleet| fleet.share(&request.limits)) {
             Some(limits) => Cow::Owned(Request { limits: Arc::new(limits), ..request.clone() }),
             None => Cow::Borrowed(request),

@@ -192,7 +192,8 @@ impl Algorithm for TokenBucket {
         *bucket = Bucket { tat: booked.plus(self.span(units), self.limit), seen: now };
     }
 
-    /// Only where nothing has changed since: a unit that others have been booked behind leaves no gap that could be told.
+    /// Only where nothing has changed since: a unit that others have been booked behind leaves no gap that could be told. What was
+    /// decided at the same moment has only made the lease a smaller one; but nothing may be booked ahead.
     fn give_back(&self, bucket: &mut Bucket, now: Micros, units: u64, booked: Micros) {
         let (tat, jumped) = self.tat(bucket, now);
         if jumped {
@@ -200,7 +201,8 @@ impl Algorithm for TokenBucket {
             return;
         }
         let given = self.span(units);
-        let is_last = bucket.seen == booked && bucket.tat.rest < self.limit;
+        let empty = Span::at(booked).plus(self.fill, self.limit);
+        let is_last = bucket.seen == booked && bucket.tat.rest < self.limit && bucket.tat <= empty;
         if is_last && Span::at(booked).plus(given, self.limit) <= bucket.tat {
             bucket.tat = bucket.tat.minus(given, self.limit);
             if bucket.tat <= Span::at(now) {

@@ -81,8 +81,14 @@ impl Flight {
             }
         };
         let keys = |call: &Call| call.request.keys.len();
-        let already: usize = self.calls[..self.answered].iter().map(keys).sum();
-        let mut left = &answers[already..];
+        let mut left = answers.as_slice();
+        for call in &self.calls[..self.answered] {
+            let (own, others) = left.split_at(keys(call));
+            left = others;
+            if let [answer] = own {
+                ledger.answer_late(call, answer, self.sent_at);
+            }
+        }
         let (mut decided, mut works, mut failure) = (0, false, None);
         while let Some(call) = self.calls.get(self.answered) {
             let (own, others) = left.split_at(keys(call));

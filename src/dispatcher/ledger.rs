@@ -76,6 +76,13 @@ impl Ledger {
         self.answer(call, Ok(decision));
     }
 
+    /// The store has answered a call too late. What it has leased with it may be used all the same, or is given back.
+    pub(super) fn answer_late(&self, call: &Call, answer: &Result<Outcome, Error>, asked_at: Instant) {
+        if let (Some(leases), Verb::Lease(lease), Ok(outcome)) = (&self.known.leases, &call.request.verb, answer) {
+            leases.granted(&call.request, lease, *outcome, asked_at, Instant::now());
+        }
+    }
+
     /// Whatever these calls were to change has been changed, or may have been.
     pub(super) fn changed(&self, calls: &[Call]) {
         for call in calls.iter().filter(|call| call.request.verb.is_change()) {

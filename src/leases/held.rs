@@ -52,7 +52,7 @@ pub(super) struct Held {
     due: Option<Instant>,
     /// What the store had left beside the last lease, and when the key is as good as new.
     remaining: u64,
-    reset_at_ms: u64,
+    reset_at: Micros,
 }
 
 impl Held {
@@ -75,7 +75,7 @@ impl Held {
             void_at: None,
             due: None,
             remaining: 0,
-            reset_at_ms: 0,
+            reset_at: Micros::ZERO,
         }
     }
 
@@ -128,17 +128,8 @@ impl Held {
 
     /// What a call is told that has used `cost` of them.
     pub(super) fn decision(&self, cost: u64, left: u64) -> Decision {
-        Decision {
-            allowed: true,
-            granted: cost,
-            limit: self.limit().map_or(0, |limit| limit.policy.capacity()),
-            remaining: self.remaining + left,
-            retry_after_ms: 0,
-            reset_at_ms: self.reset_at_ms,
-            delay_ms: 0,
-            source: Source::Lease,
-            named: None,
-        }
+        let outcome = Outcome { granted: cost, remaining: self.remaining + left, ..Outcome::forgotten(self.reset_at) };
+        Decision::new(&self.limits, |limit| &limit.policy, &[outcome], Source::Lease)
     }
 
     /// Whether more is to be asked for already: the next lease is on its way while the rest of this one is used.
@@ -152,8 +143,14 @@ impl Held {
         if self.is_asking || self.strict_until.is_some_and(|until| now < until) {
             return false;
         }
-        // Of leases under other numbers the rest is given back when they end.
-        self.limits = limits.clone();
+        let policy = |limits: &Limits| limits.only().map(|limit| limit.policy);
+        if policy(&self.limits) != policy(limits) {
+            // What is leased under other numbers decides nothing under these: first all of it must be used, or given back.
+            if !self.grants.is_empty() {
+                return false;
+            }
+            self.limits = limits.clone();
+        }
         true
     }
 
@@ -180,7 +177,7 @@ impl Held {
             self.grants.push(grant);
         }
         self.remaining = outcome.remaining;
-        self.reset_at_ms = outcome.reset_at.as_millis_up();
+        self.reset_at = outcome.reset_at;
     }
 
     pub(super) fn failed(&mut self, ttl: Duration, now: Instant) {

@@ -41,11 +41,16 @@ pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Te
             ));
         }
         if !plan.is_open && ttl > policy.window() {
-            return Err(Error::Option(Rejection {
-                class: Class::Range,
-                message: "`lease.ttl` must not be longer than the `window`, in which its units count: give it a fiftieth of that, or less".into(),
-            }));
+            return Err(too_long());
         }
     }
     Ok(Some(Terms { max, ttl }))
+}
+
+/// Refuses a lease that is longer than the window of a limit under which it is taken.
+pub(super) fn too_long() -> Error {
+    Error::Option(Rejection {
+        class: Class::Range,
+        message: "`lease.ttl` must not be longer than the `window`, in which its units count: give it a fiftieth of that, or less".into(),
+    })
 }

@@ -59,7 +59,12 @@ impl Template {
             resolution: &self.resolution,
             align: &self.align,
         })
-        .map(|policy| policy.lasting(self.longer))
+        .and_then(|policy| self.leased(policy))
+    }
+
+    /// The same policy where its units may be leased.
+    fn leased(&self, policy: Policy) -> Result<Policy, Error> {
+        if self.longer > policy.window() { Err(super::lease::too_long()) } else { Ok(policy.lasting(self.longer)) }
     }
 }
 

@@ -100,7 +100,7 @@ impl Verb {
 
     /// Whether it changes the state otherwise than a decision does, which only takes.
     pub fn is_change(&self) -> bool {
-        !matches!(self, Self::Decide(_) | Self::Lease(_) | Self::Reserve { .. } | Self::GiveBack { .. })
+        !matches!(self, Self::Decide(_) | Self::Lease(_) | Self::Reserve { .. })
     }
 }
 

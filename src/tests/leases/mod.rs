@@ -243,6 +243,26 @@ fn another_limit_of_the_key_is_not_decided_by_it() {
     assert!(process.leases.take(&configured, b"key", Ask::all(1), process.at(2)).is_none());
 }
 
+/// Otherwise the second call under the new limit would be decided by units of the old one.
+#[test]
+fn units_of_one_limit_decide_nothing_under_another_however_often_it_is_asked() {
+    let process = Process::new(100);
+    let lease = process.heat("key", 0);
+    process.grant("key", lease, 8, 0, 1);
+    let limit = process.limits.only().unwrap();
+    let other = Policy::TokenBucket(TokenBucket::new(5, TTL, 5));
+    let configured = limit.with(other, other);
+    let limits = Arc::new(Limits::new([configured.clone()]));
+    let keys = smallvec![Key::from_normal(b"key")];
+    let request = Request { limits, keys, verb: Verb::Decide(Ask::all(1)), when: When::Now };
+    for ms in 2..30 {
+        assert!(process.leases.take(&configured, b"key", Ask::all(1), process.at(ms)).is_none());
+        assert_eq!(process.leases.wanted(&request, process.at(ms)), None, "none is leased beside what there is");
+    }
+    assert_eq!(process.given_back(201), [(8, START)]);
+    assert!(process.leases.wanted(&request, process.at(300)).is_some(), "it is free for the new limit");
+}
+
 #[test]
 fn everything_is_given_back_at_the_end() {
     let process = Process::new(100);

@@ -62,7 +62,7 @@ impl Model for Level {
                 before.min(self.full - i128::from(term.0) * self.limit) - size(units)
             }
             Op::Change(Change::GiveBack { units, booked }) => {
-                let is_last = self.seen == booked && booked <= now;
+                let is_last = self.seen == booked && booked <= now && self.level >= 0;
                 if is_last && self.level + size(units) <= self.full {
                     self.level += size(units);
                     if self.at(now) == self.full {
