@@ -18,6 +18,8 @@ const LONGEST_GRACE: Duration = Duration::from_millis(50);
 pub(super) struct Timers {
     due: BTreeMap<(Instant, u64), Waker>,
     last: u64,
+    /// When it was last turned, and what is the present meanwhile.
+    begun: Instant,
     present: Instant,
     /// Until when time stands still, where the loop was late.
     grace: Option<Instant>,
@@ -36,7 +38,8 @@ pub(super) enum Moment {
 
 impl Timers {
     pub(super) fn new() -> Self {
-        Self { due: BTreeMap::new(), last: 0, present: Instant::now(), grace: None }
+        let now = Instant::now();
+        Self { due: BTreeMap::new(), last: 0, begun: now, present: now, grace: None }
     }
 
     /// The present of whoever runs.
@@ -46,8 +49,11 @@ impl Timers {
 
     /// It is `now`. `looked` says whether the sockets have been looked at since a moment was last held.
     pub(super) fn begin(&mut self, now: Instant, looked: bool) -> Moment {
-        let Some(first) = self.first().filter(|first| *first <= now) else {
+        if !self.is_overdue() {
             self.grace = None;
+        }
+        self.begun = now;
+        let Some(first) = self.first().filter(|first| *first <= now) else {
             self.present = now;
             return Moment::None;
         };
@@ -73,7 +79,12 @@ impl Timers {
 
     /// When there is something to do next.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.grace.or_else(|| self.first())
+        self.grace.filter(|_| self.is_overdue()).or_else(|| self.first())
+    }
+
+    /// Whether somebody whose moment had come when it was last turned is still there. A grace is for those.
+    fn is_overdue(&self) -> bool {
+        self.first().is_some_and(|first| first <= self.begun)
     }
 
     fn first(&self) -> Option<Instant> {

@@ -148,6 +148,28 @@ fn a_loop_that_was_late_is_made_up_for_what_it_missed_within_bounds() {
     }
 }
 
+/// Who is not late has no part in it.
+#[test]
+fn a_grace_ends_with_those_that_it_is_for() {
+    let (turned, _) = turned();
+    let start = Instant::now();
+    let gone = std::sync::Arc::new(tokio::sync::Notify::new());
+    let ended = gone.clone();
+    turned.spawn(async move {
+        tokio::select! {
+            () = runtime::sleep_until(start + MS * 10) => {}
+            () = ended.notified() => {}
+        }
+    });
+    let count = sleeper(&turned, start, 3_001);
+    turned.turn(start, false);
+    assert_eq!(turn_at(&turned, start + MS * 3_000).next, Some(start + MS * 3_050));
+    gone.notify_one();
+    assert_eq!(turn_at(&turned, start + MS * 3_000).next, Some(start + MS * 3_001));
+    turn_at(&turned, start + MS * 3_001);
+    assert_eq!(read(&count), 1);
+}
+
 /// A loop that is late each time must not put off for ever what is due.
 #[test]
 fn each_moment_is_put_off_once() {
