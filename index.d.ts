@@ -209,9 +209,9 @@ export interface CommonOptions {
   /** Calls that may wait for Redis, 1 to 1,048,576. Default 16,384. One call more is decided by {@link onStoreError} at once. */
   maxPending?: number
   /**
-   * Who works beside the calls, where a store is asked: `'thread'`, a thread of its own, one for all limiters of a JavaScript thread;
-   * or `'loop'`, Node's event loop, so that a call and its answer cross no thread. Both decide alike, and a process may have limiters of either.
-   * Default `'thread'`. The constructor throws `ERR_RATE_LIMIT_UNSUPPORTED` for `'loop'` where there is no loop of libuv, as in Bun.
+   * Who works beside the calls, where a store is asked: `'loop'`, Node's event loop, so that a call and its answer cross no thread; or
+   * `'thread'`, a thread of its own, one for all limiters of a JavaScript thread. Both decide alike, and a process may have limiters of either.
+   * Default `'loop'`, and `'thread'` where there is no loop of libuv. The constructor throws `ERR_RATE_LIMIT_UNSUPPORTED` for `'loop'` where there is no loop of libuv, as in Bun.
    */
   driver?: 'loop' | 'thread'
   /**

@@ -13,7 +13,7 @@ if (long) process.env.RATE_LIMIT_LONG = '1'
 const minutes = long ? 240 : 30
 
 /** Tests that say the most of a driver: what it carries, how it fails, how it begins and ends. `--long` runs them all. */
-const BY_THE_LOOP = [
+const BY_A_THREAD = [
   'redis',
   'faults',
   'lifecycle',
@@ -24,7 +24,7 @@ const BY_THE_LOOP = [
   'limits',
   'client-faults',
 ]
-if (long) BY_THE_LOOP.push('chaos', 'histories', 'deny-cache', 'acquire', 'new-keys', 'clients', 'cache', 'soak')
+if (long) BY_A_THREAD.push('chaos', 'histories', 'deny-cache', 'acquire', 'new-keys', 'clients', 'cache', 'soak')
 
 const CLIPPY = ['clippy', '--all-targets']
 const WITHOUT_NODE = '--no-default-features'
@@ -43,7 +43,7 @@ const steps = [
   ['types, moduleResolution node16', () => checkTypes('tsconfig.json')],
   ['types, moduleResolution bundler', () => checkTypes('tsconfig.bundler.json')],
   ['node tests', () => runNodeTests()],
-  ['node tests, with the loop driver', () => runNodeTests(BY_THE_LOOP)],
+  ['node tests, with the thread driver', () => runNodeTests(BY_A_THREAD)],
 ]
 
 /** The tests of both languages start their own servers from the file that REDIS_SERVER names. */
@@ -66,7 +66,7 @@ function checkTypes(config) {
 
 function runNodeTests(names) {
   const env = names && {
-    NODE_OPTIONS: `--require=${JSON.stringify(join(root, '__test__', 'support', 'loop-driver.cjs'))}`,
+    NODE_OPTIONS: `--require=${JSON.stringify(join(root, '__test__', 'support', 'thread-driver.cjs'))}`,
   }
   const all = readdirSync(join(root, '__test__')).filter((name) => name.endsWith('.test.mjs'))
   const files = names?.map((name) => `${name}.test.mjs`) ?? all

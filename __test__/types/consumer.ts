@@ -70,6 +70,7 @@ const commonOptions: Required<CommonOptions> = {
   driver: Math.random() < 0.5 ? 'loop' : 'thread',
   maxMemory: '64mb',
   denyCache: '1s',
+  lease: Math.random() < 0.5 ? false : { max: 100, ttl: '200ms' },
   onStoreError: 'local',
   logger,
 }

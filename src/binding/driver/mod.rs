@@ -17,7 +17,7 @@ use crate::store::client::Job;
 use crate::store::redis::Connect;
 
 /// The driver where nothing is said.
-pub(super) const DEFAULT: settings::Driver = settings::Driver::Thread;
+pub(super) const DEFAULT: settings::Driver = settings::Driver::Loop;
 
 /// Runs the workers of one environment.
 pub(super) trait Driver: Sized {

@@ -1,5 +1,5 @@
 /**
- * Preloaded (`node --require`), has every limiter that asks a store be turned by the loop, unless it says otherwise: the same
+ * Preloaded (`node --require`), has every limiter that asks a store have a thread of its own, unless it says otherwise: the same
  * tests are run with the other driver. Worker threads and programs that tests start preload it too, where NODE_OPTIONS says so.
  */
 'use strict'
@@ -11,5 +11,5 @@ const { RateLimiter } = native
 
 native.RateLimiter = function (options, adapter) {
   const asks = options !== null && typeof options === 'object' && STORES.some((name) => Object.hasOwn(options, name))
-  return new RateLimiter(asks ? { driver: 'loop', ...options } : options, adapter)
+  return new RateLimiter(asks ? { driver: 'thread', ...options } : options, adapter)
 }
