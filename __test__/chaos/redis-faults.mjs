@@ -93,8 +93,8 @@ export const rows = [
       await setUser(stage, 'on', '>password', ...RIGHTS)
       return ordeal(scene, stage.as('limiter', 'password'), {
         says: /no permissions to run the 'evalsha' command/,
-        fault: () => setUser(stage, '-evalsha'),
-        mend: () => setUser(stage, '+evalsha'),
+        fault: () => setUser(stage, '-evalsha', '-fcall'),
+        mend: () => setUser(stage, '+evalsha', '+fcall'),
       })
     },
   },
