@@ -63,12 +63,15 @@ describe('a cluster', { timeout: 180_000 }, () => {
     assert.deepEqual(outcome, { allowed: 500, denied: 700, sources: ['redis'] })
   })
 
-  test('SCRIPT FLUSH is not noticed', async (t) => {
+  test('SCRIPT FLUSH and FUNCTION FLUSH are not noticed', async (t) => {
     const limiter = limiterOf({ limit: 3, window: '1d', redisUrl: urls })
     t.after(() => limiter.close())
     for (const remaining of [2, 1, 0]) {
       assertDecision(await limiter.check('a'), { allowed: true, remaining, source: 'redis' })
       await Promise.all(cluster.nodes.map(({ port }) => redisCommand(port, 'SCRIPT', 'FLUSH')))
+      // Replicas forget what their masters do, and are not told.
+      const flushed = await Promise.allSettled(cluster.nodes.map(({ port }) => redisCommand(port, 'FUNCTION', 'FLUSH')))
+      assert.ok(flushed.filter(({ status }) => status === 'fulfilled').length >= 3)
     }
     assert.equal(limiter.stats().storeErrors, 0)
   })

@@ -93,8 +93,8 @@ export const rows = [
       await setUser(stage, 'on', '>password', ...RIGHTS)
       return ordeal(scene, stage.as('limiter', 'password'), {
         says: /no permissions to run the 'evalsha' command/,
-        fault: () => setUser(stage, '-fcall', '-evalsha'),
-        mend: () => setUser(stage, '+fcall', '+evalsha'),
+        fault: () => setUser(stage, '-evalsha', '-fcall'),
+        mend: () => setUser(stage, '+evalsha', '+fcall'),
       })
     },
   },
@@ -115,8 +115,7 @@ export const rows = [
         lasts: 0,
         async fault() {
           for (let flushes = 0; flushes < (scene.long ? 100 : 20); flushes += 1) {
-            // Whichever of the two decides.
-            await stage.each((node) => node.together(['SCRIPT', 'FLUSH'], ['FUNCTION', 'FLUSH']))
+            await stage.each((node) => node.command('SCRIPT', 'FLUSH'))
             await sleep(20)
           }
         },
