@@ -93,8 +93,7 @@ impl Id {
     /// The two buckets of the shard in which it may be. They are one where there is no other.
     pub(super) fn buckets(self, geometry: &Geometry) -> [usize; 2] {
         let buckets = geometry.buckets as u64;
-        #[expect(clippy::cast_possible_truncation, reason = "less than there are buckets")]
-        let among = |bits: u64, all: u64| ((bits & 0xFFFF_FFFF) * all >> 32) as usize;
+        let among = |bits: u64, all: u64| (((bits & 0xFFFF_FFFF) * all) >> 32) as usize;
         let first = among(self.high, buckets);
         // Any but the first.
         let step = if buckets > 1 { 1 + among(self.high >> 32, buckets - 1) } else { 0 };
@@ -157,7 +156,6 @@ impl Word {
     }
 
     /// Bytes of the state.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 15 bits")]
     pub(super) fn length(self) -> usize {
         (self.0 >> FORM_BITS) as usize & MOST_BYTES
     }

@@ -77,11 +77,11 @@ fn open(ground: &Ground, name: &str, clock: &Arc<ManualClock>) -> Shared {
 }
 
 /// Does something in a thread that dies over it after so many writes. Answers whether it died.
-fn dies_over(store: Shared, writes: i64, work: impl FnOnce(&Shared) + Send) -> bool {
+fn dies_over(store: &Shared, writes: i64, work: impl FnOnce(&Shared) + Send) -> bool {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             store.kill_after(writes);
-            catch_unwind(AssertUnwindSafe(|| work(&store))).is_err()
+            catch_unwind(AssertUnwindSafe(|| work(store))).is_err()
         });
         thread.join().unwrap()
     })
@@ -110,14 +110,15 @@ fn at_every_write(ground: &Ground, deeds: &[Deed], deaths: &Cell<usize>) -> Resu
         store.answer(&deed.request()).unwrap();
         let after = store.states();
         for writes in 0.. {
+            assert!(writes < 10_000, "it dies over something else");
             copy(ground, "before", "victim");
-            if !dies_over(open(ground, "victim", &clock), writes, |store| drop(store.answer(&deed.request()))) {
+            if !dies_over(&open(ground, "victim", &clock), writes, |store| drop(store.answer(&deed.request()))) {
                 break;
             }
             deaths.set(deaths.get() + 1);
             // Who finds it may die over it as well, at any moment.
             for again in [0, 1, 2, 5, 20].into_iter().skip(usize::try_from(writes % 3).unwrap()).step_by(2) {
-                dies_over(open(ground, "victim", &clock), again, |store| drop(store.states()));
+                dies_over(&open(ground, "victim", &clock), again, |store| drop(store.states()));
             }
             let found = open(ground, "victim", &clock).states();
             is_old_or_new(&before, &after, &found, now)?;
