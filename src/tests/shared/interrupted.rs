@@ -110,6 +110,7 @@ fn at_every_write(ground: &Ground, deeds: &[Deed], deaths: &Cell<usize>) -> Resu
         store.answer(&deed.request()).unwrap();
         let after = store.states();
         for writes in 0.. {
+            assert!(writes < 10_000, "it dies over something else");
             copy(ground, "before", "victim");
             if !dies_over(&open(ground, "victim", &clock), writes, |store| drop(store.answer(&deed.request()))) {
                 break;

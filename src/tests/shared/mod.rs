@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use smallvec::smallvec;
 
 use crate::algorithm::{Ask, Outcome, Policy};
-use crate::clock::{Clock, ManualClock, Micros};
+use crate::clock::{Clock, ManualClock, Micros, SystemClock};
 use crate::error::Error;
 use crate::key::Key;
 use crate::limits::{Limit, Limits};
@@ -34,7 +34,9 @@ impl Ground {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let here = Site::here().unwrap();
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let base = here.base.join(format!("drl-test-{}-{number}", std::process::id()));
+        // Also where one of the same number was killed and left its own.
+        let (process, now) = (std::process::id(), SystemClock::new().now().0);
+        let base = here.base.join(format!("drl-test-{process}-{number}-{now}"));
         DirBuilder::new().mode(0o700).create(&base).unwrap();
         Self { site: Site { base, ..here } }
     }
