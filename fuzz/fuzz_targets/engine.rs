@@ -91,7 +91,7 @@ impl Reference {
                     Some(Change::Penalize(units)) => {
                         *missing = (*missing).max((*missing + i128::from(units) * *window).min(2 * full));
                     }
-                    Some(Change::Reserve(_)) => unreachable!("nothing is booked here"),
+                    Some(_) => unreachable!("nothing is booked here, or leased"),
                     None => {}
                 }
                 let up = |length: i128| Micros(u64::try_from((length.max(0) + *limit - 1) / *limit).expect("a time"));
@@ -122,7 +122,7 @@ impl Reference {
                         0 => {}
                         debt => taken.push((now, debt)),
                     },
-                    Some(Change::Reserve(_)) => unreachable!("nothing is booked here"),
+                    Some(_) => unreachable!("nothing is booked here, or leased"),
                     None => {}
                 }
                 let free = limit.saturating_sub(sum(taken));
@@ -148,7 +148,7 @@ impl Reference {
                 match change {
                     Some(Change::Refund(units)) => *count = count.saturating_sub(units),
                     Some(Change::Penalize(units)) => *count = (*count).max((*count + units).min(2 * *limit)),
-                    Some(Change::Reserve(_)) => unreachable!("nothing is booked here"),
+                    Some(_) => unreachable!("nothing is booked here, or leased"),
                     None => {}
                 }
                 let free = limit.saturating_sub(*count);
