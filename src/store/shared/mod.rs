@@ -103,6 +103,9 @@ impl Shared {
     }
 
     /// Decides one key's call now; an `ask` without cost changes nothing. What most calls come down to.
+    ///
+    /// Never inlined: whoever decides in its own memory would set up the stack frame for both.
+    #[inline(never)]
     pub fn decide(&self, limit: &Limit, key: &[u8], ask: Ask) -> Result<Outcome, Error> {
         let id = self.id(limit, key);
         let policy = &limit.policy;
