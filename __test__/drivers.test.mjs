@@ -47,7 +47,7 @@ describe('the loop driver', { timeout: atMost(120_000) }, () => {
     await Promise.all([limiter.close(), other.close()])
   })
 
-  test('answers while nothing else keeps the loop going: what is awaited goes on by itself', async () => {
+  test('what is awaited goes on at once, whatever else the loop waits for', async () => {
     for (const driver of ['loop', 'thread', 'both']) {
       const end = await run(program('in-turn.mjs'), { args: [redis.url, driver], within: 60_000 })
       assertEnded(end, `a program that makes one call after the other, ${driver}`)
