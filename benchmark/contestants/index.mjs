@@ -14,6 +14,7 @@
 export const CONTESTANTS = [
   { id: 'ours-sliding-window', label: 'ours, sliding-window', role: 'ours' },
   { id: 'ours-token-bucket', label: 'ours, token-bucket', role: 'ours' },
+  { id: 'ours-thread', label: "ours, sliding-window, driver: 'thread'", role: 'ours' },
   { id: 'ours-lease-sliding-window', label: 'ours, sliding-window, leases', role: 'ours' },
   { id: 'ours-lease-token-bucket', label: 'ours, token-bucket, leases', role: 'ours' },
   { id: 'rlf-memory', label: 'rate-limiter-flexible', role: 'peer' },

@@ -7,7 +7,7 @@ export const LEASE = { max: 10_000, ttl: '200ms' }
 
 export async function openOurs(
   algorithm,
-  { limit, windowMs, others, redisUrl, maxMemory, lease, knowsRefusals = false },
+  { limit, windowMs, others, redisUrl, maxMemory, lease, driver, knowsRefusals = false },
 ) {
   const named = ({ limit, windowMs }, index) => ({ name: `limit-${index}`, limit, window: windowMs })
   const limiter = new RateLimiter({
@@ -15,6 +15,7 @@ export async function openOurs(
     ...(others ? { limits: [{ limit, windowMs }, ...others].map(named) } : { limit, window: windowMs }),
     ...(maxMemory && { maxMemory }),
     ...(lease && { lease }),
+    ...(driver && { driver }),
     // Only Redis's own decisions count: a call that the fallback would answer, perhaps faster, ends the run instead. And
     // as with the peers, a call that the machine kept waiting is no failure.
     ...(redisUrl && { redisUrl, onStoreError: 'throw', timeout: '10s' }),

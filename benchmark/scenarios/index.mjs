@@ -68,7 +68,7 @@ export const SCENARIOS = [
     title: 'Redis, 10,000 keys, 256 calls in flight',
     kind: inFlight,
     onRedis: true,
-    contestants: [...OURS, ...PEERS, 'raw-sliding-window', 'raw-token-bucket'],
+    contestants: [...OURS, 'ours-thread', ...PEERS, 'raw-sliding-window', 'raw-token-bucket'],
     settings: { ...perMinute(100), inFlight: 256, ...TIMES },
   },
   {
@@ -76,7 +76,7 @@ export const SCENARIOS = [
     title: 'Redis, one key, 1,024 calls in flight, all allowed',
     kind: inFlight,
     onRedis: true,
-    contestants: [...OURS, ...PEERS],
+    contestants: [...OURS, 'ours-thread', ...PEERS],
     settings: { ...OUT_OF_REACH, inFlight: 1_024, spread: 'hot', ...TIMES },
   },
   {
@@ -108,7 +108,7 @@ export const SCENARIOS = [
     title: 'Redis, one call in flight',
     kind: inFlight,
     onRedis: true,
-    contestants: [...OURS, ...PEERS],
+    contestants: [...OURS, 'ours-thread', ...PEERS],
     settings: { ...perMinute(100), inFlight: 1, ...TIMES },
   },
   {
@@ -117,7 +117,7 @@ export const SCENARIOS = [
     kind: inFlight,
     onRedis: true,
     processes: 4,
-    contestants: [...OURS, ...PEERS],
+    contestants: [...OURS, 'ours-thread', ...PEERS],
     settings: { ...perMinute(100), inFlight: 256, ...TIMES },
   },
   {
@@ -150,7 +150,7 @@ export const SCENARIOS = [
     kind: paced,
     onRedis: true,
     processes: 4,
-    contestants: [...OURS, ...PEERS, 'none'],
+    contestants: [...OURS, 'ours-thread', ...PEERS, 'none'],
     settings: { ...perMinute(100), perSecond: 5_000, ...LONGER },
   },
   {
