@@ -84,7 +84,7 @@ fn what_is_written_arrives_however_often_it_must_wait() {
     let told = result.clone();
     turned.spawn(async move {
         let mut stream = connect_tcp("127.0.0.1", port).await.unwrap();
-        let sent: Vec<u8> = (0..SIZE).map(|byte| (byte * 31 % 251) as u8).collect();
+        let sent: Vec<u8> = (0..SIZE).map(|byte| u8::try_from(byte * 31 % 251).unwrap()).collect();
         let mut written = 0;
         while written < SIZE {
             written += poll_fn(|context| Pin::new(&mut stream).poll_write(context, &sent[written..])).await.unwrap();
