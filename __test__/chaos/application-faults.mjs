@@ -31,8 +31,7 @@ export const rows = [
     name: "The application's event loop is blocked for 2 s",
     only: ['standalone'],
     says: {
-      happens:
-        'Calls are sent, answered and timed on a thread of their own: the loop that is late is no failure of Redis.',
+      happens: 'What came in time is read before any deadline fires: the loop that is late is no failure of Redis.',
       callers: 'What Redis answered in time is its decision, once the loop turns again. No `storeDown`.',
       operator: 'Find what blocks: `monitorEventLoopDelay`.',
     },
