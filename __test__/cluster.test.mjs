@@ -23,7 +23,7 @@ function limiterOf(options) {
   return new RateLimiter({ prefix: `cluster-${made}`, ...asking, ...options })
 }
 
-describe('a cluster', { timeout: 180_000 }, () => {
+describe('a cluster', { timeout: 400_000 }, () => {
   let cluster, urls
   before(async () => {
     cluster = await startRedisCluster({ replicas: 1 })
@@ -136,7 +136,7 @@ describe('a cluster', { timeout: 180_000 }, () => {
       return decisions.every(({ source }) => source === expected)
     }
     // The servers may still be settling who is whose replica, after another was lost.
-    await until(() => allBy(keys, 'redis'), 'Redis decides all of them', 20_000)
+    await until(() => allBy(keys, 'redis'), 'Redis decides all of them', 60_000)
     return { limiter, lost, keys, theirs, others, allBy }
   }
 
@@ -164,8 +164,8 @@ describe('a cluster', { timeout: 180_000 }, () => {
       await lose(lost)
       await until(() => allBy(theirs, 'fallback'), 'its keys are decided here')
       await until(() => allBy(others, 'redis'), 'the others go on')
-      await until(() => allBy(theirs, 'redis'), 'the replica took over', 20_000)
-      await until(() => allBy(keys, 'redis'), 'so do the others')
+      await until(() => allBy(theirs, 'redis'), 'the replica took over', 60_000)
+      await until(() => allBy(keys, 'redis'), 'so do the others', 60_000)
       assert.equal(limiter.stats().circuitOpened, 0)
       await bring(lost)
       const isReplica = async () =>
