@@ -103,7 +103,7 @@ export function usePoints(long) {
               gateways: 16,
               keys: 1,
             },
-            ...{ rate: (limit * over * 1e6) / windowUs, warmS: 30, seconds: long ? 400 : 100, nodes: 1 },
+            ...{ rate: (limit * over * 1e6) / windowUs, warmS: 70, seconds: long ? 500 : 110, nodes: 1 },
           },
         })),
       ),

@@ -91,17 +91,18 @@ pub struct Use {
 }
 
 impl Use {
-    /// Of `keys`, each by what it was asked for and what was admitted while it could have had `limit`.
-    pub fn of(keys: impl Iterator<Item = (u32, u32)>, limit: f64) -> Self {
+    /// Of `keys`, each by what it was asked for, and by the weight of what was admitted, which could be `most` of them. The limit is
+    /// `limit` for as long as it was asked.
+    pub fn of(keys: impl Iterator<Item = (u32, f64)>, limit: f64, most: f64) -> Self {
         let (mut all, mut admitted, mut worst) = (0, 0.0, 0.0f64);
         for (asked, used) in keys {
             if f64::from(asked) >= 1.05 * limit {
                 all += 1;
-                admitted += f64::from(used);
-                worst = worst.max(1.0 - f64::from(used) / limit);
+                admitted += used;
+                worst = worst.max(1.0 - used / most);
             }
         }
-        let under = if all == 0 { 0.0 } else { 1.0 - admitted / (all as f64 * limit) };
+        let under = if all == 0 { 0.0 } else { 1.0 - admitted / (all as f64 * most) };
         Self { keys: all, under, worst }
     }
 }
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn under_use_is_of_keys_that_were_asked_for_more_than_their_limit() {
-        let used = Use::of([(200, 90), (300, 100), (50, 50)].into_iter(), 100.0);
+        let used = Use::of([(200, 90.0), (300, 100.0), (50, 50.0)].into_iter(), 100.0, 100.0);
         assert_eq!(used, Use { keys: 2, under: 1.0 - 190.0 / 200.0, worst: 1.0 - 90.0 / 100.0 });
     }
 }

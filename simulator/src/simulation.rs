@@ -91,11 +91,11 @@ pub struct Simulation {
     network: Network,
     gateways: Vec<Gateway>,
     nodes: Vec<Node>,
-    /// Of each key whose state is kept: its state, who watches it, what it was asked for, and what was admitted.
+    /// Of each key whose state is kept: its state, who watches it, what it was asked for, and the weight of what was admitted.
     states: Vec<State>,
     watches: Vec<Option<Box<Watch>>>,
     asked: Vec<u32>,
-    admitted: Vec<u32>,
+    admitted: Vec<f64>,
     batches: Vec<Option<Batch>>,
     free: Vec<usize>,
     due: BinaryHeap<Due>,
@@ -127,9 +127,14 @@ pub fn run(world: &World) -> Course {
 pub fn run_by(world: &World, policy: Policy) -> Course {
     let mut simulation = Simulation::new(world, policy);
     simulation.go();
-    let limit = world.limit as f64 * world.seconds * 1e6 / world.window_us as f64;
+    let span_us = world.seconds * 1e6;
+    let each = world.limit as f64 / world.window_us as f64;
     let keys = simulation.asked.iter().copied().zip(simulation.admitted.iter().copied());
-    Course { used: Use::of(keys, limit), tally: simulation.tally, nodes: simulation.nodes }
+    Course {
+        used: Use::of(keys, each * span_us, each * (span_us - ramp_us(world))),
+        tally: simulation.tally,
+        nodes: simulation.nodes,
+    }
 }
 
 impl Simulation {
@@ -146,7 +151,7 @@ impl Simulation {
             states: vec![policy.fresh(); exact],
             watches: (0..exact).map(|_| None).collect(),
             asked: vec![0; exact],
-            admitted: vec![0; exact],
+            admitted: vec![0.0; exact],
             batches: Vec::new(),
             free: Vec::new(),
             due: BinaryHeap::new(),
@@ -187,7 +192,7 @@ impl Simulation {
         self.tally = Tally { over: self.tally.over, ..Tally::default() };
         self.nodes.iter_mut().for_each(Node::reset);
         self.asked.fill(0);
-        self.admitted.fill(0);
+        self.admitted.fill(0.0);
     }
 
     fn put(&mut self, at: u64, event: Event) {
@@ -335,10 +340,18 @@ impl Simulation {
     fn uses(&mut self, rank: u64, now: u64) {
         let index = rank as usize - 1;
         if index < self.watches.len() {
-            self.admitted[index] += 1;
+            self.admitted[index] += self.weight(now);
             let watch = self.watches[index].get_or_insert_with(|| Box::new(Watch::new(self.world.kind)));
             self.tally.over += u64::from(watch.uses(&self.world, EPOCH.0 + now / 1_000));
         }
+    }
+
+    /// Units come in bursts, a window from one to the next. So those of the first and of the last window are counted by how far
+    /// they lie from the edge, or what is measured would depend on where the edges are.
+    fn weight(&self, now: u64) -> f64 {
+        let from = now as f64 / 1e3 - self.world.warm_s * 1e6;
+        let edge = from.min(self.world.seconds * 1e6 - from);
+        (edge / ramp_us(&self.world)).clamp(0.0, 1.0)
     }
 
     fn answers(&mut self, number: usize) {
@@ -381,6 +394,10 @@ impl Simulation {
             }
         }
     }
+}
+
+fn ramp_us(world: &World) -> f64 {
+    (world.window_us as f64).min(world.seconds * 1e6 / 2.0)
 }
 
 /// How many keys the script reads and writes for these calls: decisions on one key that come one after the other are one.

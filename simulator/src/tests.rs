@@ -86,11 +86,22 @@ fn it_is_seen_when_leased_units_come_back_too_soon() {
     assert!(run_by(&world, world.policy()).tally.over > 0);
 }
 
+/// A key whose units come in bursts of a window's period would otherwise have used more or less by when one looks.
+#[test]
+fn what_is_used_of_a_limit_does_not_depend_on_when_it_is_looked_at() {
+    let world = World { keys: 1, rate: 2_000.0, limit: 1_000, ..busy(Kind::SlidingWindow, Mode::Known) };
+    let under = |warm_s| run(&World { warm_s, seconds: 20.0, ..world.clone() }).used.under;
+    let all = [5.0, 5.3, 5.6, 5.9].map(under);
+    let (least, most) = all.iter().fold((f64::MAX, f64::MIN), |(least, most), one| (least.min(*one), most.max(*one)));
+    // A slot is a thirty-second of the window, and no more than that is lost.
+    assert!(least > 0.0 && most < 1.0 / 32.0 && most - least < 0.003, "{all:?}");
+}
+
 #[test]
 fn each_mode_asks_redis_less_than_the_one_before() {
     let operations = |mode| {
         // A limit that nobody reaches leaves nothing to refuse, one that is reached leaves little to lease.
-        let world = World { nodes: 4, limit: 20_000, ..busy(Kind::SlidingWindow, mode) };
+        let world = World { nodes: 4, limit: 20_000, lease_us: 100_000, ..busy(Kind::SlidingWindow, mode) };
         let reached = run(&World { limit: 100, ..world.clone() });
         let far = run(&world);
         [reached, far].map(|course| course.nodes.iter().map(|node| node.keys).sum::<u64>())
