@@ -9,7 +9,6 @@ import os from 'node:os'
 import { join } from 'node:path'
 import { format } from 'prettier'
 
-import { describeMachine, machineLine } from '../benchmark/machine.mjs'
 import { costs } from '../simulator/report/costs.mjs'
 import { plots } from '../simulator/report/plots.mjs'
 import { ALGORITHMS, latencyPoints, scalePoints, usePoints } from '../simulator/report/points.mjs'
@@ -48,7 +47,21 @@ function failures({ scale, latency, use, real }) {
       .filter(({ beyond, bound }) => beyond > bound)
       .map((row) => `${row.algorithm}, ${row.limit}, ${row.words}: ${(100 * row.beyond).toFixed(2)} % beyond`),
     ...real.filter(({ simulated }) => simulated.over > 0).map(({ mode }) => `units over the limit: ${mode}`),
+    ...real.filter(differs).map((row) => `real processes are not as simulated: ${JSON.stringify(row)}`),
   ]
+}
+
+/** Where the real processes ran. */
+function machine() {
+  const cpus = os.cpus()
+  const gib = Math.round(os.totalmem() / 2 ** 30)
+  return `${cpus[0]?.model.trim() || 'unknown'}, ${cpus.length} cores, ${gib} GiB, ${os.type()} ${os.release()} ${os.arch()}; Node.js ${process.version}`
+}
+
+/** Whether real processes were admitted another number of calls than simulated ones, or asked Redis for more or less. */
+function differs({ real, simulated }) {
+  const isFar = (name, part) => Math.abs(real[name] / simulated[name] - 1) > part
+  return isFar('admitted', 0.03) || isFar('operationsADecision', 0.1)
 }
 
 async function simulate() {
@@ -62,15 +75,21 @@ async function simulate() {
     console.log(` ${name}`)
     return points.map((point, index) => ({ ...point, report: played[index].report }))
   }
+  // Each part is kept as soon as it is there.
+  const keep = () => writeFileSync(results, `${JSON.stringify(report, null, 1)}\n`)
   if (parts.includes('use')) report.use = underUse(await play('under-use', usePoints(long)))
+  keep()
   if (parts.includes('latency')) report.latency = await play('latency', latencyPoints(long))
+  keep()
   if (parts.includes('scale')) report.scale = await play('scale', scalePoints(long))
+  keep()
   if (parts.includes('real')) {
     await ensureBuilt()
     report.real = await compare(file, ALGORITHMS, ({ algorithm, mode }) =>
       console.log(`real processes: ${algorithm}, ${mode}`),
     )
-    report.machine = await describeMachine()
+    report.machine = machine()
+    keep()
   }
   report.costs = Object.fromEntries(ALGORITHMS.map((algorithm) => [algorithm, costs(algorithm)]))
   const missing = PARTS.filter((part) => report[part] === undefined)
@@ -85,7 +104,7 @@ async function write(report) {
   mkdirSync(folder, { recursive: true })
   for (const [name, svg] of Object.entries(plots(report))) writeFileSync(join(folder, name), svg)
   let text = readFileSync(document, 'utf8')
-  const all = { ...tables(report), machine: `Real processes: ${machineLine(report.machine)}.` }
+  const all = { ...tables(report), machine: `Real processes: ${report.machine}.` }
   for (const [marker, content] of Object.entries(all)) text = quote(text, marker, content)
   writeFileSync(document, await format(text, { parser: 'markdown', semi: false, singleQuote: true, printWidth: 120 }))
 }

@@ -14,20 +14,35 @@ const LARGEST = { id: '10,000,000/s', rate: 1e7, gateways: 1000, keys: 1e8, node
 /** What callers are like: who is asked for how often, and what they may. */
 const CALLERS = [
   { who: 'few far over their limits', exponent: 1, limit: 100 },
-  { who: 'few very busy, within high limits', exponent: 1, limit: 1_000_000, leaseMax: 10_000 },
+  {
+    who: 'few very busy, within high limits',
+    exponent: 1,
+    limit: 100_000_000,
+    windowUs: 10_000_000,
+    leaseMax: 10_000,
+    leaseUs: 200_000,
+  },
   { who: 'all alike', exponent: 0, limit: 100 },
 ]
 
-/** Measured while at most so many calls come: the rest is more of the same. */
-const lengths = (rate, calls) => ({ warmS: 1, seconds: Math.min(1, calls / rate) })
+/** Nodes that are never too slow: what calls cost is counted, and how many nodes that takes is what is asked. */
+const SPEED = 1_000
+
+/** Measured while so many calls come: the rest is more of the same. Where nobody is refused there is no window to wait for. */
+function lengths(rate, limit, exponent, calls) {
+  const isFar = exponent === 0 || limit > rate
+  return { warmS: isFar ? 0.5 : 1, seconds: Math.min(1, calls / rate) }
+}
 
 export function scalePoints(long) {
   const scales = long ? [...SCALES, LARGEST] : SCALES
-  const calls = long ? 10e6 : 1e6
+  const calls = long ? 10e6 : 5e5
   return scales.flatMap(({ id, ...scale }) =>
-    CALLERS.flatMap(({ who, ...callers }) =>
-      MODES.map((mode) => ({ id, who, world: { ...scale, ...callers, mode, ...lengths(scale.rate, calls) } })),
-    ),
+    CALLERS.flatMap(({ who, ...callers }) => {
+      const { rate } = scale
+      const length = lengths(rate, callers.limit, callers.exponent, calls)
+      return MODES.map((mode) => ({ id, who, world: { ...scale, ...callers, mode, speed: SPEED, ...length } }))
+    }),
   )
 }
 
@@ -38,7 +53,7 @@ export function latencyPoints(long) {
   return [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95].map((part) => {
     const rate = Math.round(most * part)
     const world = { rate, gateways: 100, keys: 1e6, exponent: 0, limit: 100, nodes, mode: 'known', warmS: 0.5 }
-    return { part, world: { ...world, seconds: long ? 5 : 1 } }
+    return { part, world: { ...world, seconds: long ? 5 : 0.5 } }
   })
 }
 

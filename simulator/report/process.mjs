@@ -1,11 +1,12 @@
 /**
- * One of the real processes that the simulator is compared with: makes all calls of a period at once, as often as periods have
- * passed, and reports what came of them.
+ * One of the real processes that the simulator is compared with: makes all calls of a period at once, period after period, and
+ * reports what came of them.
  *
  * Arguments: the limiter's options, and the load, as JSON.
  */
 
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { RateLimiter } from 'distributed-rate-limiter'
 
@@ -19,36 +20,23 @@ process.send('ready')
 await once(process, 'message')
 
 const told = { calls: 0, admitted: 0, leased: 0, known: 0, others: 0 }
-const pending = new Set()
-const [start, ticks] = [performance.now(), (seconds * 1_000) / periodMs]
-let done = 0
-await new Promise((resolve) => {
-  const timer = setInterval(() => {
-    // Whoever is late catches up: the load is so many calls, and not so many as this machine finds time for.
-    for (const due = Math.min(ticks, (performance.now() - start) / periodMs); done < due; done += 1) tick()
-    if (done >= ticks) {
-      clearInterval(timer)
-      resolve()
-    }
-  }, 1)
-})
-await Promise.all(pending)
+const start = performance.now()
+for (let tick = 1; tick <= (seconds * 1_000) / periodMs; tick += 1) {
+  // Answered before the next ones are made: a machine that has no time for a while is not to make larger batches of them.
+  await Promise.all(Array.from({ length: callsATick }, call))
+  await sleep(start + tick * periodMs - performance.now())
+}
 process.send({ ...told, seconds: (performance.now() - start) / 1_000 })
 await limiter.close()
 process.disconnect()
 
-function tick() {
-  for (let call = 0; call < callsATick; call += 1) {
-    const answer = limiter.check(`k${draw()}`).then(({ allowed, source }) => {
-      pending.delete(answer)
-      told.calls += 1
-      if (allowed) told.admitted += 1
-      if (source === 'lease') told.leased += 1
-      else if (source === 'deny-cache') told.known += 1
-      else if (source !== 'redis') told.others += 1
-    })
-    pending.add(answer)
-  }
+async function call() {
+  const { allowed, source } = await limiter.check(`k${draw()}`)
+  told.calls += 1
+  if (allowed) told.admitted += 1
+  if (source === 'lease') told.leased += 1
+  else if (source === 'deny-cache') told.known += 1
+  else if (source !== 'redis') told.others += 1
 }
 
 /** A rank by Zipf's law, from a table. */

@@ -2,10 +2,11 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 import { startRedis } from '../../scripts/redis.mjs'
-import { redisCommand } from '../../scripts/resp.mjs'
 import { simulate } from './run.mjs'
 
 const PROCESSES = 4
@@ -23,12 +24,8 @@ export async function compare(file, algorithms, tell = () => {}) {
   const rows = []
   for (const algorithm of algorithms) {
     for (const [mode, options] of Object.entries(REAL_MODES)) {
-      const row = {
-        algorithm,
-        mode,
-        real: await run({ ...options, algorithm }),
-        simulated: await imagine(file, algorithm, mode),
-      }
+      const real = await run({ ...options, algorithm })
+      const row = { algorithm, mode, real, simulated: await imagine(file, algorithm, mode, real) }
       rows.push(row)
       tell(row)
     }
@@ -36,8 +33,10 @@ export async function compare(file, algorithms, tell = () => {}) {
   return rows
 }
 
-async function imagine(file, algorithm, mode) {
-  const { keys, exponent, callsATick, seconds } = LOAD
+/** The same load, at the pace that the real processes found time for. */
+async function imagine(file, algorithm, mode, { seconds }) {
+  const { keys, exponent, callsATick } = LOAD
+  const periodUs = Math.round((seconds * 1e6 * PERIOD_MS) / (LOAD.seconds * 1_000))
   const report = await simulate(file, {
     ...{
       algorithm,
@@ -50,7 +49,7 @@ async function imagine(file, algorithm, mode) {
       limit: LIMIT,
       windowUs: WINDOW_MS * 1_000,
     },
-    ...{ rate: (callsATick * PROCESSES * 1_000) / PERIOD_MS, shape: 'ticking', periodUs: PERIOD_MS * 1_000 },
+    ...{ rate: (callsATick * PROCESSES * 1e6) / periodUs, shape: 'ticking', periodUs },
     ...{ leaseUs: LEASE_MS * 1_000, warmS: 0, wayUs: 30, wakeUs: 50 },
   })
   const { calls, admitted, over, operationsADecision, scriptCallsADecision } = report
@@ -60,6 +59,7 @@ async function imagine(file, algorithm, mode) {
 async function run(options) {
   const redis = await startRedis()
   const children = []
+  let monitor
   try {
     const all = {
       limit: LIMIT,
@@ -73,24 +73,22 @@ async function run(options) {
     for (let index = 0; index < PROCESSES; index += 1)
       children.push(fork(path, [JSON.stringify(all), JSON.stringify(LOAD)]))
     await Promise.all(children.map((child) => message(child)))
-    await redisCommand(redis.port, 'CONFIG', 'RESETSTAT')
+    monitor = await watchScripts(redis.port)
     const reports = children.map((child) => message(child))
     for (const child of children) child.send('go')
     const told = await Promise.all(reports)
     const sum = (name) => told.reduce((all, report) => all + report[name], 0)
-    const statistics = String(await redisCommand(redis.port, 'INFO', 'commandstats'))
-    const asked = (command) => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(statistics)?.[1] ?? 0)
     if (sum('others') > 0) throw new Error(`${sum('others')} calls were decided by nobody whom this is about`)
     return {
       calls: sum('calls'),
       admitted: sum('admitted'),
-      // The longest of them: whoever was kept waiting could admit for longer.
-      seconds: Math.max(...told.map((report) => report.seconds)),
-      operationsADecision: asked('get') / sum('calls'),
-      scriptCallsADecision: (asked('evalsha') + asked('eval')) / sum('calls'),
+      seconds: sum('seconds') / PROCESSES,
+      operationsADecision: monitor.keys / sum('calls'),
+      scriptCallsADecision: monitor.calls / sum('calls'),
     }
   } finally {
     for (const child of children) child.kill('SIGKILL')
+    monitor?.stop()
     await redis.stop()
   }
 }
@@ -103,4 +101,23 @@ async function message(child) {
   ended.catch(() => {})
   const [said] = await Promise.race([once(child, 'message'), ended])
   return said
+}
+
+/** Counts the calls of the script that Redis is sent from now on, and the keys in them. */
+async function watchScripts(port) {
+  const socket = connect(port, '127.0.0.1')
+  const seen = { calls: 0, keys: 0, stop: () => socket.destroy() }
+  const lines = createInterface({ input: socket })
+  const began = once(lines, 'line')
+  socket.write('MONITOR\r\n')
+  await began
+  lines.on('line', (line) => {
+    const keys = /^\S+ \[[^\]]*\] "(?:FCALL|EVALSHA|EVAL)" "(?:[^"\\]|\\.)*" "(\d+)"/i.exec(line)?.[1]
+    // A script without keys is not about any: instances announce themselves by one.
+    if (keys !== undefined && keys !== '0') {
+      seen.calls += 1
+      seen.keys += Number(keys)
+    }
+  })
+  return seen
 }

@@ -44,27 +44,27 @@ function costTable(costs) {
 function scaleTable(points) {
   const rows = points.map(({ id, who, world, report }) => [
     id,
+    whole(world.gateways),
+    whole(world.keys),
     who,
     world.mode,
     each(report.operationsADecision),
-    percent(report.nodesBusy),
-    percent(report.busiestNode),
-    `${(report.p50Us / 1e3).toFixed(2)} / ${(report.p99Us / 1e3).toFixed(2)} ms`,
-    report.late > 0 ? percent(report.late / report.calls, 1) : '0',
+    wholeNodes(world.rate, report),
+    report.busiestNode.toFixed(2),
     report.over,
   ])
   const head = [
     'requests',
+    'gateways',
+    'keys',
     'callers',
     'mode',
     'operations a decision',
-    'nodes busy',
-    'the busiest',
-    'added p50 / p99',
-    'late',
+    'nodes',
+    'cores of the busiest',
     'over',
   ]
-  return table(head, rows, 3)
+  return table(head, rows, 5)
 }
 
 function exampleTable(points) {

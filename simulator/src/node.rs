@@ -19,7 +19,7 @@ impl Node {
     pub fn serve(&mut self, world: &World, keys: usize, now: u64) -> (u64, u64) {
         let start = self.free_at.max(now);
         let length = world.call_ns + world.key_ns * keys as u64;
-        self.free_at = start + length;
+        self.free_at = start + length / world.speed;
         self.busy_ns += length;
         self.calls += 1;
         self.keys += keys as u64;

@@ -92,6 +92,9 @@ pub struct World {
     pub call_ns: u64,
     /// See above.
     pub key_ns: u64,
+    /// How many times as fast nodes are as these say, while what they spend is told by these: 1 for queues as they are, more where
+    /// operations are to be counted that nodes so slow could not do.
+    pub speed: u64,
     /// How long is simulated before anything is measured, and how long is measured.
     pub warm_s: f64,
     /// See above.
@@ -122,6 +125,7 @@ impl Default for World {
             wake_us: 20,
             call_ns: 15_000,
             key_ns: 5_600,
+            speed: 1,
             warm_s: 2.0,
             seconds: 2.0,
             exact: 200_000,
@@ -181,6 +185,7 @@ impl World {
                 "--wake-us" => world.wake_us = number(&name, &value, 0, 1_000_000)?,
                 "--call-ns" => world.call_ns = number(&name, &value, 0, 1_000_000_000)?,
                 "--key-ns" => world.key_ns = number(&name, &value, 0, 1_000_000_000)?,
+                "--speed" => world.speed = number(&name, &value, 1, 1_000_000)?,
                 "--warm-s" => world.warm_s = real(&name, &value, 0.0, 1e5)?,
                 "--seconds" => world.seconds = real(&name, &value, 0.001, 1e5)?,
                 "--exact" => world.exact = number(&name, &value, 1, 10_000_000)?,
