@@ -13,7 +13,7 @@ import { underUse } from '../simulator/report/use.mjs'
 let file
 before(async () => (file = await build()), { timeout: 600_000 })
 
-const FLEET = { gateways: 8, nodes: 4, keys: 1_000, rate: 20_000, limit: 100, warmS: 1, seconds: 1 }
+const FLEET = { gateways: 8, nodes: 4, keys: 50, rate: 20_000, limit: 100, warmS: 1, seconds: 1 }
 
 describe('a small fleet', { timeout: 120_000 }, () => {
   for (const algorithm of ALGORITHMS) {
@@ -27,7 +27,7 @@ describe('a small fleet', { timeout: 120_000 }, () => {
       }
       const [strict, merged, known] = reports.map(({ operationsADecision }) => operationsADecision)
       assert.ok(Math.abs(strict - 1) < 0.01, `${strict} operations a decision where each call is one`)
-      assert.ok(merged <= strict && known < merged / 2, `${strict}, ${merged}, ${known}`)
+      assert.ok(merged < strict && known < merged, `${strict}, ${merged}, ${known}`)
     })
   }
 

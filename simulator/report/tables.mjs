@@ -3,7 +3,8 @@
 import { HEADROOM, nodesFor, wholeNodes } from './formula.mjs'
 
 const whole = (value) => Math.round(value).toLocaleString('en')
-const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`
+// A nought has no sign.
+const percent = (value, digits = 0) => `${(100 * value).toFixed(digits).replace(/^-(?=[0.]*$)/, '')} %`
 const each = (value) => (value >= 0.1 ? value.toFixed(2) : value.toPrecision(2))
 
 function table(head, rows, left = 1) {
