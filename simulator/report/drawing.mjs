@@ -94,9 +94,10 @@ export function lines({ title, summary, series, lines: all, x, y }) {
     `<path class="l${index}" d="M${points.map(at).join('L')}"/>`,
     ...points.map((point) => `<circle class="s${index}" cx="${at(point).replace(' ', '" cy="')}" r="3"/>`),
   ])
-  const below = x.ticks.map((tick) =>
-    text(round(across(right(tick))), AREA.bottom + 18, x.format(tick), 'faint', 'middle'),
-  )
+  const below = x.ticks.map((tick) => {
+    const anchor = right(tick) > 0.97 ? 'end' : 'middle'
+    return text(round(across(right(tick))), AREA.bottom + 18, x.format(tick), 'faint', anchor)
+  })
   const inside = [
     ...legend(series),
     ...rules(y.ticks, high, y.format),
