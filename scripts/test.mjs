@@ -38,6 +38,7 @@ const steps = [
   ['clippy, core alone', () => runCargo([...CLIPPY, WITHOUT_NODE, ...DENY_WARNINGS])],
   ['cargo test', () => runCargo(['test'], { minutes })],
   ['cargo test, core alone', () => runCargo(['test', WITHOUT_NODE], { minutes })],
+  ['cargo test, simulator', testSimulator],
   ['build the addon', build],
   ['prettier', () => runTool('prettier', 'prettier', ['--check', '.'])],
   ['types, moduleResolution node16', () => checkTypes('tsconfig.json')],
@@ -52,12 +53,18 @@ async function provideRedis() {
   console.log(process.env.REDIS_SERVER)
 }
 
-/** The fuzzing targets, and the check of orders, are crates of their own, which are formatted all the same. */
+/** The fuzzing targets, the check of orders and the simulator are crates of their own, which are formatted all the same. */
 async function checkRustFormat() {
   await runCargo(['fmt', '--check'])
-  for (const crate of ['fuzz', 'loom']) {
+  for (const crate of ['fuzz', 'loom', 'simulator']) {
     await runCargo(['fmt', '--check', '--manifest-path', join(crate, 'Cargo.toml')])
   }
+}
+
+/** In the folder of the limiter's own tests, with which it shares what both depend on. */
+function testSimulator() {
+  const args = ['--locked', '--manifest-path', join('simulator', 'Cargo.toml'), '--target-dir', 'target']
+  return runCargo(['test', ...args], { minutes })
 }
 
 function checkTypes(config) {
