@@ -1,6 +1,6 @@
 /**
  * `npm run simulate`: simulates fleets, compares one of them with real processes, and writes docs/scale.md's tables and plots.
- * `--long`: more calls, more limits, and ten million requests a second. `--only scale,latency,use,real` runs these parts and
+ * `--long`: more calls, and more limits. `--only scale,latency,use,real` runs these parts and
  * takes the others from the last report.
  */
 
