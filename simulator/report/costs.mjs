@@ -13,8 +13,8 @@ const MANY = 50
  */
 export function costs(algorithm) {
   const { counted } = results('instructions.json').medians.find((row) => row.algorithm === algorithm)
-  const raw = results('latest.json').scenarios.find(({ id }) => id === 'redis-raw')
-  const { decisionsPerSecond } = raw.contestants.find(({ id }) => id === `ours-${algorithm}`).medians
+  const { contestants } = results('latest.json').scenarios.find(({ id }) => id === 'redis-256')
+  const { callsPerSecond: decisionsPerSecond } = contestants.find(({ id }) => id === `raw-${algorithm}`).medians
   const call = ((counted[1] - counted[MANY]) * MANY) / (MANY - 1)
   const ns = 1e9 / (decisionsPerSecond * counted[MANY])
   return { callNs: Math.round(call * ns), keyNs: Math.round((counted[1] - call) * ns) }
