@@ -146,10 +146,11 @@ pub(super) fn fewest_to_send(flights: &[Flight]) -> usize {
     }
 }
 
-/// The first flight that lands.
+/// The first flight that lands. The last one first, since it leaves when it is polled for the first time, which must not wait
+/// until those before it have landed and all that they bring is told.
 pub(super) async fn landing(flights: &mut [Flight]) -> (usize, Answers) {
     poll_fn(|context| {
-        for (index, flight) in flights.iter_mut().enumerate() {
+        for (index, flight) in flights.iter_mut().enumerate().rev() {
             if let Poll::Ready(answers) = flight.answering.as_mut().poll(context) {
                 return Poll::Ready((index, answers));
             }

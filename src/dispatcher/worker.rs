@@ -125,9 +125,15 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 self.ledger.settle(ticket, Err(Error::Closed));
             }
         }
-        self.deliver();
+        let has_told = self.deliver();
         if done {
             return false;
+        }
+        if has_told {
+            // Who has an answer may call again, and that should be on its way before the next answers are handed out: Redis would
+            // have nothing to do meanwhile.
+            runtime::give_way().await;
+            return true;
         }
         if self.shared.wake_at(self.calls_wanted()) {
             return true;
@@ -148,11 +154,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         true
     }
 
-    /// Tells the callers what has been answered.
-    fn deliver(&mut self) {
-        if !self.ledger.news.is_empty() {
+    /// Tells the callers what has been answered, if anything has been.
+    fn deliver(&mut self) -> bool {
+        let has_news = !self.ledger.news.is_empty();
+        if has_news {
             self.settle.settle(&mut self.ledger.news);
         }
+        has_news
     }
 
     async fn wait(&mut self) -> Event<R::Link> {

@@ -39,6 +39,14 @@ pub async fn sleep(duration: Duration) {
     sleep_until(Instant::now() + duration).await;
 }
 
+/// Lets the loop that turns this have its turn, so that what was handed to it need not wait for whatever could be done next. A
+/// thread of its own has nothing to give.
+pub async fn give_way() {
+    if let Some(turned) = turned::current() {
+        turned.give_way().await;
+    }
+}
+
 /// What comes of it until then.
 pub async fn timeout_at<F: Future>(end: Instant, work: F) -> Result<F::Output, Late> {
     tokio::select! {

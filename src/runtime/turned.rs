@@ -1,6 +1,7 @@
 //! A runtime that somebody else's loop turns: it does what can be done, says when there is more, and never waits.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     /// Whether there may be something to do. Outside a turn it is only set together with the bell.
     woken: AtomicBool,
     turning: AtomicBool,
+    /// Whoever would rather go on in the next turn.
+    giving_way: Mutex<Vec<Waker>>,
     bell: Box<dyn Bell>,
 }
 
@@ -112,6 +115,7 @@ impl Turned {
             last_source: AtomicU64::new(0),
             woken: AtomicBool::new(false),
             turning: AtomicBool::new(false),
+            giving_way: Mutex::default(),
             bell: Box::new(bell),
         });
         Self { waker: Waker::from(shared.clone()), shared, tasks: RefCell::default() }
@@ -133,6 +137,7 @@ impl Turned {
             due.into_iter().for_each(Waker::wake);
             self.run();
         }
+        lock(&shared.giving_way).drain(..).for_each(Waker::wake);
         let next = shared.timers().next();
         let wants_look = moment == Moment::Held && next.is_some_and(|next| next <= now);
         // In this order: who wakes now either rings, or is seen here.
@@ -216,6 +221,19 @@ impl Shared {
         if !self.woken.swap(true, Ordering::SeqCst) && !self.turning.load(Ordering::SeqCst) {
             self.bell.ring();
         }
+    }
+
+    /// Resolves in the next turn.
+    pub(super) async fn give_way(&self) {
+        let mut is_next = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut is_next, true) {
+                return Poll::Ready(());
+            }
+            lock(&self.giving_way).push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     pub(super) fn sleep_until(self: Arc<Self>, moment: Instant) -> Sleep {
