@@ -67,6 +67,22 @@ describe('the loop driver', { timeout: atMost(120_000) }, () => {
     }
   })
 
+  test('of a long round the first 32 calls leave before its end', async (t) => {
+    const limiter = limiterOn('loop')
+    t.after(() => limiter.close())
+    await limiter.ready()
+    // Out of the delivery of that answer, after which the loop sends what there is anyway.
+    await turn()
+    const before = limiter.stats().batches
+    const calls = []
+    const sent = Array.from({ length: 40 }, (_, index) => {
+      calls.push(limiter.check(`key-${index}`))
+      return limiter.stats().batches - before
+    })
+    assert.deepEqual(sent, [...Array(31).fill(0), ...Array(9).fill(1)])
+    assert.deepEqual(sourcesOf(await Promise.all(calls)), ['redis'])
+  })
+
   test('1,024 calls under way, again and again', async (t) => {
     const limiter = limiterOn('loop')
     t.after(() => limiter.close())

@@ -113,6 +113,7 @@ impl Bound {
     fn promise(&self, js: Js, wants: Wants, send: impl FnOnce(Ticket)) -> Result<Value, Error> {
         let (ticket, promise) = self.environment.promise(js, wants)?;
         send(ticket);
+        self.environment.called();
         Ok(promise)
     }
 

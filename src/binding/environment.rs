@@ -144,6 +144,14 @@ impl Environment {
         Ok((pending.insert(deferred, wants), promise))
     }
 
+    /// A call waits for a worker.
+    #[inline]
+    pub(super) fn called(&self) {
+        if let Some(driver) = &*self.event_loop.borrow() {
+            driver.called();
+        }
+    }
+
     /// Settles whatever the workers have sent.
     pub(super) fn deliver(&self, js: Js, mail: Vec<(u64, Mail)>) {
         let delivered = catch_unwind(AssertUnwindSafe(|| {

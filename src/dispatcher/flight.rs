@@ -1,5 +1,6 @@
 //! Batches under way.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -11,10 +12,13 @@ use super::message::Call;
 use crate::algorithm::Outcome;
 use crate::circuit::FAILURES_TO_OPEN;
 use crate::error::Error;
-use crate::store::{Answering, Answers};
+use crate::store::{Answering, Answers, Request, Verb};
 
 /// Calls in one script call. Measured: more than this adds latency for whoever comes next, and hardly any throughput.
 pub(super) const MAX_BATCH: usize = 128;
+
+/// The same where most are decisions on the key of the call before: those are merged, and cost Redis next to nothing.
+const MAX_MERGED_BATCH: usize = 512;
 
 /// Script calls under way at a time: one is executed while the next is on its way.
 const MAX_IN_FLIGHT: usize = FAILURES_TO_OPEN as usize;
@@ -33,6 +37,7 @@ pub(super) struct Flight {
     calls: Vec<Call>,
     answered: usize,
     answering: Answering,
+    has_left: bool,
     sent_at: Instant,
     /// Whether a deadline has passed.
     is_late: bool,
@@ -45,7 +50,16 @@ impl Flight {
     /// Sent now, from where calls may take so long.
     pub(super) fn new(calls: Vec<Call>, answering: Answering, sent_at: Instant, timeout: Duration) -> Self {
         let gives_way_at = sent_at + timeout / GIVES_WAY_AFTER;
-        Self { calls, answered: 0, answering, sent_at, is_late: false, gives_way_at, keeps_place: true }
+        Self {
+            calls,
+            answered: 0,
+            answering,
+            has_left: false,
+            sent_at,
+            is_late: false,
+            gives_way_at,
+            keeps_place: true,
+        }
     }
 
     /// When the next of its calls must be answered.
@@ -129,6 +143,28 @@ impl Flight {
     }
 }
 
+/// How many of the calls that wait leave together.
+pub(super) fn batch_of(waiting: &VecDeque<Call>) -> usize {
+    if waiting.len() <= MAX_BATCH {
+        return waiting.len();
+    }
+    let requests = || waiting.iter().map(|call| &call.request).take(MAX_MERGED_BATCH);
+    let merges = |(before, request): (&Request, &Request)| {
+        matches!(request.verb, Verb::Decide(_)) && request.limits.len() == 1 && request.keys == before.keys
+    };
+    let (mut size, mut left) = (1, MAX_BATCH - 1);
+    for pair in requests().zip(requests().skip(1)) {
+        if !merges(pair) {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+        }
+        size += 1;
+    }
+    size
+}
+
 /// How many calls must wait for another batch to leave: one when none is under way; when one is, half as many as it carries,
 /// since batches that leave half empty keep the places and gather nothing; never, when all places are taken. Behind a batch
 /// that is late nothing gathers: it may never land, and the next one shows whether Redis answers at all. Nor does anything behind
@@ -146,11 +182,14 @@ pub(super) fn fewest_to_send(flights: &[Flight]) -> usize {
     }
 }
 
-/// The first flight that lands. The last one first, since it leaves when it is polled for the first time, which must not wait
-/// until those before it have landed and all that they bring is told.
+/// The first flight that lands. One leaves when it is polled for the first time: that must not wait until those before it have
+/// landed and all that they bring is told, and happens in their order.
 pub(super) async fn landing(flights: &mut [Flight]) -> (usize, Answers) {
     poll_fn(|context| {
-        for (index, flight) in flights.iter_mut().enumerate().rev() {
+        let left = flights.partition_point(|flight| flight.has_left);
+        for index in (left..flights.len()).chain(0..left) {
+            let flight = &mut flights[index];
+            flight.has_left = true;
             if let Poll::Ready(answers) = flight.answering.as_mut().poll(context) {
                 return Poll::Ready((index, answers));
             }

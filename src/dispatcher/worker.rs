@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::beside::{Beside, Done};
 use super::chance::chance;
-use super::flight::{Flight, MAX_BATCH, fewest_to_send, landing};
+use super::flight::{Flight, MAX_BATCH, batch_of, fewest_to_send, landing};
 use super::handle::{Handle, Seen};
 use super::ledger::{Known, Ledger};
 use super::line::{Change, Line};
@@ -41,6 +41,7 @@ pub struct Worker<R: Reach, S: Settle> {
 
     inbox: Vec<Message>,
     waiting: VecDeque<Call>,
+    /// In the order in which they leave.
     flights: Vec<Flight>,
     awaiting_store: Vec<(Ticket, Instant)>,
     closing: Option<Vec<Ticket>>,
@@ -131,8 +132,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         }
         if has_told {
             // Who has an answer may call again, and that should be on its way before the next answers are handed out: Redis would
-            // have nothing to do meanwhile.
-            runtime::give_way().await;
+            // have nothing to do meanwhile. The timer stays, since time must stand still for answers that lie there unread.
+            let timer = if self.flights.is_empty() { None } else { self.next_timer() };
+            tokio::select! {
+                biased;
+                () = runtime::give_way() => {}
+                () = sleep_until(timer) => {}
+            }
             return true;
         }
         if self.shared.wake_at(self.calls_wanted()) {
@@ -257,14 +263,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         } else if self.line.is_up() {
             // Before the store's first word it is waited for.
             while self.waiting.len() >= fewest_to_send(&self.flights) {
-                self.send_batch(MAX_BATCH);
+                self.send_batch(batch_of(&self.waiting));
             }
         }
     }
 
-    fn send_batch(&mut self, most: usize) {
+    fn send_batch(&mut self, size: usize) {
         let Line::Up(link) = &self.line else { return };
-        let size = self.waiting.len().min(most);
         let calls: Vec<Call> = self.waiting.drain(..size).collect();
         self.shared.taken(size);
         self.ledger.metrics.batch_sent();
@@ -292,7 +297,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     fn land(&mut self, index: usize, answers: Answers) {
         // Removed when it is settled, so that a panic on the way leaves nobody behind.
         let landed = self.flights[index].land(answers, &mut self.ledger);
-        self.flights.swap_remove(index);
+        self.flights.remove(index);
         match landed {
             Ok(true) => {
                 // What everybody has given up may never land, and must not keep a place now that the store works.

@@ -74,6 +74,20 @@ fn a_thousand_calls_at_once_take_eight_batches_and_no_more_wakings() {
     assert!(caller.wakes() <= 9, "{} wakings", caller.wakes());
 }
 
+/// What is merged costs Redis next to nothing, so that more of it may travel together: 512 calls, of which 128 are of other keys.
+#[test]
+fn a_thousand_calls_on_one_key_take_two_batches() {
+    let server = Server::start();
+    let mut caller = Caller::new(&server.url(), &[]);
+    for i in 0..1_024 {
+        caller.take(if i % 8 == 7 && i < 512 { "other" } else { "key" });
+    }
+    caller.run();
+    caller.wait_for_all();
+    assert_eq!(caller.decided_by(Source::Redis, 0..1_024), 1_024);
+    assert_eq!(caller.limiter().stats().batches, 2);
+}
+
 #[test]
 fn a_burst_on_a_running_limiter_takes_far_fewer_batches_than_calls() {
     let server = Server::start();

@@ -25,13 +25,17 @@ use super::{Driver, Entrance, Mail};
 use crate::binding::environment::Environment;
 use crate::binding::js::{AsyncContext, Js};
 use crate::dispatcher::{News, Settle, Worker};
-use crate::runtime::{Bell, Turned};
+use crate::runtime::{Bell, Turn, Turned};
 use crate::store::Reach;
 use crate::store::redis::TurnedSockets;
 use libuv::{Handle, Kind, Libuv, Loop};
 
 /// Deliveries in one go, where what is delivered has JavaScript call for what is answered at once. The loop has its turn then.
 const MOST_DELIVERIES: usize = 8;
+
+/// Calls in one round of the loop that are not made to wait for its end, where one that is waiting could be sent. In a server many
+/// requests are read in a round, and Redis would have nothing to do until the last of them is.
+const LONG_ROUND: usize = 32;
 
 /// See the module. Its handles are closed when the environment ends.
 pub(in crate::binding) struct LoopDriver(Rc<Turning>);
@@ -60,6 +64,10 @@ struct Turning {
     /// Whether the sockets are being looked at on behalf of a moment that has come.
     looks: Cell<bool>,
     is_turning: Cell<bool>,
+    /// Whether JavaScript is told what has come, after which it is turned again.
+    is_delivering: Cell<bool>,
+    /// Calls since it was last turned.
+    calls: Cell<usize>,
     /// Handles that are not closed.
     open: Cell<usize>,
     /// Told when all are closed, once the environment ends.
@@ -177,6 +185,8 @@ impl Driver for LoopDriver {
             alarm: Cell::new(None),
             looks: Cell::new(false),
             is_turning: Cell::new(false),
+            is_delivering: Cell::new(false),
+            calls: Cell::new(0),
             open: Cell::new(0),
             ending: Cell::new(None),
             has_ended: Cell::new(false),
@@ -212,6 +222,30 @@ impl Driver for LoopDriver {
     }
 }
 
+/// While it exists this is so.
+struct While<'a>(&'a Cell<bool>);
+
+impl<'a> While<'a> {
+    fn new(flag: &'a Cell<bool>) -> Self {
+        flag.set(true);
+        Self(flag)
+    }
+}
+
+impl Drop for While<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl LoopDriver {
+    /// A call has been made.
+    #[inline]
+    pub(in crate::binding) fn called(&self) {
+        self.0.called();
+    }
+}
+
 impl Turning {
     /// A handle that libuv has: what it points to is `data`, and it keeps nothing alive.
     fn adopt(&self, handle: NonNull<Handle>, data: *mut c_void) {
@@ -223,6 +257,32 @@ impl Turning {
         }
     }
 
+    /// A call has been made, by JavaScript that may make more before the loop goes on.
+    #[inline]
+    fn called(&self) {
+        let calls = self.calls.get() + 1;
+        self.calls.set(calls);
+        if calls >= LONG_ROUND && self.runtime.is_woken() && !self.is_delivering.get() && !self.has_ended.get() {
+            self.send();
+        }
+    }
+
+    /// Does what can be done, and delivers nothing: JavaScript is running. The loop is to have its turn all the same.
+    fn send(&self) {
+        self.run(false);
+        // SAFETY: on the loop's thread, of a handle that is open.
+        unsafe { (self.libuv.idle_start)(self.idle.as_ptr(), Some(on_idle)) };
+    }
+
+    /// Turns the runtime. Nothing that it does may turn it again.
+    fn run(&self, looked: bool) -> Turn {
+        let _turning = While::new(&self.is_turning);
+        self.calls.set(0);
+        let turn = self.runtime.turn(Instant::now(), looked);
+        self.watch_changed();
+        turn
+    }
+
     /// Does whatever can be done, and delivers what has come of it. `looked` says that the sockets have been looked at.
     fn turn(&self, mut looked: bool) {
         // JavaScript may run the loop within a delivery; within a turn of the runtime nothing does.
@@ -230,10 +290,7 @@ impl Turning {
             return;
         }
         for _ in 0..MOST_DELIVERIES {
-            self.is_turning.set(true);
-            let turn = self.runtime.turn(Instant::now(), looked);
-            self.watch_changed();
-            self.is_turning.set(false);
+            let turn = self.run(looked);
             looked = false;
             let has_delivered = self.deliver();
             if self.has_ended.get() {
@@ -277,6 +334,7 @@ impl Turning {
             return false;
         }
         let js = Js::new(self.env);
+        let _delivering = While::new(&self.is_delivering);
         js.as_callback(self.context, || {
             if let Some(environment) = Environment::of(js) {
                 environment.deliver(js, mail);
@@ -331,11 +389,8 @@ unsafe fn turning_of(handle: *mut Handle) -> Option<Rc<Turning>> {
 /// Does something with the driver that a handle points to. No panic goes back to libuv.
 unsafe fn on(handle: *mut Handle, work: impl FnOnce(&Turning)) {
     // SAFETY: the caller's handle is one of the driver's.
-    let turning = unsafe { turning_of(handle) };
-    if let Some(turning) = turning
-        && catch_unwind(AssertUnwindSafe(|| work(&turning))).is_err()
-    {
-        turning.is_turning.set(false);
+    if let Some(turning) = unsafe { turning_of(handle) } {
+        let _ = catch_unwind(AssertUnwindSafe(|| work(&turning)));
     }
 }
 

@@ -99,7 +99,7 @@ unsafe extern "C" fn on_ready(handle: *mut Handle, status: c_int, events: c_int)
     let watched = unsafe { &*(libuv.data)(handle).cast_const().cast::<Watched>() };
     // Held, since a turn may close the handle; its memory is freed by a later callback.
     let (source, turning) = (watched.source.clone(), watched.turning.clone());
-    let turned = catch_unwind(AssertUnwindSafe(|| {
+    let _ = catch_unwind(AssertUnwindSafe(|| {
         if status < 0 {
             source.forsake();
         } else {
@@ -107,9 +107,6 @@ unsafe extern "C" fn on_ready(handle: *mut Handle, status: c_int, events: c_int)
         }
         turning.turn(false);
     }));
-    if turned.is_err() {
-        turning.is_turning.set(false);
-    }
 }
 
 unsafe extern "C" fn on_closed(handle: *mut Handle) {

@@ -91,13 +91,17 @@ impl Names {
     /// Takes the last one away.
     fn pop(&mut self) {
         self.ends.pop();
-        self.hashes.pop();
+        self.hashes.truncate(self.ends.len());
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// The key before the last one that has its name. Nobody asks of the only call of a batch, so keys are looked at late.
     fn before_last(&mut self) -> Option<usize> {
         let last = self.len() - 1;
+        // A key that many want is nearly always wanted several times in a row.
+        if self.get(last - 1) == self.get(last) {
+            return Some(last - 1);
+        }
         self.look_at(last);
         self.last.find(self.hashes[last], |known| self.get(*known) == self.get(last)).copied()
     }
