@@ -49,9 +49,8 @@ local function verbs()
       written = pcall('DEL', key)
     elseif expires then
       written = pcall('SET', key, state, 'PX', lifetime(expires > now and expires - now or 0))
-    elseif #state == length then
-      written = pcall('SETRANGE', key, '0', state)
-    else
+    elseif #state ~= length or pcall('SETRANGE', key, '0', state) ~= length then
+      -- Also where the user may not write in place.
       written = pcall('SET', key, state, 'KEEPTTL')
     end
     return type(written) == 'table' and written.err or nil
