@@ -36,8 +36,8 @@
 -- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
 -- what an aborted script has written would stay.
 --
--- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua and verbs.lua. As a function
--- of a library this text is run for each batch, and what stands above is made once.
+-- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua, leases.lua and verbs.lua.
+-- As a function of a library this text is run for each batch, and what stands above is made once.
 
 local FORGET, DECIDE, ADMIT, SEVERAL, LEASE = 0, 1, 7, 8, 9
 
@@ -66,9 +66,10 @@ else
   end
 end
 
-local values
+-- What stands outside is fetched whenever it is used: an operation each, of which a decision has about a hundred.
+local keys, told, pack, pcall, values = KEYS, answers, pack, pcall, nil
 local i = 0
-while i < #KEYS do
+while i < #keys do
   local run, verb, parts, cost, least, time, number
   run, verb, parts, cost, least, time, number, offset = unpack('>HBBI5I5I7H', packed, offset)
   local policy, all, identities = policies[number], nil, nil
@@ -85,74 +86,75 @@ while i < #KEYS do
       identities[j], offset = unpack('>B', packed, offset)
     end
   end
-  if values == nil and verb == DECIDE and time == 0 then
+  if values == nil and (verb == DECIDE and time == 0 or verb == SEVERAL or verb == LEASE) then
     -- What the keys hold, read at once, since MGET costs Redis a third of as many GETs: not where one of them is written before it
     -- is its turn, nor where they are more than Lua's stack has room for, nor where the user has no right to it.
-    values = is_each_once == 1 and #KEYS > 1 and #KEYS <= 4096 and pcall('MGET', list(KEYS))
+    values = is_each_once == 1 and #keys > 1 and #keys <= 4096 and pcall('MGET', list(keys))
     if values and values.err then
       values = false
     end
   end
   if verb == DECIDE and parts == 1 and time == 0 then
-    local step, numbers = policy.step, policy.numbers
+    local step, numbers, takes, moment = policy.step, policy.numbers, cost > 0, now
     for j = i + 1, i + run do
-      local key, state, written = KEYS[j], nil, nil
+      local key, state = keys[j], nil
       if values then
         state = values[j]
       else
         state = pcall('GET', key)
       end
       local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
-        step(numbers, state, now, cost, least)
-      if changed and cost > 0 then
-        if not expires and #changed == #state then
-          -- Written over in place, which costs Redis two thirds of a SET with KEEPTTL.
-          written = pcall('SETRANGE', key, '0', changed) == #changed or put(key, state, changed)
-        else
+        step(numbers, state, moment, cost, least)
+      -- Most are written over in place, which costs Redis two thirds of a SET with KEEPTTL.
+      local is_done = changed and takes and not expires and #changed == #state
+        and pcall('SETRANGE', key, '0', changed) == #changed
+      if not is_done then
+        local written = state and true or not values
+        if changed and takes then
           written = put(key, state, changed, expires)
         end
-      else
-        written = state or not values
+        if allowed == nil or not written then
+          -- Blocked, no state, or a value of another kind.
+          told[j] = seldom().decide(j, policy, cost, least, 0, state)
+        elseif written ~= true and written.err then
+          told[j] = fail(j, written.err)
+        else
+          is_done = true
+        end
       end
-      if allowed == nil or not written then
-        -- Blocked, no state, or a value of another kind.
-        answers[j] = seldom().decide(j, policy, cost, least, 0)
-      elseif written ~= true and written.err then
-        answers[j] = fail(j, written.err)
-      elseif allowed and not delay then
-        answers[j] = pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
-      else
-        answers[j] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+      if is_done then
+        told[j] = allowed and not delay and pack('>I6I5I7', ALLOWED_IN_FRONT + granted, remaining, reset_at)
+          or answer(allowed, granted, remaining, retry_after, reset_at, delay)
       end
     end
     i, run = i + run, 0
+  elseif parts > 1 and (verb == DECIDE or verb == ADMIT) then
+    seldom().together(i, run, all, cost, least, time, identities, values)
+    i, run = i + run * parts, 0
   end
   for _ = 1, run do
-    if parts > 1 and (verb == DECIDE or verb == ADMIT) then
-      seldom().together(i + 1, all, cost, least, time, identities, values)
-      i = i + parts
-    elseif verb == SEVERAL then
+    if verb == SEVERAL then
       i = i + 1
-      answers[i], offset = seldom().several(i, policy, packed, offset)
+      told[i], offset = seldom().several(i, policy, packed, offset, values and values[i])
     else
       for j = 1, parts do
         i = i + 1
         if verb == FORGET then
-          answers[i] = seldom().forget(i)
+          told[i] = seldom().forget(i)
         elseif verb == DECIDE then
-          answers[i] = seldom().decide(i, policy, cost, least, time)
+          told[i] = seldom().decide(i, policy, cost, least, time)
         elseif verb == LEASE then
-          answers[i] = seldom().lease(i, all and all[j] or policy, cost, least, time)
+          told[i] = seldom().lease(i, all and all[j] or policy, cost, least, time, values and values[i])
         else
-          answers[i] = seldom().act(i, all and all[j] or policy, verb, cost, time)
+          told[i] = seldom().act(i, all and all[j] or policy, verb, cost, time)
         end
       end
     end
   end
 end
-local told = table.concat(answers)
+local reply = table.concat(told)
 if failures then
-  failures[1] = told
+  failures[1] = reply
   return failures
 end
-return told
+return reply

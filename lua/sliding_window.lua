@@ -54,6 +54,8 @@ local function room_at(policy, state, first, total, least)
   end
 end
 
+-- Most of what a batch costs in Lua is the number of operations of a step, so it has the lengths as numbers, and what only a refusal
+-- or a look is told is made there.
 local function step(policy, state, now, cost, least)
   local window, limit = policy.window, policy.limit
   if not state then
@@ -68,36 +70,36 @@ local function step(policy, state, now, cost, least)
     return true, granted, limit - granted, 0, now + window, pack('>BI7I5I7I5', VERSION, kept, granted, now, granted), expires
   end
   local length = #state
-  if length <= HEADER or length % GROUP ~= 1 then
+  if length < 25 or length % 12 ~= 1 then
     return nil
   end
   local version, kept, total, newest, last = unpack('>BI7I5I7I5', state)
-  if version ~= VERSION then
+  if version ~= 1 then
     return nil
   end
   -- Forget groups whose newest member has left the window.
-  local first = HEADER + 1
+  local first = 14
   while newest + window <= now do
     total = total - last
-    first = first + GROUP
+    first = first + 12
     if first > length then
       newest, last = nil, 0
       break
     end
     newest, last = unpack('>I7I5', state, first)
   end
-  if first + GROUP <= length then
-    newest, last = unpack('>I7I5', state, length - GROUP + 1)
+  if first + 12 <= length then
+    newest, last = unpack('>I7I5', state, length - 11)
   end
   -- Damaged: less in all than in a part.
   if total < last then
     return nil
   end
 
-  local reset_at, repaired, expires = newest and newest + window or now, nil, nil
+  local repaired, expires
   if newest and newest > now then
     state, kept, expires, last = mend(policy, state, first, now, total)
-    first, length, newest, reset_at, repaired = HEADER + 1, #state, now, now + window, state
+    first, length, newest, repaired = 14, #state, now, state
   end
 
   local free = limit - total
@@ -110,28 +112,32 @@ local function step(policy, state, now, cost, least)
       -- Damaged: more in all than in its parts.
       return nil
     end
-    return false, 0, free, at and at - now or window, reset_at, repaired, expires
+    return false, 0, free, at and at - now or window, newest and newest + window or now, repaired, expires
   end
   local granted = cost < free and cost or free
   if granted == 0 then
-    return true, 0, free, 0, reset_at, repaired, expires
+    return true, 0, free, 0, newest and newest + window or now, repaired, expires
   end
-  reset_at = now + window
+  local reset_at = now + window
   if reset_at > kept then
     kept, expires = keep(kept, reset_at, window)
   end
   total = total + granted
-  local changed
   if newest and newest >= now - now % policy.slot then
     -- Of the same slot as the last group, which becomes one of the present.
-    last, length = last + granted, length - GROUP
+    last = last + granted
+    length = length - 12
   else
     last = granted
   end
-  if length < first then
+  local changed
+  if length >= first then
+    changed = pack('>BI7I5c0I7I5', VERSION, kept, total, sub(state, first, length), now, last)
+  elseif expires then
     changed = pack('>BI7I5I7I5', VERSION, kept, total, now, last)
   else
-    changed = pack('>BI7I5c0I7I5', VERSION, kept, total, sub(state, first, length), now, last)
+    -- Version and kept stay, which are the first 8 bytes.
+    changed = pack('>c8I5I7I5', state, total, now, last)
   end
   return true, granted, free - granted, 0, reset_at, changed, expires
 end

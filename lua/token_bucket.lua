@@ -122,15 +122,15 @@ local function exact()
   return made
 end
 
+-- Most of what a batch costs in Lua is the number of operations of a step: so lengths and bounds stand in it as numbers.
 local function step(policy, state, now, cost, least)
-  local limit, window, jumped = policy.limit, policy.window, false
-  local kept, tat, tat_rest = 0, now, 0
+  local limit, kept, tat, tat_rest, jumped = policy.limit, 0, now, 0, false
   if state then
-    if #state ~= SIZE then
+    if #state ~= 27 then
       return nil
     end
     local version, till, seen, whole, rest = unpack('>BI7I7I7I5', state)
-    if version ~= VERSION or whole >= EXACT then
+    if version ~= 1 or whole >= 9007199254740992 then
       return nil
     end
     kept = till
@@ -143,13 +143,14 @@ local function step(policy, state, now, cost, least)
       kept, whole, jumped = 0, whole - (seen - now), true
     end
     if whole >= now then
-      tat, tat_rest = whole, rest
+      tat = whole
+      tat_rest = rest
     end
   end
 
   local allowed, granted, free, retry_after
   local scale = policy.scale
-  if scale and (scale == 1 or tat_rest % scale == 0) then
+  if scale == 1 or (scale and tat_rest % scale == 0) then
     -- Every span can be counted in microseconds over `share`, which nearly all policies allow: `missing` is what the bucket lacks,
     -- so it holds burst - ceil(missing / unit) units.
     local share, unit = policy.share, policy.unit
@@ -160,10 +161,13 @@ local function step(policy, state, now, cost, least)
       free = free - 1
     end
     if free >= least then
-      allowed, granted, retry_after = true, cost < free and cost or free, 0
+      allowed = true
+      granted = cost < free and cost or free
+      retry_after = 0
       missing = missing + granted * unit
       local rest = missing % share
-      tat, tat_rest = now + (missing - rest) / share, rest * scale
+      tat = now + (missing - rest) / share
+      tat_rest = rest * scale
     elseif free >= 0 then
       -- In this order each difference stays below 2^53.
       local wait = missing - (policy.full - least * unit)
@@ -179,11 +183,15 @@ local function step(policy, state, now, cost, least)
   if granted == 0 and not jumped then
     return allowed, 0, free, retry_after, reset_at, nil
   end
-  local expires
+  local changed, expires
   if reset_at > kept then
-    kept, expires = keep(kept, reset_at, window)
+    kept, expires = keep(kept, reset_at, policy.window)
+    changed = pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest)
+  else
+    -- Version and kept stay, which are the first 8 bytes.
+    changed = pack('>c8I7I7I5', state, now, tat, tat_rest)
   end
-  return allowed, granted, free - granted, retry_after, reset_at, pack('>BI7I7I7I5', VERSION, kept, now, tat, tat_rest), expires
+  return allowed, granted, free - granted, retry_after, reset_at, changed, expires
 end
 
 local function prepare(limit, window, burst)

@@ -1,7 +1,8 @@
 -- verbs.lua: what is seldom asked of a key, and keys that are blocked.
 --
--- verbs() -> { forget, decide, act, together, several, lease }, made when it is first needed. A `policy` below is what the engine prepared:
--- { step, numbers, twin }. seldom() is the same, made once.
+-- verbs() -> { forget, decide, act, together, several, lease }, made when it is first needed. seldom() is the same, made once.
+--   policy   what the engine prepared: { step, numbers, twin }
+--   value    what the key holds, where the engine has read that and found something; `values` the same of each key
 --
 -- A blocked key's value is '>BI7' 2 and until when it is blocked, then the state beneath, if any. Redis keeps it for as long as
 -- either of them counts.
@@ -10,35 +11,34 @@ local BLOCKED = 2
 
 local function verbs()
   local byte = string.byte
-  local UNREADABLE = 'STATE the value is not the state of a limit'
-  local FORGOTTEN, TAKEN, EACH, LEASED, KIND = '\3', 6, '\7', 8, 12
-  -- Of what is to spare, one part in so many is leased at a time.
-  local PART = 8
+  local FORGOTTEN, TAKEN, EACH, KIND = '\3', 6, '\7', 12
   -- So many bytes take as long on their way as a step.
   local WORTH_IT = 512
 
-  -- Reads a key: its state or false, and until when it is blocked, 0 where it is not. An error answers nil and why.
-  local function open(key)
-    local value = pcall('GET', key)
+  -- Reads a key of which no value is known: its state or false, until when it is blocked, 0 where it is not, and how long its value
+  -- is. An error answers nil and why.
+  local function open(key, value)
+    value = value or pcall('GET', key)
     if not value then
       return false, 0
     end
     if value.err then
       return nil, value.err
     end
+    local length = #value
     if byte(value) ~= BLOCKED then
-      return value, 0
+      return value, 0, length
     end
-    if #value < 8 then
+    if length < 8 then
       return nil, UNREADABLE
     end
     local _, till = unpack('>BI7', value)
-    return #value > 8 and sub(value, 9), till > now and till or 0
+    return length > 8 and sub(value, 9), till > now and till or 0, length
   end
 
   -- Writes a state, '' or false for a key that is as good as new, beneath its block. `expires` is nil where the time to live
-  -- that is set lasts. Answers why it could not.
-  local function save(key, state, till, expires)
+  -- that is set lasts; then a value as long as the one before, of that `length`, is written over in place. Answers why it could not.
+  local function save(key, state, till, expires, length)
     local written
     if till > 0 then
       state = state or ''
@@ -49,7 +49,8 @@ local function verbs()
       written = pcall('DEL', key)
     elseif expires then
       written = pcall('SET', key, state, 'PX', lifetime(expires > now and expires - now or 0))
-    else
+    elseif #state ~= length or pcall('SETRANGE', key, '0', state) ~= length then
+      -- Also where the user may not write in place.
       written = pcall('SET', key, state, 'KEEPTTL')
     end
     return type(written) == 'table' and written.err or nil
@@ -96,11 +97,8 @@ local function verbs()
     return false, 0, 0, retry_after > wait and retry_after or wait, reset_at > till and reset_at or till
   end
 
-  local function decide(i, policy, cost, least, time)
-    local state, till = open(KEYS[i])
-    if state == nil then
-      return fail(i, till)
-    end
+  -- Decides a call on a key that was opened.
+  local function decide_on(i, policy, cost, least, time, state, till, length)
     local at = dated(policy, state, time)
     local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
       step(policy, state, till, at, cost, least)
@@ -108,12 +106,20 @@ local function verbs()
       return fail(i, UNREADABLE)
     end
     if changed and cost > 0 then
-      local failure = save(KEYS[i], changed, till, expires)
+      local failure = save(KEYS[i], changed, till, expires, length)
       if failure then
         return fail(i, failure)
       end
     end
     return answer(allowed, granted, remaining, retry_after, reset_at, delay)
+  end
+
+  local function decide(i, policy, cost, least, time, value)
+    local state, till, length = open(KEYS[i], value)
+    if state == nil then
+      return fail(i, till)
+    end
+    return decide_on(i, policy, cost, least, time, state, till, length)
   end
 
   local change = {
@@ -130,7 +136,7 @@ local function verbs()
   -- nothing left and is given back to, or that is blocked no longer or for less long, may be free; of one that is blocked, nothing
   -- that was leased may be used.
   local function act(i, policy, verb, cost, time)
-    local state, till = open(KEYS[i])
+    local state, till, length = open(KEYS[i])
     if state == nil then
       return fail(i, till)
     end
@@ -145,7 +151,7 @@ local function verbs()
     if verb == 4 then
       turn = allowed and (turn or 0) or (till == 0 and twin.turn and twin.turn(numbers, state, at) or retry_after)
       if turn <= time and allowed then
-        return decide(i, policy, cost, cost, 0)
+        return decide_on(i, policy, cost, cost, 0, state, till, length)
       end
       if turn > time or till > 0 or not twin.reserve then
         return answer(false, 0, remaining, turn, reset_at)
@@ -169,7 +175,7 @@ local function verbs()
       changed, expires = change[verb](twin, numbers, state, at, cost)
     end
     if changed then
-      local failure = save(KEYS[i], changed, till, expires)
+      local failure = save(KEYS[i], changed, till, expires, length)
       if failure then
         return fail(i, failure)
       end
@@ -197,68 +203,66 @@ local function verbs()
     end
   end
 
-  -- What is to be written of each key: the same tables each time, since making them costs more than a step.
+  -- What is to be done to each key: the same tables each time, since making them costs more than a step.
   local states, changes, expiries = {}, {}, {}
 
-  -- Takes `cost` from each of the keys from `first` on, one for each policy: a step of each, and what they come to is written when
+  -- Takes `cost` from each of the keys behind `before`, one for each policy: a step of each, and what they come to is written when
   -- all of them allow it. Otherwise nothing is, and the answer is false. `values` are what the keys hold, where that was read.
-  local function take_all(first, policies, cost, values)
-    local last, read = first + #policies - 1, values or states
-    for i = first, last do
-      local policy = policies[i - first + 1]
-      if not values then
-        states[i] = pcall('GET', KEYS[i])
+  local function take_all(before, policies, cost, values)
+    local keys, parts = KEYS, #policies
+    for j = 1, parts do
+      local policy, i, state = policies[j], before + j, nil
+      if values then
+        state = values[i]
+      else
+        state = pcall('GET', keys[i])
       end
       local allowed, granted, remaining, _, reset_at, changed, expires, delay =
-        policy.step(policy.numbers, read[i], now, cost, cost)
+        policy.step(policy.numbers, state, now, cost, cost)
       if not allowed then
         -- Refused, blocked or no state.
         return false
       end
-      changes[i], expiries[i] = changed, expires or false
+      states[j] = state
+      changes[j] = changed
+      expiries[j] = expires or false
       answers[i] = delay and answer(true, granted, remaining, 0, reset_at, delay)
-        or pack('>BI5I5I7', ALLOWED, granted, remaining, reset_at)
+        or pack('>I6I5I7', ALLOWED_IN_FRONT + granted, remaining, reset_at)
     end
-    for i = first, last do
-      local key, state, changed, expires, written = KEYS[i], read[i], changes[i], expiries[i], nil
-      if not expires and #changed == #state then
-        written = pcall('SETRANGE', key, '0', changed) == #changed or put(key, state, changed)
-      else
-        written = put(key, state, changed, expires)
-      end
-      local failure = written ~= true and written and written.err
-      if failure or not written then
-        for k = first, i - 1 do
-          undo(KEYS[k], read[k])
+    for j = 1, parts do
+      local key, state, changed, expires = keys[before + j], states[j], changes[j], expiries[j]
+      if expires or #changed ~= #state or pcall('SETRANGE', key, '0', changed) ~= #changed then
+        local written = put(key, state, changed, expires)
+        local failure = written and written.err
+        if failure or not written then
+          for k = 1, j - 1 do
+            undo(keys[before + k], states[k])
+          end
+          for k = before + 1, before + parts do
+            answers[k] = failure and fail(k, failure)
+          end
+          return failure
         end
-        for k = first, last do
-          answers[k] = failure and fail(k, failure)
-        end
-        return failure
       end
     end
     return true
   end
 
-  -- Takes from the keys from `first` on, one for each policy, or from none of them. Answers are added to `answers`.
+  -- Looks at the keys behind `before`, one for each policy, then takes from all of them or from none. Answers are added to `answers`.
   --
   -- Where there are `identities`, the last key is that of the limit on new keys, and of each key before it they say whose it is, 0
   -- for nobody who could be new. Somebody is new of whom no key counts anything. A call that brings somebody new takes one unit
   -- of that limit, whatever it costs; any other takes none of it, and is not refused by it.
-  local function together(first, policies, cost, least, time, identities, values)
-    -- Most are admitted, and then a step of each is enough.
-    if time == 0 and cost == least and cost > 0 and not identities and take_all(first, policies, cost, values) then
-      return
-    end
+  local function look_and_take(before, policies, cost, least, time, identities, values)
     local free, opened = cost, {}
     local last = identities and #policies
     local known, newcomers = identities and {}, 0
     local refused, failure = false, nil
     for j, policy in ipairs(policies) do
-      local key = KEYS[first + j - 1]
-      local state, till = open(key)
+      local key = KEYS[before + j]
+      local state, till, length = open(key, values and values[before + j])
       if state == nil then
-        failure = failure or { first + j - 1, till }
+        failure = failure or { before + j, till }
         break
       end
       local at, wanted = dated(policy, state, time), least
@@ -271,7 +275,7 @@ local function verbs()
       local allowed, _, remaining, retry_after, reset_at, repaired, expires, delay =
         step(policy, state, till, at, 0, wanted)
       if allowed == nil then
-        failure = { first + j - 1, UNREADABLE }
+        failure = { before + j, UNREADABLE }
         break
       end
       if j == last then
@@ -284,8 +288,8 @@ local function verbs()
           known[identities[j]] = known[identities[j]] or reset_at > at
         end
       end
-      opened[j] = { key = key, state = state, at = at, till = till, repaired = repaired, expires = expires }
-      answers[first + j - 1] = answer(allowed, 0, remaining, retry_after, reset_at, delay)
+      opened[j] = { key = key, state = state, at = at, till = till, length = length, repaired = repaired, expires = expires }
+      answers[before + j] = answer(allowed, 0, remaining, retry_after, reset_at, delay)
       refused = refused or not allowed
     end
     if not failure and not refused and free > 0 then
@@ -295,27 +299,39 @@ local function verbs()
           local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
             step(policy, part.state, part.till, part.at, units, units)
           -- A damaged state may be one to a look and none to whoever takes.
-          failure = allowed == nil and UNREADABLE or save(part.key, changed, part.till, expires)
+          failure = allowed == nil and UNREADABLE or save(part.key, changed, part.till, expires, part.length)
           if failure then
             for k = 1, j - 1 do
               undo(opened[k].key, opened[k].state)
             end
-            failure = { first + j - 1, failure }
+            failure = { before + j, failure }
             break
           end
-          answers[first + j - 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
+          answers[before + j] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
         end
       end
     elseif not failure and cost > 0 then
       -- A refusal takes nothing, but keeps what a clock that jumped back has mended: waits go on from there.
       for j, part in ipairs(opened) do
-        local failed = part.repaired and save(part.key, part.repaired, part.till, part.expires)
-        failure = failure or (failed and { first + j - 1, failed })
+        local failed = part.repaired and save(part.key, part.repaired, part.till, part.expires, part.length)
+        failure = failure or (failed and { before + j, failed })
       end
     end
     if failure then
       for j = 1, #policies do
-        answers[first + j - 1] = fail(first + j - 1, failure[2])
+        answers[before + j] = fail(before + j, failure[2])
+      end
+    end
+  end
+
+  -- Decides `run` requests, the keys of which stand one after the other behind `before`: each takes from all of its keys, one for
+  -- each policy, or from none of them.
+  local function together(before, run, policies, cost, least, time, identities, values)
+    -- Most are admitted, and then a step of each is enough.
+    local may_take, parts = time == 0 and cost == least and cost > 0 and not identities, #policies
+    for first = before, before + (run - 1) * parts, parts do
+      if not (may_take and take_all(first, policies, cost, values)) then
+        look_and_take(first, policies, cost, least, time, identities, values)
       end
     end
   end
@@ -327,11 +343,11 @@ local function verbs()
   --
   -- Where nothing is taken all calls of a kind are told the same, so there is one answer a kind. Elsewhere each is told something
   -- else, which follows from the state that was there before. Where that is long they are decided one by one all the same.
-  local function several(i, policy, asked, offset)
+  local function several(i, policy, asked, offset, value)
     local kinds, calls
     kinds, calls, offset = unpack('>HH', asked, offset)
     local stop = offset + kinds * KIND
-    local before, till = open(KEYS[i])
+    local before, till, length = open(KEYS[i], value)
     if before == nil then
       return fail(i, till), stop
     end
@@ -361,7 +377,7 @@ local function verbs()
         end
       end
     end
-    local failure = is_changed and save(KEYS[i], state, till, expires)
+    local failure = is_changed and save(KEYS[i], state, till, expires, length)
     if failure then
       return fail(i, failure), stop
     end
@@ -375,36 +391,7 @@ local function verbs()
     return pack('>BI7I7I4', TAKEN, now, taken, #before) .. before, stop
   end
 
-  -- Decides a call of `cost` units, and leases it up to `more` for those that come after it in the next `term`, a part of what can
-  -- be spared at most. Where that is none it is decided as any.
-  local function lease(i, policy, cost, more, term)
-    local state, till = open(KEYS[i])
-    if state == nil then
-      return fail(i, till)
-    end
-    local numbers, twin = policy.numbers, policy.twin
-    if till > 0 or not twin.lease then
-      return decide(i, policy, cost, cost, 0)
-    end
-    local allowed, _, free = policy.step(numbers, state, now, 0, cost)
-    if allowed == nil then
-      return fail(i, UNREADABLE)
-    end
-    local spare = allowed and twin.spare(numbers, state, now, free, term) - cost or 0
-    spare = spare > 0 and (spare - spare % PART) / PART or 0
-    more = more < spare and more or spare
-    if more == 0 then
-      return decide(i, policy, cost, cost, 0)
-    end
-    local changed, expires = twin.lease(numbers, state, now, cost + more, term)
-    local failure = save(KEYS[i], changed, 0, expires)
-    if failure then
-      return fail(i, failure)
-    end
-    local _, _, remaining, _, reset_at = policy.step(numbers, changed, now, 0, 0)
-    return pack('>BI5I5I7I7', LEASED, cost + more, remaining, reset_at, now)
-  end
-
+  local lease = leases(open, save, decide_on)
   return { forget = forget, decide = decide, act = act, together = together, several = several, lease = lease }
 end
 
