@@ -6,8 +6,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
-
 import { makeCertificates } from '../scripts/certificates.mjs'
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
@@ -18,28 +16,22 @@ import { ALGORITHMS } from './support/algorithms.mjs'
 import { STANDALONE } from './support/clients.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { race } from './support/race.mjs'
+import { maker, ownPrefix } from './support/stores.mjs'
 import { sleep, until } from './support/wait.mjs'
 
-const OPTIONS = { limit: 1, window: '1h', timeout: '10s', onStoreError: 'throw' }
+const OPTIONS = { limit: 1, window: '1h', timeout: '10s' }
 
-let redis, made
+let redis
 before(async () => {
   redis = await startRedis()
-  made = 0
 })
 after(() => redis?.stop())
 
-/** A limiter whose counts are its own, unless it is given the prefix of another. */
-function limiterOf(t, options) {
-  made += 1
-  const limiter = new RateLimiter({ ...OPTIONS, prefix: `deny-${made}`, redisUrl: redis.url, ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const limiterOf = maker(() => ({ ...OPTIONS, redisUrl: redis.url }))
 
 /** Two that share their counts, as in two processes. Neither forgets by itself within a test. */
 function twoOf(t, options) {
-  const shared = { denyCache: '1m', prefix: `deny-two-${made}`, ...options }
+  const shared = { denyCache: '1m', prefix: ownPrefix(), ...options }
   return [limiterOf(t, shared), limiterOf(t, shared)]
 }
 
@@ -254,12 +246,13 @@ describe('who listens', { timeout: 120_000 }, () => {
     const limiter = limiterOf(t, own)
     await limiter.check('key')
     assertDecision(await limiter.check('key'), { allowed: false, source: 'client' })
-    const [here, elsewhere] = twoOf(t, { ...own, denyCache: 100 })
+    const prefix = ownPrefix()
+    const [here, elsewhere] = twoOf(t, { ...own, prefix, denyCache: 100 })
     await refuse(here, 'key')
     await elsewhere.reset('key')
     await until(() => here.isAllowed('key'), 'the time that was set is over')
     // Whoever has a connection of ours hears of what is done through a client.
-    const hearing = limiterOf(t, { prefix: `deny-two-${made - 2}`, denyCache: '1m' })
+    const hearing = limiterOf(t, { prefix, denyCache: '1m' })
     await refuse(hearing, 'key')
     await elsewhere.reset('key')
     await until(() => hearing.isAllowed('key'), 'it is heard of')

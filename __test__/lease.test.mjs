@@ -12,26 +12,20 @@ import { program, start } from './support/child.mjs'
 import { STANDALONE } from './support/clients.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { reportsOf } from './support/race.mjs'
+import { maker, ownPrefix } from './support/stores.mjs'
 import { sleep, until } from './support/wait.mjs'
 
 const ALGORITHMS = ['sliding-window', 'token-bucket']
 const LEASE = { max: 100, ttl: '200ms' }
 const OPTIONS = { limit: 100_000, window: '1h', lease: LEASE, timeout: '10s', onStoreError: 'throw' }
 
-let redis, made
+let redis
 before(async () => {
   redis = await startRedis()
-  made = 0
 })
 after(() => redis?.stop())
 
-/** A limiter whose counts are its own, unless it is given the prefix of another. */
-function limiterOf(t, options) {
-  made += 1
-  const limiter = new RateLimiter({ ...OPTIONS, prefix: `lease-${made}`, redisUrl: redis.url, ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const limiterOf = maker(() => ({ ...OPTIONS, redisUrl: redis.url }))
 
 /** Calls until one is decided by a lease. */
 async function heat(limiter, key = 'key') {
@@ -77,8 +71,9 @@ describe('a hot key', { timeout: 120_000 }, () => {
     })
 
     test(`comes back at the end: ${algorithm}`, async (t) => {
-      const limiter = limiterOf(t, { algorithm, lease: { max: 100, ttl: '1m' } })
-      const other = limiterOf(t, { algorithm, lease: false, prefix: `lease-${made}` })
+      const shared = { algorithm, prefix: ownPrefix() }
+      const limiter = limiterOf(t, { ...shared, lease: { max: 100, ttl: '1m' } })
+      const other = limiterOf(t, { ...shared, lease: false })
       await heat(limiter)
       const { allowed } = limiter.stats()
       const lag = algorithm === 'token-bucket' ? Math.ceil((OPTIONS.limit * 60) / 3_600) + 1 : 0
@@ -188,9 +183,9 @@ describe('what is leased', { timeout: 120_000 }, () => {
     })
 
     test(`is void after a ${what} elsewhere, as soon as it is heard of`, async (t) => {
-      const lease = { max: 100, ttl: '1m' }
-      const here = limiterOf(t, { lease, denyCache: false })
-      const elsewhere = limiterOf(t, { prefix: `lease-${made}` })
+      const prefix = ownPrefix()
+      const here = limiterOf(t, { prefix, lease: { max: 100, ttl: '1m' }, denyCache: false })
+      const elsewhere = limiterOf(t, { prefix })
       const listeners = async () => String(await redisCommand(redis.port, 'CLIENT', 'LIST', 'TYPE', 'pubsub'))
       await heat(here)
       await until(async () => (await listeners()).includes('cmd=psubscribe'), 'it listens')

@@ -177,7 +177,7 @@ impl Making<'_> {
     }
 
     fn by(&self, driver: &impl Driver) -> Result<Limiter, Error> {
-        let bridge = || Bridge::new(driver.entrance(self.id), self.waiting.clone());
+        let bridge = || Bridge::new(driver.letterbox(self.id), self.waiting.clone());
         if let Some(servers) = self.settings.redis.clone() {
             Ok(self.start(driver, Remote::new(driver.connect(), servers, &ENGINE)))
         } else if self.settings.has_client {
@@ -192,7 +192,7 @@ impl Making<'_> {
 
     /// A limiter on a store, with its worker at work.
     fn start<R: Reach>(&self, driver: &impl Driver, reach: R) -> Limiter {
-        let (limiter, worker) = Limiter::on_store(self.settings, reach, self.clock.clone(), driver.entrance(self.id));
+        let (limiter, worker) = Limiter::on_store(self.settings, reach, self.clock.clone(), driver.letterbox(self.id));
         driver.spawn(worker);
         limiter
     }

@@ -9,7 +9,7 @@ use napi::sys;
 use tokio::sync::oneshot;
 
 use super::calls::guarded;
-use super::driver::{Entrance, Mail};
+use super::driver::{Letterbox, Mail, Wake};
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
 use super::{given, text};
@@ -74,21 +74,21 @@ impl Drop for Waiter {
 }
 
 /// One limiter's way to its client. When it is dropped nothing more is asked of that client.
-pub(super) struct Bridge<E: Entrance> {
-    entrance: E,
+pub(super) struct Bridge<W: Wake> {
+    letterbox: Letterbox<W>,
     waiting: Waiting,
 }
 
-impl<E: Entrance> Bridge<E> {
-    pub(super) fn new(entrance: E, waiting: Waiting) -> Self {
-        Self { entrance, waiting }
+impl<W: Wake> Bridge<W> {
+    pub(super) fn new(letterbox: Letterbox<W>, waiting: Waiting) -> Self {
+        Self { letterbox, waiting }
     }
 }
 
-impl<E: Entrance> Work for Bridge<E> {
+impl<W: Wake> Work for Bridge<W> {
     fn perform(&self, job: Job) -> Performing {
         let (mut waiter, number) = self.waiting.begin();
-        self.entrance.send(Mail::Job(number, job));
+        self.letterbox.send(Mail::Job(number, job));
         Box::pin(async move {
             let ended = |_| Err("the environment has ended".to_owned());
             (&mut waiter.receiver).await.unwrap_or_else(ended)
@@ -96,9 +96,9 @@ impl<E: Entrance> Work for Bridge<E> {
     }
 }
 
-impl<E: Entrance> Drop for Bridge<E> {
+impl<W: Wake> Drop for Bridge<W> {
     fn drop(&mut self) {
-        self.entrance.send(Mail::Released);
+        self.letterbox.send(Mail::Released);
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::future::poll_immediate;
 use smallvec::SmallVec;
 
 use super::ledger::Ledger;
@@ -38,6 +39,8 @@ pub(super) struct Flight {
     answered: usize,
     answering: Answering,
     has_left: bool,
+    /// What it brought when it left.
+    landed: Option<Answers>,
     sent_at: Instant,
     /// Whether a deadline has passed.
     is_late: bool,
@@ -55,6 +58,7 @@ impl Flight {
             answered: 0,
             answering,
             has_left: false,
+            landed: None,
             sent_at,
             is_late: false,
             gives_way_at,
@@ -182,15 +186,21 @@ pub(super) fn fewest_to_send(flights: &[Flight]) -> usize {
     }
 }
 
-/// The first flight that lands. One leaves when it is polled for the first time: that must not wait until those before it have
-/// landed and all that they bring is told, and happens in their order.
+/// Has those leave that have not yet, in their order: that is what the first poll does. Were it left to whoever waits for a landing, it
+/// would come after those before have landed, and all that they bring is told.
+pub(super) async fn leaving(flights: &mut [Flight]) {
+    for flight in flights.iter_mut().filter(|flight| !flight.has_left) {
+        flight.has_left = true;
+        flight.landed = poll_immediate(flight.answering.as_mut()).await;
+    }
+}
+
+/// The first flight that lands.
 pub(super) async fn landing(flights: &mut [Flight]) -> (usize, Answers) {
     poll_fn(|context| {
-        let left = flights.partition_point(|flight| flight.has_left);
-        for index in (left..flights.len()).chain(0..left) {
-            let flight = &mut flights[index];
-            flight.has_left = true;
-            if let Poll::Ready(answers) = flight.answering.as_mut().poll(context) {
+        for (index, flight) in flights.iter_mut().enumerate() {
+            let landed = flight.landed.take().map_or_else(|| flight.answering.as_mut().poll(context), Poll::Ready);
+            if let Poll::Ready(answers) = landed {
                 return Poll::Ready((index, answers));
             }
         }

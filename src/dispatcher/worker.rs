@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::beside::{Beside, Done};
 use super::chance::chance;
-use super::flight::{Flight, MAX_BATCH, batch_of, fewest_to_send, landing};
+use super::flight::{Flight, MAX_BATCH, batch_of, fewest_to_send, landing, leaving};
 use super::handle::{Handle, Seen};
 use super::ledger::{Known, Ledger};
 use super::line::{Change, Line};
@@ -110,6 +110,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.give_back();
         self.expire();
         self.send();
+        leaving(&mut self.flights).await;
         self.begin_beside();
         // A batch that everybody has given up may never land.
         let is_owed = self.flights.iter().any(|flight| flight.deadline().is_some());
@@ -125,14 +126,13 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             for (ticket, _) in self.awaiting_store.drain(..) {
                 self.ledger.settle(ticket, Err(Error::Closed));
             }
-        }
-        let has_told = self.deliver();
-        if done {
+            self.deliver();
             return false;
         }
-        if has_told {
+        if !self.ledger.news.is_empty() {
             // Who has an answer may call again, and that should be on its way before the next answers are handed out: Redis would
             // have nothing to do meanwhile. The timer stays, since time must stand still for answers that lie there unread.
+            self.deliver();
             let timer = if self.flights.is_empty() { None } else { self.next_timer() };
             tokio::select! {
                 biased;
@@ -160,13 +160,11 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         true
     }
 
-    /// Tells the callers what has been answered, if anything has been.
-    fn deliver(&mut self) -> bool {
-        let has_news = !self.ledger.news.is_empty();
-        if has_news {
+    /// Tells the callers what has been answered.
+    fn deliver(&mut self) {
+        if !self.ledger.news.is_empty() {
             self.settle.settle(&mut self.ledger.news);
         }
-        has_news
     }
 
     async fn wait(&mut self) -> Event<R::Link> {

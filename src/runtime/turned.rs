@@ -60,6 +60,8 @@ pub(super) struct Shared {
     /// Whether there may be something to do. Outside a turn it is only set together with the bell.
     woken: AtomicBool,
     turning: AtomicBool,
+    /// Turns that have ended.
+    turns: AtomicU64,
     /// Whoever would rather go on in the next turn.
     giving_way: Mutex<Vec<Waker>>,
     bell: Box<dyn Bell>,
@@ -115,6 +117,7 @@ impl Turned {
             last_source: AtomicU64::new(0),
             woken: AtomicBool::new(false),
             turning: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
             giving_way: Mutex::default(),
             bell: Box::new(bell),
         });
@@ -137,6 +140,7 @@ impl Turned {
             due.into_iter().for_each(Waker::wake);
             self.run();
         }
+        shared.turns.fetch_add(1, Ordering::Relaxed);
         lock(&shared.giving_way).drain(..).for_each(Waker::wake);
         let next = shared.timers().next();
         let wants_look = moment == Moment::Held && next.is_some_and(|next| next <= now);
@@ -223,11 +227,12 @@ impl Shared {
         }
     }
 
-    /// Resolves in the next turn.
+    /// Resolves in the next turn, whatever else wakes the task in this one.
     pub(super) async fn give_way(&self) {
-        let mut is_next = false;
+        let turns = || self.turns.load(Ordering::Relaxed);
+        let this = turns();
         poll_fn(|context| {
-            if std::mem::replace(&mut is_next, true) {
+            if turns() != this {
                 return Poll::Ready(());
             }
             lock(&self.giving_way).push(context.waker().clone());

@@ -4,16 +4,17 @@
 //! takes their news to the JavaScript thread.
 
 mod event_loop;
+mod outbox;
 mod thread;
 
 pub(super) use event_loop::LoopDriver;
+pub(super) use outbox::{Letterbox, Mail, Wake};
 pub(super) use thread::ThreadDriver;
 
 use super::js::Js;
-use crate::dispatcher::{News, Settle, Worker};
+use crate::dispatcher::Worker;
 use crate::settings;
 use crate::store::Reach;
-use crate::store::client::Job;
 use crate::store::redis::Connect;
 
 /// The driver where nothing is said.
@@ -23,8 +24,8 @@ pub(super) const DEFAULT: settings::Driver = settings::Driver::Loop;
 pub(super) trait Driver: Sized {
     /// Opens streams that this driver's runtime can turn.
     type Connect: Connect;
-    /// Brings to JavaScript what a limiter has for it.
-    type Entrance: Entrance;
+    /// Has the JavaScript thread take what limiters have for it.
+    type Wake: Wake;
 
     /// Starts it for this environment. What has arrived it hands to [`Environment::deliver`](super::environment::Environment::deliver).
     /// It ends before the environment does.
@@ -34,27 +35,11 @@ pub(super) trait Driver: Sized {
     fn connect(&self) -> Self::Connect;
 
     /// A limiter's way of telling its news.
-    fn entrance(&self, limiter: u64) -> Self::Entrance;
+    fn letterbox(&self, limiter: u64) -> Letterbox<Self::Wake>;
 
     /// Runs a worker until it ends by itself, or the environment does.
-    fn spawn<R: Reach>(&self, worker: Worker<R, Self::Entrance>);
+    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox<Self::Wake>>);
 
     /// Whether something is awaited, so that the process must go on.
     fn keep_alive(&self, js: Js, alive: bool);
-}
-
-/// What goes to the JavaScript thread.
-pub(super) enum Mail {
-    /// Something is answered, or has changed.
-    News(News),
-    /// The limiter's client has something to do, under this number.
-    Job(u64, Job),
-    /// The limiter asks nothing more of its client.
-    Released,
-}
-
-/// Where one limiter's mail is handed in: with one wake-up, however much there is until it is taken.
-pub(super) trait Entrance: Settle + Sync {
-    /// Hands in one piece.
-    fn send(&self, mail: Mail);
 }

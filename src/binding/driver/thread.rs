@@ -7,17 +7,18 @@ use std::ffi::c_void;
 use std::io;
 use std::pin::Pin;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use napi::sys;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Driver, Entrance, Mail};
+use super::outbox::Outbox;
+use super::{Driver, Letterbox, Mail, Wake};
 use crate::binding::environment::Environment;
 use crate::binding::js::Js;
-use crate::dispatcher::{News, Settle, Worker};
+use crate::dispatcher::Worker;
 use crate::store::Reach;
 use crate::store::redis::Sockets;
 
@@ -27,15 +28,13 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(in crate::binding) struct ThreadDriver {
     tasks: Option<UnboundedSender<Task>>,
     thread: Option<JoinHandle<()>>,
-    outbox: Arc<Outbox>,
+    outbox: Arc<Outbox<WakeUp>>,
 }
 
-/// Mail on its way to the JavaScript thread.
-struct Outbox {
-    mail: Mutex<Vec<(u64, Mail)>>,
-    /// Whether the JavaScript thread has been woken and has not yet looked.
+/// By one call of the function, until the JavaScript thread has looked.
+pub(in crate::binding) struct WakeUp {
     woken: AtomicBool,
-    wake: ThreadSafeFunction,
+    function: ThreadSafeFunction,
 }
 
 struct ThreadSafeFunction(sys::napi_threadsafe_function);
@@ -45,21 +44,13 @@ unsafe impl Send for ThreadSafeFunction {}
 // SAFETY: as above; Node guards its queue with a mutex.
 unsafe impl Sync for ThreadSafeFunction {}
 
-/// One limiter's entrance to the outbox. It lives on the driver's thread: in a worker, or in what a worker owns.
-pub(in crate::binding) struct Letterbox {
-    limiter: u64,
-    outbox: Arc<Outbox>,
-}
-
-impl Letterbox {
-    fn post(&self, mail: impl Iterator<Item = Mail>) {
-        let addressed = mail.map(|mail| (self.limiter, mail));
-        self.outbox.mail.lock().unwrap_or_else(PoisonError::into_inner).extend(addressed);
-        if !self.outbox.woken.swap(true, Ordering::AcqRel) {
-            // SAFETY: the driver releases the function only after this thread has ended.
+impl Wake for WakeUp {
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            // SAFETY: the driver releases the function only after the thread that hands mail in has ended.
             unsafe {
                 sys::napi_call_threadsafe_function(
-                    self.outbox.wake.0,
+                    self.function.0,
                     ptr::null_mut(),
                     sys::ThreadsafeFunctionCallMode::nonblocking,
                 );
@@ -68,28 +59,15 @@ impl Letterbox {
     }
 }
 
-impl Settle for Letterbox {
-    fn settle(&mut self, news: &mut Vec<News>) {
-        self.post(news.drain(..).map(Mail::News));
-    }
-}
-
-impl Entrance for Letterbox {
-    fn send(&self, mail: Mail) {
-        self.post(std::iter::once(mail));
-    }
-}
-
 impl Driver for ThreadDriver {
     type Connect = Sockets;
-    type Entrance = Letterbox;
+    type Wake = WakeUp;
 
     fn start(js: Js) -> io::Result<Self> {
         let (tasks, queue) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = Builder::new().name("rate-limiter".into()).spawn(move || turn(runtime, queue))?;
-        let wake = create_wake(js);
-        let outbox = Arc::new(Outbox { mail: Mutex::default(), woken: AtomicBool::new(false), wake });
+        let outbox = Outbox::new(WakeUp { woken: AtomicBool::new(false), function: create_function(js) });
         let driver = Self { tasks: Some(tasks), thread: Some(thread), outbox };
         driver.keep_alive(js, false);
         Ok(driver)
@@ -99,11 +77,11 @@ impl Driver for ThreadDriver {
         Sockets
     }
 
-    fn entrance(&self, limiter: u64) -> Letterbox {
-        Letterbox { limiter, outbox: self.outbox.clone() }
+    fn letterbox(&self, limiter: u64) -> Letterbox<WakeUp> {
+        self.outbox.letterbox(limiter)
     }
 
-    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox>) {
+    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox<WakeUp>>) {
         if let Some(tasks) = &self.tasks {
             // The other end lives until this one is dropped.
             let _ = tasks.send(Box::pin(worker.run()));
@@ -113,7 +91,7 @@ impl Driver for ThreadDriver {
     fn keep_alive(&self, js: Js, alive: bool) {
         let change = if alive { sys::napi_ref_threadsafe_function } else { sys::napi_unref_threadsafe_function };
         // SAFETY: `js` witnesses the JavaScript thread; the function lives as long as the driver.
-        unsafe { change(js.raw(), self.outbox.wake.0) };
+        unsafe { change(js.raw(), self.outbox.wake.function.0) };
     }
 }
 
@@ -121,8 +99,8 @@ impl ThreadDriver {
     /// Takes the mail that has arrived, each with the number of its limiter.
     pub(in crate::binding) fn mail(&self) -> Vec<(u64, Mail)> {
         // Before the mail is taken: what arrives in between wakes once more, for nothing; the other order would lose it.
-        self.outbox.woken.store(false, Ordering::Release);
-        std::mem::take(&mut *self.outbox.mail.lock().unwrap_or_else(PoisonError::into_inner))
+        self.outbox.wake.woken.store(false, Ordering::Release);
+        self.outbox.take()
     }
 }
 
@@ -135,7 +113,10 @@ impl Drop for ThreadDriver {
         }
         // SAFETY: on the JavaScript thread, and no thread that could call the function is left.
         unsafe {
-            sys::napi_release_threadsafe_function(self.outbox.wake.0, sys::ThreadsafeFunctionReleaseMode::abort);
+            sys::napi_release_threadsafe_function(
+                self.outbox.wake.function.0,
+                sys::ThreadsafeFunctionReleaseMode::abort,
+            );
         }
     }
 }
@@ -151,7 +132,7 @@ fn turn(runtime: tokio::runtime::Runtime, mut queue: UnboundedReceiver<Task>) {
     runtime.shutdown_background();
 }
 
-fn create_wake(js: Js) -> ThreadSafeFunction {
+fn create_function(js: Js) -> ThreadSafeFunction {
     let name = js.string("distributed-rate-limiter");
     let mut function = ptr::null_mut();
     // SAFETY: `js` witnesses a live environment on this thread; no JavaScript function is needed, and the result is a local.

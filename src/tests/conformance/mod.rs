@@ -1,6 +1,7 @@
 //! Every behaviour on every store.
 
 mod alike;
+mod batched;
 mod functions;
 mod merged;
 mod new_keys;

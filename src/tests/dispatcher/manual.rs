@@ -82,7 +82,8 @@ impl Manual {
         told
     }
 
-    pub(super) fn caller(&self, more: &[(&str, Given)]) -> Caller {
+    /// Of a limiter of 10 a minute, with these options besides.
+    pub(super) fn settings(more: &[(&str, Given)]) -> Settings {
         let mut options = vec![
             ("limit", Given::Number(10.0)),
             ("window", text("1m")),
@@ -91,7 +92,11 @@ impl Manual {
         ];
         options.extend_from_slice(more);
         let options = options.into_iter().map(|(name, given)| (name.to_owned(), given));
-        let settings = Settings::read(&Given::Record(options.collect())).unwrap();
+        Settings::read(&Given::Record(options.collect())).unwrap()
+    }
+
+    pub(super) fn caller(&self, more: &[(&str, Given)]) -> Caller {
+        let settings = Self::settings(more);
         let mut caller = Caller::at(self.clone(), &settings, self.0.clock.clone());
         caller.run();
         caller.wait_for(Change::Up);

@@ -7,6 +7,7 @@ mod faults;
 mod fleet;
 mod lost;
 mod manual;
+mod order;
 mod trial;
 
 use std::convert::identity;

@@ -63,6 +63,12 @@ impl Process {
         self.leases.granted(&request, &lease, outcome, self.at(sent), self.at(ms))
     }
 
+    /// Has so many units of a key from the first millisecond on.
+    fn lease(&self, key: &str, units: u64) {
+        let lease = self.heat(key, 0);
+        self.grant(key, lease, units, 0, 1);
+    }
+
     fn take(&self, key: &str, cost: u64, ms: u64) -> Option<crate::leases::Taken> {
         let limit = self.limits.only().unwrap();
         self.leases.take(limit, key.as_bytes(), Ask::all(cost), self.at(ms))
@@ -140,8 +146,7 @@ fn a_lease_that_has_ended_on_its_way_is_given_back_whole() {
 #[test]
 fn a_key_that_nobody_asks_for_any_more_is_let_go() {
     let process = Process::new(100);
-    let lease = process.heat("key", 0);
-    process.grant("key", lease, 8, 0, 1);
+    process.lease("key", 8);
     let mut looks = 0;
     while let Some(due) = process.leases.due() {
         process.leases.ended(due);
@@ -201,8 +206,7 @@ fn leases_are_as_large_as_what_is_used_and_never_larger_than_the_most() {
 fn what_is_leased_of_a_key_that_is_reset_or_blocked_is_void() {
     for verb in [Verb::Reset, Verb::Block(TTL)] {
         let process = Process::new(100);
-        let lease = process.heat("key", 0);
-        process.grant("key", lease, 8, 0, 1);
+        process.lease("key", 8);
         process.leases.void(&process.request("key", verb), process.at(2));
         assert!(process.take("key", 1, 3).is_none());
         assert_eq!(process.given_back(1_000), []);
@@ -224,8 +228,7 @@ fn what_is_leased_of_a_key_that_is_reset_or_blocked_is_void() {
 fn a_key_is_voided_by_its_name_in_the_store_and_no_other() {
     let process = Process::new(100);
     for key in ["key", "other"] {
-        let lease = process.heat(key, 0);
-        process.grant(key, lease, 8, 0, 1);
+        process.lease(key, 8);
     }
     process.leases.heard(b"rl:default:sliding-window:key", process.at(2));
     assert!(process.take("key", 1, 3).is_none());
@@ -235,8 +238,7 @@ fn a_key_is_voided_by_its_name_in_the_store_and_no_other() {
 #[test]
 fn another_limit_of_the_key_is_not_decided_by_it() {
     let process = Process::new(100);
-    let lease = process.heat("key", 0);
-    process.grant("key", lease, 8, 0, 1);
+    process.lease("key", 8);
     let limit = process.limits.only().unwrap();
     let other = Policy::TokenBucket(TokenBucket::new(5, TTL, 5));
     let configured = limit.with(other, other);
@@ -247,8 +249,7 @@ fn another_limit_of_the_key_is_not_decided_by_it() {
 #[test]
 fn units_of_one_limit_decide_nothing_under_another_however_often_it_is_asked() {
     let process = Process::new(100);
-    let lease = process.heat("key", 0);
-    process.grant("key", lease, 8, 0, 1);
+    process.lease("key", 8);
     let limit = process.limits.only().unwrap();
     let other = Policy::TokenBucket(TokenBucket::new(5, TTL, 5));
     let configured = limit.with(other, other);
@@ -268,8 +269,7 @@ fn everything_is_given_back_at_the_end() {
     let process = Process::new(100);
     let keys = ["a", "b", "c"];
     for (units, key) in (1..).zip(keys) {
-        let lease = process.heat(key, 0);
-        process.grant(key, lease, units, 0, 1);
+        process.lease(key, units);
     }
     assert_eq!(process.leases.units(process.at(2)), 6);
     let mut given_back = units(process.leases.close());

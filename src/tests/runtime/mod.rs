@@ -1,5 +1,6 @@
 //! A runtime that is turned by hand: its tasks, its time, its sockets.
 
+mod giving_way;
 mod sockets;
 mod time;
 

@@ -21,10 +21,11 @@ use std::time::Instant;
 
 use napi::sys;
 
-use super::{Driver, Entrance, Mail};
+use super::outbox::Outbox;
+use super::{Driver, Letterbox, Wake};
 use crate::binding::environment::Environment;
 use crate::binding::js::{AsyncContext, Js};
-use crate::dispatcher::{News, Settle, Worker};
+use crate::dispatcher::Worker;
 use crate::runtime::{Bell, Turn, Turned};
 use crate::store::Reach;
 use crate::store::redis::TurnedSockets;
@@ -56,7 +57,7 @@ struct Turning {
     doorbell: NonNull<Handle>,
     bell: Arc<Doorbell>,
     runtime: Turned,
-    outbox: Outbox,
+    outbox: Arc<Outbox<LooksItself>>,
     /// The sockets' handles, by the sockets' names.
     polls: RefCell<HashMap<u64, NonNull<Handle>>>,
     /// For when the timer is set.
@@ -74,8 +75,6 @@ struct Turning {
     ending: Cell<Option<sys::napi_async_cleanup_hook_handle>>,
     has_ended: Cell<bool>,
 }
-
-type Outbox = Arc<Mutex<Vec<(u64, Mail)>>>;
 
 /// Rung when there is something to do.
 struct Doorbell {
@@ -115,34 +114,16 @@ fn this_thread() -> usize {
     PLACE.try_with(|place| ptr::from_ref(place).addr()).unwrap_or(0)
 }
 
-/// One limiter's entrance to the outbox.
-pub(in crate::binding) struct Letterbox {
-    limiter: u64,
-    outbox: Outbox,
-}
+/// It looks by itself, after each turn.
+pub(in crate::binding) struct LooksItself;
 
-impl Letterbox {
-    fn post(&self, mail: impl Iterator<Item = Mail>) {
-        let addressed = mail.map(|mail| (self.limiter, mail));
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).extend(addressed);
-    }
-}
-
-impl Settle for Letterbox {
-    fn settle(&mut self, news: &mut Vec<News>) {
-        self.post(news.drain(..).map(Mail::News));
-    }
-}
-
-impl Entrance for Letterbox {
-    fn send(&self, mail: Mail) {
-        self.post(std::iter::once(mail));
-    }
+impl Wake for LooksItself {
+    fn wake(&self) {}
 }
 
 impl Driver for LoopDriver {
     type Connect = TurnedSockets;
-    type Entrance = Letterbox;
+    type Wake = LooksItself;
 
     fn start(js: Js) -> io::Result<Self> {
         let missing = || io::Error::new(io::ErrorKind::Unsupported, "what runs JavaScript here has no loop of libuv");
@@ -180,7 +161,7 @@ impl Driver for LoopDriver {
             doorbell,
             runtime: Turned::new(bell.clone()),
             bell,
-            outbox: Outbox::default(),
+            outbox: Outbox::new(LooksItself),
             polls: RefCell::default(),
             alarm: Cell::new(None),
             looks: Cell::new(false),
@@ -202,11 +183,11 @@ impl Driver for LoopDriver {
         TurnedSockets
     }
 
-    fn entrance(&self, limiter: u64) -> Letterbox {
-        Letterbox { limiter, outbox: self.0.outbox.clone() }
+    fn letterbox(&self, limiter: u64) -> Letterbox<LooksItself> {
+        self.0.outbox.letterbox(limiter)
     }
 
-    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox>) {
+    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox<LooksItself>>) {
         if !self.0.has_ended.get() {
             self.0.runtime.spawn(worker.run());
         }
@@ -329,7 +310,7 @@ impl Turning {
 
     /// Takes to JavaScript what there is for it. Answers whether there was anything.
     fn deliver(&self) -> bool {
-        let mail = std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let mail = self.outbox.take();
         if mail.is_empty() {
             return false;
         }
@@ -349,7 +330,7 @@ impl Turning {
         *self.bell.handles.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // A task that panics while it is dropped leaves handles that must be closed all the same.
         let _ = catch_unwind(AssertUnwindSafe(|| self.runtime.stop()));
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.outbox.take());
         Js::new(self.env).forget(self.context);
         self.ending.set(Some(told));
         self.unwatch_all();
