@@ -54,6 +54,9 @@ async function everything(t, algorithm, database = '') {
   t.after(() => bucket.close())
   await bucket.check('overwritten')
   await bucket.check('overwritten')
+  // The same of calls that are merged, and of several limits.
+  await Promise.all(Array.from({ length: 8 }, () => bucket.check('overwritten')))
+  await several.check('a')
   await announced(t, redisUrl)
   await heard(t, redisUrl)
   await warned(t, redisUrl)
