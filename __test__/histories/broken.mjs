@@ -32,13 +32,13 @@ const STORES = {
   forgets: {
     options: {},
     through(client) {
-      const taken = 'if changed and cost > 0 then'
+      const takes = 'takes, moment = policy.step, policy.numbers, cost > 0, now'
+      const forgets = takes.replace('cost > 0', `cost > 0 and redis.call('INCR', 'takes') % ${FORGETS} > 0`)
       return {
         eval(text, keys, args) {
-          if (!text.includes(taken))
+          if (text.split(takes).length !== 2)
             throw new Error('the script has no such line any more: look where it writes what is taken')
-          const forgetful = `${taken.slice(0, -' then'.length)} and redis.call('INCR', 'takes') % ${FORGETS} > 0 then`
-          return call(client, 'EVAL', text.replaceAll(taken, forgetful), keys.length, ...keys, ...args)
+          return call(client, 'EVAL', text.replace(takes, forgets), keys.length, ...keys, ...args)
         },
         // So that the text is asked for.
         evalsha: () => Promise.reject(new Error('NOSCRIPT')),
