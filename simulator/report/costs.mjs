@@ -12,7 +12,7 @@ const MANY = 50
  * key a call and with fifty; how fast the machine executes them says what redis-benchmark reached with fifty.
  */
 export function costs(algorithm) {
-  const { counted } = results('instructions.json').medians.find((row) => row.algorithm === algorithm)
+  const { counted } = results('instructions.json').medians.find(({ name }) => name === algorithm)
   const { contestants } = results('latest.json').scenarios.find(({ id }) => id === 'redis-256')
   const { callsPerSecond: decisionsPerSecond } = contestants.find(({ id }) => id === `raw-${algorithm}`).medians
   const call = ((counted[1] - counted[MANY]) * MANY) / (MANY - 1)
