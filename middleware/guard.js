@@ -141,6 +141,8 @@ class Guard {
   #watch(node, key, units, action) {
     const countsFailed = this.#countOnly === 'failed'
     node.once('finish', () => {
+      // Of HTTP/2 a response is called finished also when its client has hung up.
+      if (!node.writableEnded) return
       const hasFailed = node.statusCode >= 400
       if (hasFailed !== countsFailed) this.#giveBack(key, units, action)
     })
