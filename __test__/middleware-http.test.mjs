@@ -84,7 +84,7 @@ describe('HTTP/2', { timeout: 30_000 }, () => {
     await limiter.check('somebody')
     const stream = client.request({ ':path': '/wait' })
     stream.on('error', () => {})
-    await until(() => ended, 'it waits')
+    await until(() => ended !== undefined, 'it waits')
     stream.destroy()
     const [{ status }] = await settles(ended, 'its waiting')
     assert.equal(status, 'rejected')
