@@ -69,4 +69,4 @@ describe('plots', () => {
   })
 })
 
-for (const name of ['docs/algorithms.md', 'docs/design.md', 'docs/security.md']) describeSamples(name)
+for (const name of ['algorithms', 'design', 'frameworks', 'security']) describeSamples(`docs/${name}.md`)

@@ -2,6 +2,8 @@
 
 import express from 'express'
 import { RateLimiter } from 'distributed-rate-limiter'
+import { rateLimit } from 'distributed-rate-limiter/express'
+import { byUser } from 'distributed-rate-limiter/keys'
 
 const { PORT = '3000', LIMIT = '100', WINDOW = '1m', REDIS_URL } = process.env
 
@@ -9,34 +11,9 @@ const limiter = new RateLimiter({ limit: Number(LIMIT), window: WINDOW, redisUrl
 limiter.on('storeDown', (error) => console.warn(`Redis is away, this process decides alone: ${error.message}`))
 limiter.on('storeUp', () => console.log('Redis answers, the count is shared.'))
 
-const SECONDS = { ms: 0.001, s: 1, m: 60, h: 3_600, d: 86_400 }
-const windowSeconds = Math.ceil(parseFloat(WINDOW) * SECONDS[WINDOW.replace(/[\d.]+/, '')])
-
-/** Counts the request, tells the client where it stands, and lets it pass or answers 429. */
-async function rateLimit(req, res, next) {
-  // A real app takes the user from its session: a header is whatever the client says.
-  const user = req.get('x-user-id')
-  const key = user ? `user:${user}` : `address:${req.ip}`
-  const { allowed, limit, remaining, retryAfter, resetAt } = await limiter.check(key)
-
-  const wait = allowed ? Math.max(0, Math.ceil((resetAt - Date.now()) / 1000)) : retryAfter
-  res.set('RateLimit-Policy', `"default";q=${limit};w=${windowSeconds}`)
-  res.set('RateLimit', `"default";r=${remaining};t=${wait}`)
-  if (allowed) return next()
-
-  res.set('Retry-After', `${retryAfter}`)
-  res.status(429).type('application/problem+json')
-  res.json({
-    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
-    title: 'Too many requests',
-    status: 429,
-    detail: `Try again in ${retryAfter} s.`,
-    'violated-policies': ['default'],
-  })
-}
-
 const app = express()
-app.use(rateLimit)
+// A real app takes the user from its session: a header is whatever the client says. Who sends none is counted by address.
+app.use(rateLimit({ limiter, key: byUser((req) => req.get('x-user-id')) }))
 app.get('/', (req, res) => res.json({ hello: req.get('x-user-id') ?? 'world' }))
 
 const server = app.listen(Number(PORT), '127.0.0.1', (error) => {

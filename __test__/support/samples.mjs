@@ -78,7 +78,7 @@ async function assertServes(running, sample, port) {
 export function describeSamples(path) {
   const samples = codeBlocks(readFileSync(join(root, path), 'utf8'), ['js', 'javascript', 'mjs', 'cjs'])
 
-  suite(path, { timeout: 2 * WITHIN_MS }, () => {
+  suite(path, { timeout: (samples.length + 2) * WITHIN_MS }, () => {
     let redis
     let folder
     before(async () => {
