@@ -102,6 +102,13 @@ for (const [place, options] of Object.entries(places(() => redis))) {
       }
     })
 
+    test('a window that is longer than the longest is the longest', async (t) => {
+      const store = storeOf(t, options(t), { windowMs: Infinity })
+      assert.deepEqual(await hits(store, 'a', 2), [1, 2])
+      const { resetTime } = await store.increment('a')
+      assert.ok(resetTime - Date.now() > 3_649 * 24 * HOUR_MS)
+    })
+
     test('whoever is blocked is told more than the limit', async (t) => {
       const store = storeOf(t, options(t), { limit: 5 })
       await hits(store, 'a', 2)

@@ -8,6 +8,9 @@ const { own } = require('../../lib/own.js')
 // The package whose store it is compares hits with its own limit, so nothing is refused here: hits beyond it are counted as well.
 const MOST = 2 ** 32
 
+// Ten years, the longest window of a limiter. What would be forgotten later is forgotten then.
+const LONGEST_MS = 3_650 * 86_400_000
+
 // What they would change is the package's affair, or cannot be counted with.
 const NOT_HERE = [
   'limit',
@@ -114,4 +117,4 @@ function by(windowMs, action) {
   return action === undefined ? { limit: MOST, window: windowMs } : { limit: MOST, window: windowMs, action }
 }
 
-module.exports = { Counter }
+module.exports = { Counter, LONGEST_MS }

@@ -2,14 +2,13 @@
 'use strict'
 
 const { refusal } = require('../../lib/errors.js')
+const { LONGEST_MS } = require('./counter.js')
 
 // How long another process may go on in the era that has ended.
 const HEEDED_WITHIN_MS = 1_000
 
 const KEY = 'era'
 const ACTION = 'resets'
-// The longest window there is: a counter that nobody sees end.
-const FOR_LONG_MS = 3_650 * 86_400_000
 
 class Era {
   #counter
@@ -38,7 +37,7 @@ class Era {
       this.#number += 1
       return
     }
-    const { hits, isKnown } = await this.#counter.hit(KEY, FOR_LONG_MS, ACTION)
+    const { hits, isKnown } = await this.#counter.hit(KEY, LONGEST_MS, ACTION)
     if (!isKnown) {
       const message =
         'the keys were not forgotten, since the store could not be told: call resetAll again when it answers'
@@ -50,7 +49,7 @@ class Era {
 
   async #read() {
     try {
-      const { hits, isKnown } = await this.#counter.look(KEY, FOR_LONG_MS, ACTION)
+      const { hits, isKnown } = await this.#counter.look(KEY, LONGEST_MS, ACTION)
       if (isKnown) this.#number = hits
     } catch {
       // The call for which it was read will say so.

@@ -1,7 +1,7 @@
 // A store of express-rate-limit.
 'use strict'
 
-const { Counter } = require('./counter.js')
+const { Counter, LONGEST_MS } = require('./counter.js')
 const { Era } = require('./era.js')
 
 // What express-rate-limit has by default.
@@ -26,7 +26,7 @@ class RateLimitStore {
   }
 
   init({ windowMs, limit }) {
-    this.#windowMs = windowMs
+    this.#windowMs = Math.min(windowMs, LONGEST_MS)
     if (typeof limit === 'number') this.#limit = limit
   }
 

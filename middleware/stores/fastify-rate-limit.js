@@ -1,7 +1,7 @@
 // A store of @fastify/rate-limit.
 'use strict'
 
-const { Counter } = require('./counter.js')
+const { Counter, LONGEST_MS } = require('./counter.js')
 
 // How long it is remembered by how many requests a limit was exceeded, and so the longest that `exponentialBackoff` makes them wait;
 // or twice the window, where that is longer.
@@ -28,11 +28,11 @@ function rateLimitStore(options) {
     }
 
     incr(key, callback, timeWindow, max) {
-      answer(this.#hit(key, timeWindow, max), callback)
+      answer(this.#hit(key, Math.min(timeWindow, LONGEST_MS), max), callback)
     }
 
     read(key, callback, timeWindow, max) {
-      answer(this.#look(key, timeWindow, max), callback)
+      answer(this.#look(key, Math.min(timeWindow, LONGEST_MS), max), callback)
     }
 
     child(routeOptions) {
@@ -54,7 +54,7 @@ function rateLimitStore(options) {
     async #beyond(name, windowMs, max, { isFirst, blockedMs }) {
       // What is remembered is of the last time.
       if (isFirst) await counter.tryToForget(name, BEYOND)
-      const rememberedMs = Math.max(REMEMBERED_MS, 2 * windowMs)
+      const rememberedMs = rememberedFor(windowMs)
       const { hits = 1 } = await counter.hit(name, rememberedMs, BEYOND)
       const backOffMs = this.#renews ? windowMs : Math.min(windowMs * 2 ** (hits - 1), rememberedMs)
       // Never for shorter than it is refused already: of two requests at once the earlier may come last.
@@ -69,7 +69,7 @@ function rateLimitStore(options) {
       const { hits, leftMs } = await counter.look(name, windowMs)
       const ttl = Math.ceil(leftMs)
       if (hits !== undefined) return { current: hits, ttl }
-      const beyond = await counter.look(name, Math.max(REMEMBERED_MS, 2 * windowMs), BEYOND)
+      const beyond = await counter.look(name, rememberedFor(windowMs), BEYOND)
       return { current: max + (beyond.hits || 1), ttl }
     }
 
@@ -80,6 +80,8 @@ function rateLimitStore(options) {
 
   return RateLimitStore
 }
+
+const rememberedFor = (windowMs) => Math.min(Math.max(REMEMBERED_MS, 2 * windowMs), LONGEST_MS)
 
 /** What counts apart: a route by its method and path, what has none by its limit. */
 function placeOf({ routeInfo, max, timeWindow }) {
