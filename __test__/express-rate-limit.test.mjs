@@ -387,14 +387,14 @@ describe('express-rate-limit', { timeout: 60_000 }, () => {
   })
 
   test('processes share one limit exactly', async (t) => {
-    const servers = []
-    for (let index = 0; index < 3; index += 1) {
+    const begun = Array.from({ length: 3 }, async () => {
       const port = await freePort()
       const server = await startServer(program('express-store.mjs'), { port, env: { REDIS_URL: redis.url } })
       t.after(() => server.stop('SIGKILL'))
-      servers.push(port)
-    }
-    const asked = Array.from({ length: 60 }, (_, index) => get(servers[index % 3]))
+      return port
+    })
+    const ports = await Promise.all(begun)
+    const asked = Array.from({ length: 60 }, (_, index) => get(ports[index % 3]))
     const answers = await Promise.all(asked)
     const used = answers.filter(({ status }) => status === 200).map(({ body }) => Number(body))
     assert.deepEqual(
@@ -473,5 +473,9 @@ describe('Redis goes away', { timeout: 60_000 }, () => {
     await lose(store)
     await assert.rejects(store.resetKey('a'), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
     await assert.rejects(store.resetAll(), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
+    // Nobody waits for these: they would fail the test as rejections that nobody handles.
+    void store.resetKey('a')
+    void store.resetAll()
+    await store.increment('a')
   })
 })

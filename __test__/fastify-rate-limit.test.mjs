@@ -346,13 +346,13 @@ describe('@fastify/rate-limit', { timeout: 60_000 }, () => {
   })
 
   test('processes share one limit exactly', async (t) => {
-    const ports = []
-    for (let index = 0; index < 3; index += 1) {
+    const begun = Array.from({ length: 3 }, async () => {
       const port = await freePort()
       const server = await startServer(program('fastify-store.mjs'), { port, env: { REDIS_URL: redis.url } })
       t.after(() => server.stop('SIGKILL'))
-      ports.push(port)
-    }
+      return port
+    })
+    const ports = await Promise.all(begun)
     const answers = await Promise.all(Array.from({ length: 60 }, (_, index) => get(ports[index % 3])))
     const remaining = answers
       .filter(({ status }) => status === 200)

@@ -1,6 +1,6 @@
 /** A store of express-rate-limit 8, which counts in Redis or in memory by the rules of a {@link RateLimiter}. */
 
-import type { CommonOptions, RateLimiter } from '../../index.js'
+import type { CommonOptions, OnStoreError, RateLimiter } from '../../index.js'
 
 /**
  * Where hits are counted, and what happens when that fails: the options of a limiter but those of its limit, which express-rate-limit
@@ -13,7 +13,7 @@ export interface RateLimitStoreOptions extends Omit<CommonOptions, 'actions' | '
    * As {@link CommonOptions.onStoreError}. Default `'local'`: while Redis is away this process counts by itself. With `'throw'` it is
    * express-rate-limit that decides, by its `passOnStoreError`.
    */
-  onStoreError?: CommonOptions['onStoreError']
+  onStoreError?: OnStoreError
 }
 
 /** How often a client was counted in its window, and when that ends. */

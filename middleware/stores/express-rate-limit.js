@@ -43,16 +43,20 @@ class RateLimitStore {
     return read.hits === 0 ? undefined : this.#told(read)
   }
 
-  async resetKey(key) {
-    await this.#counter.forget(nameOf(key), await this.#era.action())
+  resetKey(key) {
+    return mayBeDropped(this.#forget(key))
   }
 
   resetAll() {
-    return this.#era.next()
+    return mayBeDropped(this.#era.next())
   }
 
   shutdown() {
     return this.#counter.close()
+  }
+
+  async #forget(key) {
+    await this.#counter.forget(nameOf(key), await this.#era.action())
   }
 
   #told({ hits, leftMs }) {
@@ -63,6 +67,12 @@ class RateLimitStore {
 /** A `keyGenerator` may give whatever it likes, and an id that is a number is as good as one that is a string. */
 function nameOf(key) {
   return String(key) || '(empty)'
+}
+
+/** The types of express-rate-limit do not say that there is something to wait for, and who does not must not end the process. */
+function mayBeDropped(promise) {
+  promise.catch(() => {})
+  return promise
 }
 
 module.exports = { RateLimitStore }

@@ -1,6 +1,6 @@
 /** A store of @fastify/rate-limit 11, which counts in Redis or in memory by the rules of a {@link RateLimiter}. */
 
-import type { CommonOptions, RateLimiter } from '../../index.js'
+import type { CommonOptions, OnStoreError, RateLimiter } from '../../index.js'
 
 /**
  * Where requests are counted, and what happens when that fails: the options of a limiter but those of its limit, which
@@ -13,7 +13,7 @@ export interface RateLimitStoreOptions extends Omit<CommonOptions, 'actions' | '
    * As {@link CommonOptions.onStoreError}. Default `'local'`: while Redis is away this process counts by itself. With `'throw'` it is
    * the plugin that decides, by its `skipOnError`.
    */
-  onStoreError?: CommonOptions['onStoreError']
+  onStoreError?: OnStoreError
 }
 
 /** How many requests a window holds, and the milliseconds until they are forgotten. */

@@ -1,6 +1,7 @@
 // A store of @fastify/rate-limit.
 'use strict'
 
+const { own } = require('../../lib/own.js')
 const { Counter, LONGEST_MS } = require('./counter.js')
 
 // How long it is remembered by how many requests a limit was exceeded, and so the longest that `exponentialBackoff` makes them wait;
@@ -21,7 +22,8 @@ function rateLimitStore(options) {
     #renews
     #backsOff
 
-    constructor({ continueExceeding, exponentialBackoff } = {}, place = '') {
+    constructor(options, place = '') {
+      const { continueExceeding, exponentialBackoff } = own(options)
       this.#place = place
       this.#renews = continueExceeding === true
       this.#backsOff = exponentialBackoff === true
@@ -84,8 +86,9 @@ function rateLimitStore(options) {
 const rememberedFor = (windowMs) => Math.min(Math.max(REMEMBERED_MS, 2 * windowMs), LONGEST_MS)
 
 /** What counts apart: a route by its method and path, what has none by its limit. */
-function placeOf({ routeInfo, max, timeWindow }) {
-  const { method, url } = routeInfo ?? {}
+function placeOf(routeOptions) {
+  const { routeInfo, max, timeWindow } = own(routeOptions)
+  const { method, url } = own(routeInfo)
   const place = url === undefined ? `${shown(max)}/${shown(timeWindow)}` : `${method} ${url}`
   // A colon ends it.
   return `(${place.replaceAll('%', '%25').replaceAll(':', '%3A')})`
