@@ -43,6 +43,7 @@ const steps = [
   ['prettier', () => runTool('prettier', 'prettier', ['--check', '.'])],
   ['types, moduleResolution node16', () => checkTypes('tsconfig.json')],
   ['types, moduleResolution bundler', () => checkTypes('tsconfig.bundler.json')],
+  ['types, beside those of other packages', () => checkTypes(join('peers', 'tsconfig.json'))],
   ['node tests', () => runNodeTests()],
   ['node tests, with the thread driver', () => runNodeTests(BY_A_THREAD)],
 ]

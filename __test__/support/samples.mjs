@@ -7,11 +7,13 @@
  * - It finds this package by its name, and whatever is installed here beside it.
  * - The certificates ca.crt, client.crt and client.key are in its folder.
  * - Its Redis is `redis://localhost:6379` or `process.env.REDIS_URL`; both become a Redis of the test, empty for each sample.
+ * - Upstash's REST interface to that Redis is where `Redis.fromEnv()` of its client looks for it.
  * - The memory that it shares by a name is one of the test, which is deleted after it.
  * - A sample that serves does so on port 3000 or on `process.env.PORT`; both become a free port of this machine. Once it
  *   listens it is asked for `/`, or for the first path that it names in `.get('/…'`; it must answer, with no 5xx, and is
  *   then ended by SIGTERM.
  * - Every other sample must come to its end by itself, with exit code 0, and print no error.
+ * - Where a file's samples are to keep their word, each `console.log(…) // text` prints that text, and nothing else is printed.
  */
 
 import assert from 'node:assert/strict'
@@ -29,6 +31,7 @@ import { get } from './http.mjs'
 import { codeBlocks } from './markdown.mjs'
 import { isListening } from './port.mjs'
 import { sharedName } from './shared.mjs'
+import { startUpstash } from './upstash.mjs'
 import { until } from './wait.mjs'
 
 const WITHIN_MS = 20_000
@@ -48,6 +51,8 @@ function dependentProject() {
   return project
 }
 
+const usesUpstash = ({ code }) => code.includes("'@upstash/redis'")
+
 const isCommonJs = ({ code }) => /\brequire\(/.test(code) && !/^\s*import\b/m.test(code)
 
 /** Writes the sample with our Redis and our port in place of those that it names; its path. */
@@ -61,12 +66,16 @@ function fileOf(sample, { folder, redis, port }) {
   return file
 }
 
+/** What a sample says that it prints. */
+const promised = ({ code }) => [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map(([, text]) => text)
+
 /** Asks a sample that serves; ends it whatever comes. */
-async function assertServes(running, sample, port) {
+async function assertServes(running, sample, port, assertAnswers) {
   const [, path = '/'] = /\.get\(\s*['"`](\/[^'"`:*]*)['"`]/.exec(sample.code) ?? []
   try {
     const { status, body } = await get(port, path)
     assert.ok(status < 500, `GET ${path} was answered with ${status}: ${body}\n${running.said.stderr}`)
+    await assertAnswers?.(() => get(port, path), sample)
   } finally {
     await running.stop('SIGTERM')
   }
@@ -74,20 +83,26 @@ async function assertServes(running, sample, port) {
   assert.ok(!end.late, `it did not end by SIGTERM: ${describe(end)}`)
 }
 
-/** Describes the samples of `path`, from the repository's root: it has some, and each runs. */
-export function describeSamples(path) {
+/**
+ * Describes the samples of `path`, from the repository's root: it has some, and each runs. `keepTheirWord` is said above;
+ * `assertAnswers(ask, sample)` looks at each that serves, when it has been asked once.
+ */
+export function describeSamples(path, { keepTheirWord = false, assertAnswers } = {}) {
   const samples = codeBlocks(readFileSync(join(root, path), 'utf8'), ['js', 'javascript', 'mjs', 'cjs'])
 
   suite(path, { timeout: (samples.length + 2) * WITHIN_MS }, () => {
     let redis
     let folder
+    let upstash
     before(async () => {
       redis = await startRedis()
+      upstash = samples.some(usesUpstash) ? await startUpstash(redis.port) : undefined
       folder = dependentProject()
       makeCertificates(folder)
     })
     after(async () => {
       rmSync(folder, { recursive: true, force: true })
+      await upstash?.stop()
       await redis.stop()
     })
 
@@ -99,14 +114,15 @@ export function describeSamples(path) {
       test(`line ${sample.line}, ${sample.heading}`, async () => {
         await redisCommand(redis.port, 'FLUSHALL')
         const port = await freePort()
-        const env = { REDIS_URL: redis.url, PORT: String(port) }
+        const env = { REDIS_URL: redis.url, PORT: String(port), ...upstash?.env }
         const running = start(fileOf(sample, { folder, redis, port }), { cwd: folder, env, within: WITHIN_MS })
         let end
         running.ended.then((how) => (end = how))
         await until(() => end || isListening(port), 'the sample ended or listened', 2 * WITHIN_MS)
-        if (!end) return assertServes(running, sample, port)
+        if (!end) return assertServes(running, sample, port, assertAnswers)
         assertEnded(end, 'the sample')
         assertQuiet(end, 'the sample')
+        if (keepTheirWord) assert.deepEqual(end.stdout.trimEnd().split('\n'), promised(sample))
       })
     }
   })
