@@ -13,6 +13,7 @@ mod given;
 mod js;
 mod pending;
 mod row;
+mod stats;
 mod text;
 
 use napi::bindgen_prelude::Object;
