@@ -131,6 +131,7 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   unblock: true,
   reset: true,
   configure: true,
+  policies: true,
   ready: true,
   close: true,
   stats: true,
