@@ -90,6 +90,15 @@ describe('the plugin', { timeout: 30_000 }, () => {
     assert.deepEqual(await ask('/costly', '/usual'), [200, 429])
   })
 
+  test('bad options of a route that was there before it come out with its first request', async (t) => {
+    const app = fastify()
+    app.get('/', { config: { rateLimit: { statsu: 1 } } }, async () => 'hello')
+    await app.register(rateLimit, { limiter: limiterOf(t) })
+    t.after(() => app.close())
+    const { statusCode, body } = await app.inject('/')
+    assert.deepEqual([statusCode, JSON.parse(body).code], [500, 'ERR_RATE_LIMIT_UNKNOWN_OPTION'])
+  })
+
   for (const hook of ['onRequest', 'preParsing', 'preValidation', 'preHandler']) {
     test(`counts in ${hook}`, async (t) => {
       const order = []
