@@ -1,0 +1,1 @@
+module.exports={name:'bench',arguments:[],options:{},summary:'x',description:[],examples:[]}

@@ -1,0 +1,1 @@
+module.exports={name:'watch',arguments:[],options:{},summary:'x',description:[],examples:[]}
