@@ -32,7 +32,11 @@ async function changeKey({ values, positionals: [key], print }, { change, done, 
       const limit = shownLimit({ name, action: action && printable(action) })
       return owner === undefined ? limit : `${limit} of ${printable(owner)}`
     })
-    print(limits.length === 0 ? `Nothing is counted of ${printable(key)}: there was nothing to do.` : done(printable(key), shown.join(', ')))
+    print(
+      limits.length === 0
+        ? `Nothing is counted of ${printable(key)}: there was nothing to do.`
+        : done(printable(key), shown.join(', ')),
+    )
   })
 }
 

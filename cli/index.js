@@ -17,7 +17,7 @@ const style = styles(wantsColour(process.stdout))
 const print = (lines) => void process.stdout.write(`${[lines].flat().join('\n')}\n`)
 
 async function main([word, ...args]) {
-  if (word === '--version') return print(version), OK
+  if (word === '--version') return (print(version), OK)
   if (word === undefined || word === '--help' || word === '-h' || (word === 'help' && args.length === 0)) {
     print(generalHelp(COMMANDS, { style, stream: process.stdout }))
     // Without a word of what is wanted nothing was done.
@@ -27,7 +27,7 @@ async function main([word, ...args]) {
   const command = COMMANDS.find(({ name }) => name === word)
   if (command === undefined) throw new UsageError(unknown(word))
   const { values, positionals } = parse(command, args)
-  if (values.help) return print(commandHelp(command, { style, stream: process.stdout })), OK
+  if (values.help) return (print(commandHelp(command, { style, stream: process.stdout })), OK)
   return (await command.run({ values, positionals, style, print })) ?? OK
 }
 
@@ -43,7 +43,8 @@ function fail(error) {
   if (error instanceof Interrupted) return INTERRUPTED
   const { text, code } = explain(error)
   const { red } = styles(wantsColour(process.stderr))
-  const help = code === USAGE ? `\nTry: npx distributed-rate-limiter --help` : ''
+  const words = ['npx distributed-rate-limiter', error.command, '--help'].filter(Boolean)
+  const help = code === USAGE ? `\nTry: ${words.join(' ')}` : ''
   process.stderr.write(`${red('error:')} ${text.split('\n').map(printable).join('\n')}${help}\n`)
   return code
 }

@@ -74,7 +74,9 @@ function parse(command, args) {
   const { length } = command.arguments
   if (read.positionals.length > length) {
     // Which may be a URL with a password, so it is not quoted.
-    throw new UsageError(`${command.name} takes ${length === 0 ? 'no argument' : `only ${usageOf(command)}`}, but more was given`)
+    throw new UsageError(
+      `${command.name} takes ${length === 0 ? 'no argument' : `only ${usageOf(command)}`}, but more was given`,
+    )
   }
   if (read.positionals.length < length) throw new UsageError(`${command.name} needs ${usageOf(command)}`)
   if (read.positionals.some((text) => text === '')) throw new UsageError('a key must not be empty')
@@ -108,7 +110,8 @@ const UNITS = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }
 function milliseconds(name, text, most) {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
   const ms = Number(number) * UNITS[unit]
-  if (!(ms >= 1 && ms <= most)) throw new UsageError(`--${name} must be a time such as 500ms, 5s or 1m, but '${text}' was given`)
+  if (!(ms >= 1 && ms <= most))
+    throw new UsageError(`--${name} must be a time such as 500ms, 5s or 1m, but '${text}' was given`)
   return ms
 }
 
@@ -162,4 +165,17 @@ function secretOf(values, env = process.env) {
   return secret
 }
 
-module.exports = { judge, milliseconds, NUMBERS, numbersOf, OUTPUT, parse, REDIS, redisOptions, secretOf, WHICH, WHOSE, whole }
+module.exports = {
+  judge,
+  milliseconds,
+  NUMBERS,
+  numbersOf,
+  OUTPUT,
+  parse,
+  REDIS,
+  redisOptions,
+  secretOf,
+  WHICH,
+  WHOSE,
+  whole,
+}

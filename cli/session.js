@@ -49,7 +49,10 @@ async function find(key, values, { redis }) {
   const progress = new Progress('Looking for the key')
   const found = new Map()
   try {
-    for await (const { names, looked, total } of scan(redis, { ...which, pattern: pattern(which.prefix, { key, secret }) })) {
+    for await (const { names, looked, total } of scan(redis, {
+      ...which,
+      pattern: pattern(which.prefix, { key, secret }),
+    })) {
       for (const name of names) {
         if (!isNameOf(name, key, secret)) continue
         if (which.algorithm !== undefined && name.algorithm !== which.algorithm) continue
@@ -75,7 +78,17 @@ async function expiries(redis, names) {
   return left.map((ms) => (ms >= 0 ? ms : undefined))
 }
 
+/** Adds to each key of a census's lists for how long Redis keeps it. */
+async function addExpiries(redis, { top, blocked }) {
+  const entries = [...top, ...blocked]
+  const left = await expiries(
+    redis,
+    entries.map(({ name }) => name),
+  )
+  for (const [at, entry] of entries.entries()) entry.expiresInMs = left[at]
+}
+
 /** How a limit is called. */
 const shownLimit = ({ name, action }) => (action === undefined ? name : `${name} @ ${action}`)
 
-module.exports = { expiries, find, open, shownLimit, whichOf, withRedis }
+module.exports = { addExpiries, expiries, find, open, shownLimit, whichOf, withRedis }

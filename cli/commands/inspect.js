@@ -1,6 +1,7 @@
 // What is counted of one key: under every limit, what is used, what is left, and whether it is blocked.
 'use strict'
 
+const { UsageError } = require('../failure.js')
 const { judge, NUMBERS, numbersOf, OUTPUT, REDIS, secretOf, WHICH, WHOSE } = require('../options.js')
 const { namesOf } = require('../limits/names.js')
 const { expiries, find, shownLimit, whichOf, withRedis } = require('../session.js')
@@ -12,7 +13,7 @@ const command = {
   arguments: ['key'],
   summary: 'Says what is counted of a key, and whether it is blocked',
   description: [
-    "The numbers of a limit are in your application and not in Redis. With --limit and --window the answer is exactly what a call would be told now. Without them it is what can be known from Redis alone: the units that are stored, of which some may have come back, when a bucket is full, and whether the key is blocked.",
+    'The numbers of a limit are in your application and not in Redis. With --limit and --window the answer is exactly what a call would be told now. Without them it is what can be known from Redis alone: the units that are stored, of which some may have come back, when a bucket is full, and whether the key is blocked.',
     'Where --limit-name, --action or --limit is given, the key is looked up by its name. Otherwise all keys of the prefix are gone through, by SCAN. Nothing is changed.',
   ],
   options: { ...WHICH, ...NUMBERS, ...WHOSE, ...OUTPUT, ...REDIS },
@@ -38,10 +39,18 @@ async function run({ values, positionals: [key], style, print }) {
     if (names.length === 0 && numbers !== undefined && values.algorithm !== undefined) {
       names.push(namesOf(key, { ...whichOf(values), owner: values.owner, secret: secretOf(values) })[0])
     }
+    if (names.length > 1 && numbers !== undefined) throw new UsageError(ambiguous(key, names))
     const limits = await Promise.all(names.map((name) => inspected(name, numbers, session)))
+    limits.sort((one, other) => (one.redisKey < other.redisKey ? -1 : 1))
     if (values.json) return print(printableJson({ key, redis: session.redis.at, limits }, 2))
     print(limits.length === 0 ? nothing(key, values, session) : described(key, limits, style))
   })
+}
+
+/** The numbers that were given are those of one limit. */
+function ambiguous(key, names) {
+  const algorithms = names.map(({ algorithm }) => algorithm).join(', ')
+  return `${printable(key)} is counted by that name under ${algorithms}: say by --algorithm whose numbers these are`
 }
 
 /** What is known of one of its names. */
@@ -59,9 +68,21 @@ async function inspected(name, numbers, { redis, states }) {
   if (seen.isForeign) return { ...known, isForeign: true }
   const stored = { blocked: seen.blockedForMs > 0, ...seen }
   if (numbers === undefined) return { ...known, ...stored }
-  const { allowed, limit, remaining, retryAfterMs, fullInMs } = await states.decide(name, numbers)
+  const { allowed, limit, remaining, retryAfterMs, fullInMs } = await decided(name, numbers, states)
   const used = stored.blocked ? undefined : limit - remaining
   return { ...known, ...stored, used, limit, remaining, allowed, retryAfterMs, fullInMs }
+}
+
+async function decided(name, numbers, states) {
+  try {
+    return await states.decide(name, numbers)
+  } catch (error) {
+    if (error.code !== 'ERR_RATE_LIMIT_STATE') throw error
+    const burst = typeof numbers.burst === 'object' ? 'leave --burst out' : 'give --burst as units/window'
+    throw new UsageError(
+      `what is stored does not fit the numbers of the limit, which has a burst or has none: ${burst}`,
+    )
+  }
 }
 
 function nothing(key, values, { redis }) {
@@ -87,7 +108,8 @@ function describe(limit, style) {
   const head = `${style.cyan(shownLimit(mapped(limit)))}${of}  ${style.dim(algorithm)}`
   const kept = expiresInMs === undefined ? 'without an end' : `for ${time(expiresInMs)} more`
   const stored = row('stored as', `${printable(redisKey)}${size === undefined ? '' : `, ${bytes(size)}`}, ${kept}`)
-  if (isForeign) return [head, row('value', style.red('no state of this algorithm: another program has written it')), stored]
+  if (isForeign)
+    return [head, row('value', style.red('no state of this algorithm: another program has written it')), stored]
   return [head, ...verdict(limit, row, style), stored]
 }
 

@@ -6,7 +6,7 @@ const { OUTPUT, REDIS, WHICH, whole } = require('../options.js')
 const { Census } = require('../limits/census.js')
 const { survey } = require('../limits/survey.js')
 const { blockedTable, entryJson, limitsTable, topTable } = require('../limits/tables.js')
-const { expiries, whichOf, withRedis } = require('../session.js')
+const { addExpiries, whichOf, withRedis } = require('../session.js')
 const { Progress } = require('../terminal/progress.js')
 const { count, counted, printableJson } = require('../terminal/text.js')
 
@@ -22,7 +22,13 @@ const command = {
     'Of a windowed limit the units are shown that are stored, of which some may have come back already; of a bucket, when it is full.',
   ],
   options: {
-    number: { type: 'string', short: 'n', value: '<keys>', default: '10', help: 'How many keys are listed. Default: 10' },
+    number: {
+      type: 'string',
+      short: 'n',
+      value: '<keys>',
+      default: '10',
+      help: 'How many keys are listed. Default: 10',
+    },
     match: { type: 'string', value: '<glob>', help: "Only keys like this, such as 'user:*'" },
     sort: { type: 'string', value: '<by>', default: 'used', help: 'used (default), or time: who is stored longest' },
     sample: { type: 'string', value: '<keys>', help: 'Ends when so many keys were looked at' },
@@ -43,11 +49,7 @@ async function run({ values, style, print }) {
   return withRedis(values, async (session) => {
     const census = new Census({ most, order: values.sort })
     const isWhole = await take(census, values, { ...session, sample })
-    const { top, blocked } = census
-    for (const list of [top, blocked]) {
-      const left = await expiries(session.redis, list.map(({ name }) => name))
-      for (const [at, entry] of list.entries()) entry.expiresInMs = left[at]
-    }
+    await addExpiries(session.redis, census)
     if (values.json) return print(printableJson(inJson(census, session, isWhole), 2))
     print(inWords(census, { isWhole, style, at: session.redis.at }))
   })
@@ -60,7 +62,11 @@ async function take(census, values, { sample, ...session }) {
   const interrupt = () => (interrupted = true)
   process.once('SIGINT', interrupt)
   try {
-    for await (const { looked, total, isWhole } of survey(session, census, { ...whichOf(values), match: values.match, order: values.sort })) {
+    for await (const { looked, total, isWhole } of survey(session, census, {
+      ...whichOf(values),
+      match: values.match,
+      order: values.sort,
+    })) {
       if (interrupted) throw new Interrupted()
       progress.show(looked, total, 'keys')
       if (census.keys >= sample && !isWhole) return false

@@ -38,7 +38,9 @@ function namesOf(key, { prefix, name, action, algorithm, owner, secret }) {
       ? [escapedKey(key, secret), `{${taggedKey(key, secret)}}`]
       : [`{${taggedKey(owner, secret)}}:${escapedKey(key, secret)}`]
   const algorithms = algorithm === undefined ? ALGORITHMS : [algorithm]
-  return algorithms.flatMap((each) => keys.map((own) => parseName(Buffer.from(`${prefix}:${place}:${each}:${own}`), prefix)))
+  return algorithms.flatMap((each) =>
+    keys.map((own) => parseName(Buffer.from(`${prefix}:${place}:${each}:${own}`), prefix)),
+  )
 }
 
 /**

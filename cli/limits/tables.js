@@ -51,7 +51,11 @@ function fullAgain(fullInMs, expiresInMs) {
 }
 
 function blockedTable(entries, { style, width }) {
-  const columns = [{ title: 'KEY', gives: true, style: style.red }, { title: 'LIMIT' }, { title: 'FOR', isNumber: true }]
+  const columns = [
+    { title: 'KEY', gives: true, style: style.red },
+    { title: 'LIMIT' },
+    { title: 'FOR', isNumber: true },
+  ]
   const rows = entries.map(({ name, blockedForMs }) => [keyOf(name), limitOf(name), `${time(blockedForMs)} more`])
   return table(columns, rows, { style, width })
 }

@@ -14,7 +14,8 @@ function parseAddress(url) {
   const [, scheme, rest] = /^([a-z+]+):\/\/(.*)$/is.exec(url) ?? []
   if (scheme === undefined) throw new UsageError(`the Redis must be named by ${LIKE}`)
   if (SOCKETS.includes(scheme)) return socketAddress(rest)
-  if (!Object.hasOwn(SCHEMES, scheme)) throw new UsageError(`the scheme '${scheme}' is not known: name the Redis by ${LIKE}`)
+  if (!Object.hasOwn(SCHEMES, scheme))
+    throw new UsageError(`the scheme '${scheme}' is not known: name the Redis by ${LIKE}`)
   let parsed
   try {
     // A scheme that URL knows: of others it would not read the host.
@@ -23,7 +24,8 @@ function parseAddress(url) {
     throw new UsageError(`the URL of the Redis cannot be read: name it by ${LIKE}, with signs of a password as %40`)
   }
   const database = parsed.pathname.slice(1)
-  if (database !== '' && !/^\d+$/.test(database)) throw new UsageError('the database in the URL of the Redis must be a number')
+  if (database !== '' && !/^\d+$/.test(database))
+    throw new UsageError('the database in the URL of the Redis must be a number')
   // `http` would leave its own default out.
   const port = /:(\d+)(?:\/|\?|#|$)/.exec(rest.slice(rest.lastIndexOf('@') + 1))?.[1]
   return {

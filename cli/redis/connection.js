@@ -24,7 +24,8 @@ class Connection {
     this.#timeout = timeout
     socket.on('data', (piece) => this.#arrived(piece))
     socket.on('timeout', () => {
-      if (this.#waiting.length > 0) this.#end(new StoreError(`${at} has not answered for ${timeout} ms`, { isAway: true }))
+      if (this.#waiting.length > 0)
+        this.#end(new StoreError(`${at} has not answered for ${timeout} ms`, { isAway: true }))
     })
     socket.on('error', (error) => this.#end(away(at, error)))
     socket.on('close', () => this.#end(new StoreError(`${at} has closed the connection`, { isAway: true })))
@@ -105,7 +106,9 @@ function connect(address, { at, timeout, certificates }) {
     const where = path === undefined ? { host, port } : { path }
     const { serverName, ...own } = certificates
     const servername = serverName ?? (net.isIP(host ?? '') ? undefined : host)
-    const socket = address.isSecure ? tls.connect({ ...where, ...own, servername, ...named(serverName) }) : net.connect(where)
+    const socket = address.isSecure
+      ? tls.connect({ ...where, ...own, servername, ...named(serverName) })
+      : net.connect(where)
     socket.setNoDelay(true)
     socket.setTimeout(timeout)
     const settle = (act) => {
@@ -117,7 +120,9 @@ function connect(address, { at, timeout, certificates }) {
     const fail = (error) => settle(() => (socket.destroy(), reject(error)))
     socket.on('timeout', () => fail(new StoreError(`${at} has not answered for ${timeout} ms`, { isAway: true })))
     socket.on('error', (error) => fail(away(at, error)))
-    socket.on(address.isSecure ? 'secureConnect' : 'connect', () => settle(() => (socket.setTimeout(0), resolve(socket))))
+    socket.on(address.isSecure ? 'secureConnect' : 'connect', () =>
+      settle(() => (socket.setTimeout(0), resolve(socket))),
+    )
   })
 }
 

@@ -34,7 +34,7 @@ class ReplyReader {
     this.#pieces.push(piece)
     this.#length += piece.length
     const replies = []
-    for (let read; (read = this.#read()) !== undefined; ) {
+    for (let read; (read = this.#read()) !== undefined;) {
       const reply = this.#into(read.value)
       if (reply !== undefined) replies.push(reply.value)
     }
