@@ -17,7 +17,10 @@ const style = styles(wantsColour(process.stdout))
 const print = (lines) => void process.stdout.write(`${[lines].flat().join('\n')}\n`)
 
 async function main([word, ...args]) {
-  if (word === '--version') return (print(version), OK)
+  if (word === '--version') {
+    print(version)
+    return OK
+  }
   if (word === undefined || word === '--help' || word === '-h' || (word === 'help' && args.length === 0)) {
     print(generalHelp(COMMANDS, { style, stream: process.stdout }))
     // Without a word of what is wanted nothing was done.
@@ -26,9 +29,20 @@ async function main([word, ...args]) {
   if (word === 'help') return main([args[0], '--help'])
   const command = COMMANDS.find(({ name }) => name === word)
   if (command === undefined) throw new UsageError(unknown(word))
+  try {
+    return await run(command, args)
+  } catch (error) {
+    // So that what is said in the end can name its help.
+    if (error instanceof UsageError) error.command = command.name
+    throw error
+  }
+}
+
+async function run(command, args) {
   const { values, positionals } = parse(command, args)
-  if (values.help) return (print(commandHelp(command, { style, stream: process.stdout })), OK)
-  return (await command.run({ values, positionals, style, print })) ?? OK
+  if (!values.help) return (await command.run({ values, positionals, style, print })) ?? OK
+  print(commandHelp(command, { style, stream: process.stdout }))
+  return OK
 }
 
 function unknown(word) {

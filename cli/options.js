@@ -124,6 +124,9 @@ function whole(name, text, least, most) {
   return number
 }
 
+/** A number where it is one; of anything else the limiter says what was given. */
+const number = (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : text)
+
 /** The numbers of a limit as the limiter takes them; undefined where none were given. */
 function numbersOf(values) {
   const { limit, window, burst, resolution, align } = values
@@ -133,10 +136,10 @@ function numbersOf(values) {
   }
   const [units, over] = burst?.split('/') ?? []
   return {
-    limit: Number(limit),
+    limit: number(limit),
     window,
-    ...(burst !== undefined && { burst: over === undefined ? Number(units) : { extra: Number(units), window: over } }),
-    ...(resolution !== undefined && { resolution: Number(resolution) }),
+    ...(burst !== undefined && { burst: over === undefined ? number(units) : { extra: number(units), window: over } }),
+    ...(resolution !== undefined && { resolution: number(resolution) }),
     ...(align && { align }),
   }
 }
@@ -145,7 +148,9 @@ function numbersOf(values) {
 function judge(options, call) {
   const refuse = (error) => {
     if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
-    throw new UsageError(error.message.replace(/`(\w+)(?:\.[\w.]+)?`/g, (_, name) => `--${name}`))
+    throw new UsageError(
+      error.message.replace(/`(\w+)(?:\.[\w.]+)?`/g, (_, name) => (name === 'duration' ? 'the duration' : `--${name}`)),
+    )
   }
   try {
     const limiter = new RateLimiter(options)

@@ -43,7 +43,7 @@ async function run({ values, positionals: [key], style, print }) {
     const limits = await Promise.all(names.map((name) => inspected(name, numbers, session)))
     limits.sort((one, other) => (one.redisKey < other.redisKey ? -1 : 1))
     if (values.json) return print(printableJson({ key, redis: session.redis.at, limits }, 2))
-    print(limits.length === 0 ? nothing(key, values, session) : described(key, limits, style))
+    print(limits.length === 0 ? nothing(key, values, session) : described(key, limits, { style, at: session.redis.at }))
   })
 }
 
@@ -94,20 +94,24 @@ function nothing(key, values, { redis }) {
   return [`Nothing is counted of ${printable(key)}${under} in ${redis.at}.`, hint]
 }
 
-function described(key, limits, style) {
-  const title = `${style.bold(printable(key))} is counted by ${counted(limits.length, 'limit')}`
+function described(key, limits, { style, at }) {
+  const title = `${style.bold(printable(key))}, by ${counted(limits.length, 'limit')} in ${at}`
   return [title, ...limits.flatMap((limit) => ['', ...describe(limit, style)])]
 }
 
 const LABEL = 14
 
 function describe(limit, style) {
-  const { algorithm, owner, redisKey, bytes: size, expiresInMs, isForeign } = limit
+  const { algorithm, owner, redisKey, bytes: length, expiresInMs, isForeign } = limit
   const of = owner === undefined ? '' : `, of ${printable(owner)}`
   const row = (label, text) => `  ${style.dim(pad(label, LABEL))}${text}`
   const head = `${style.cyan(shownLimit(mapped(limit)))}${of}  ${style.dim(algorithm)}`
   const kept = expiresInMs === undefined ? 'without an end' : `for ${time(expiresInMs)} more`
-  const stored = row('stored as', `${printable(redisKey)}${size === undefined ? '' : `, ${bytes(size)}`}, ${kept}`)
+  const size = length === undefined ? '' : `, ${bytes(length)}`
+  const stored = row(
+    'stored as',
+    length === 0 ? 'nothing: it is as good as new' : `${printable(redisKey)}${size}, ${kept}`,
+  )
   if (isForeign)
     return [head, row('value', style.red('no state of this algorithm: another program has written it')), stored]
   return [head, ...verdict(limit, row, style), stored]

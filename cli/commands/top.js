@@ -94,10 +94,8 @@ function inWords(census, { isWhole, style, at }) {
   const part = isWhole ? 'all of them' : 'a sample: the rest was not looked at'
   const lines = [`${style.bold(counted(keys, 'key'))} in ${at}, ${part}`, '', ...limitsTable(limits, { style, width })]
   if (top.length > 0) lines.push('', ...topTable(top, { style, width }))
-  if (blocked.length > 0) {
-    const more = blockedKeys > blocked.length ? `, the longest of ${count(blockedKeys)}` : ''
-    lines.push('', style.bold(`Blocked${more}`), ...blockedTable(blocked, { style, width }))
-  }
+  if (blocked.length > 0) lines.push('', ...blockedTable(blocked, { style, width }))
+  if (blockedKeys > blocked.length) lines.push(style.dim(`and ${count(blockedKeys - blocked.length)} more`))
   if (foreignKeys > 0) {
     const they = foreignKeys === 1 ? 'One key holds' : `${count(foreignKeys)} keys hold`
     lines.push('', style.red(`${they} no state of the limiter: another program has written there.`))

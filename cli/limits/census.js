@@ -73,7 +73,8 @@ class Census {
 
   /** What each limit counts: `{ name, action, algorithm, isBucket, keys, used, blocked }`, most keys first. */
   get limits() {
-    return [...this.#limits.values()].sort((one, other) => other.keys - one.keys)
+    const named = [...this.#limits].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, limit]) => limit)
+    return named.sort((one, other) => other.keys - one.keys)
   }
 
   #limitOf({ name, action, algorithm, isBucket }) {

@@ -52,7 +52,7 @@ function fullAgain(fullInMs, expiresInMs) {
 
 function blockedTable(entries, { style, width }) {
   const columns = [
-    { title: 'KEY', gives: true, style: style.red },
+    { title: 'BLOCKED KEY', gives: true, style: style.red },
     { title: 'LIMIT' },
     { title: 'FOR', isNumber: true },
   ]

@@ -5,6 +5,11 @@ const { blockedTable, limitsTable, topTable } = require('../limits/tables.js')
 const { between, facts, rate, withSparkline } = require('./parts.js')
 const { bytes, count, counted, cut, printable } = require('../terminal/text.js')
 
+/** Rows that a table takes beside its own. */
+const HEAD = 2
+/** Rows in which there is no room for two tables. */
+const FEW = 9
+
 /** What is known of Redis: `{ at, pulse, history, census, isWhole, part, trouble, clock }`. */
 function storeFrame(known, { columns, rows, style }) {
   const { at, pulse, history, trouble, clock } = known
@@ -60,17 +65,17 @@ function keyLines({ census, isWhole, part }, { columns, style, rows }) {
   if (keys === 0) return isWhole ? [...lines, style.dim('Nobody has used anything lately.')] : lines
   const room = rows - lines.length
   const own = { style, width: columns }
-  const shownLimits = limits.slice(0, Math.max(1, Math.floor(room / 3) - 2))
+  const shownLimits = limits.slice(0, Math.max(1, Math.floor(room / 3) - HEAD))
   lines.push('', ...limitsTable(shownLimits, own))
   if (limits.length > shownLimits.length) {
     lines.push(style.dim(`and ${counted(limits.length - shownLimits.length, 'limit')} more`))
   }
-  // Each table has an empty line and a head above it.
+  // Each table has an empty line and a head above it. Where there is hardly any room, it is for those that use most.
   const left = rows - lines.length
-  const forBlocked = Math.min(blocked.length, Math.max(1, Math.floor(left / 3)))
-  const forTop = left - 2 - (blocked.length > 0 ? forBlocked + 2 : 0)
+  const forBlocked = left < FEW && top.length > 0 ? 0 : Math.min(blocked.length, Math.floor(left / 3))
+  const forTop = left - HEAD - (forBlocked > 0 ? forBlocked + HEAD : 0)
   if (top.length > 0 && forTop > 0) lines.push('', ...topTable(top.slice(0, forTop), own))
-  if (blocked.length > 0) lines.push('', ...blockedTable(blocked.slice(0, forBlocked), own))
+  if (forBlocked > 0) lines.push('', ...blockedTable(blocked.slice(0, forBlocked), own))
   return lines
 }
 
