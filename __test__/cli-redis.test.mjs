@@ -13,7 +13,7 @@ import { makeCertificates } from '../scripts/certificates.mjs'
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
-import { cli, cliJson } from './support/cli.mjs'
+import { told, toldJson } from './support/cli.mjs'
 
 const require = createRequire(import.meta.url)
 const { elsewhere, parseAddress, shownAddress } = require('../cli/redis/address.js')
@@ -250,33 +250,33 @@ describe('a cluster', { timeout: 120_000 }, () => {
     const keys = Array.from({ length: 60 }, (_, at) => `user:${at}`)
     await Promise.all(keys.map((key, at) => limiter.isAllowed(key, { cost: 1 + (at % 5) })))
     const env = { REDIS_URL: cluster.nodes[1].url }
-    const top = await cliJson(['top', '-n', '100'], { env })
+    const top = await toldJson(['top', '-n', '100'], { env })
     assert.deepEqual(
       top.top.map(({ key, used }) => `${key} ${used}`).sort(),
       keys.map((key, at) => `${key} ${1 + (at % 5)}`).sort(),
     )
     for (const key of keys.slice(0, 5)) {
-      assert.equal((await cli(['block', key, '1h'], { env })).code, 0)
+      assert.equal((await told(['block', key, '1h'], { env })).code, 0)
       assert.equal(await limiter.isAllowed(key), false)
-      assert.equal((await cliJson(['inspect', key], { env })).limits[0].blocked, true)
-      assert.equal((await cli(['reset', key], { env })).code, 0)
+      assert.equal((await toldJson(['inspect', key], { env })).limits[0].blocked, true)
+      assert.equal((await told(['reset', key], { env })).code, 0)
       assert.equal((await limiter.peek(key)).remaining, 9)
     }
   })
 
   test('bench measures it and leaves nothing', async () => {
-    const told = await cliJson(['bench', '--seconds', '0.3', '--keys', '50'], {
+    const seen = await toldJson(['bench', '--seconds', '0.3', '--keys', '50'], {
       env: { REDIS_URL: cluster.nodes[2].url },
     })
-    assert.ok(told.sources.redis > 0)
-    assert.equal(told.storeErrors, 0)
+    assert.ok(seen.sources.redis > 0)
+    assert.equal(seen.storeErrors, 0)
     for (const { port } of cluster.nodes) assert.deepEqual(await redisCommand(port, 'KEYS', 'rl-bench*'), [])
   })
 
   test('a server that is none is said to be none', async (t) => {
     const single = await startRedis()
     t.after(() => single.stop())
-    const end = await cli(['top', '--cluster', '--redis-url', single.url])
+    const end = await told(['top', '--cluster', '--redis-url', single.url])
     assert.equal(end.code, 1)
     assert.match(end.stderr, /is no cluster: leave --cluster out/)
   })
@@ -302,33 +302,33 @@ describe('TLS', { timeout: 60_000 }, () => {
   const own = () => ['--ca', files.ca, '--cert', files.clientCert, '--key', files.clientKey]
 
   test('with certificates of both sides', async () => {
-    const told = await cliJson(['top', '--redis-url', url, ...own()])
-    assert.equal(told.keys, 0)
-    assert.equal(told.redis, url)
+    const seen = await toldJson(['top', '--redis-url', url, ...own()])
+    assert.equal(seen.keys, 0)
+    assert.equal(seen.redis, url)
   })
 
   test('an authority that is not believed is named as what is missing', async () => {
-    const end = await cli(['top', '--redis-url', url])
+    const end = await told(['top', '--redis-url', url])
     assert.equal(end.code, 1)
     assert.match(end.stderr, /Name the authority of its certificate by --ca/)
   })
 
   test('a certificate of another name is refused, unless that name is said', async () => {
     const byAddress = url.replace('localhost', '127.0.0.1')
-    const end = await cli(['top', '--redis-url', byAddress, ...own()])
+    const end = await told(['top', '--redis-url', byAddress, ...own()])
     assert.equal(end.code, 1)
     assert.match(end.stderr, /Use the name that the certificate has, or say it by --server-name/)
-    assert.equal((await cli(['top', '--redis-url', byAddress, ...own(), '--server-name', 'localhost'])).code, 0)
-    assert.equal((await cli(['top', '--redis-url', url, ...own(), '--server-name', 'elsewhere'])).code, 1)
+    assert.equal((await told(['top', '--redis-url', byAddress, ...own(), '--server-name', 'localhost'])).code, 0)
+    assert.equal((await told(['top', '--redis-url', url, ...own(), '--server-name', 'elsewhere'])).code, 1)
   })
 
   test('bench speaks it as well', async () => {
-    const told = await cliJson(['bench', '--redis-url', url, ...own(), '--seconds', '0.2', '--keys', '5'])
-    assert.ok(told.sources.redis > 0)
+    const seen = await toldJson(['bench', '--redis-url', url, ...own(), '--seconds', '0.2', '--keys', '5'])
+    assert.ok(seen.sources.redis > 0)
   })
 
   test('a file that is not there is an error of the command line', async () => {
-    const end = await cli(['top', '--redis-url', url, '--ca', join(folder, 'none')])
+    const end = await told(['top', '--redis-url', url, '--ca', join(folder, 'none')])
     assert.equal(end.code, 2)
     assert.match(end.stderr, /the file of --ca cannot be read/)
   })
@@ -357,22 +357,22 @@ describe('other ways', { timeout: 60_000 }, () => {
     t.after(() => limiter.close())
     await limiter.isAllowed('alice')
     const socket = `unix://${join(folder, 'redis.sock')}`
-    assert.equal((await cliJson(['inspect', 'alice', '--redis-url', `${socket}?db=3`])).limits[0].used, 1)
-    assert.equal((await cliJson(['inspect', 'alice', '--redis-url', `${redis.url}/3`])).limits[0].used, 1)
-    assert.deepEqual((await cliJson(['inspect', 'alice', '--redis-url', socket])).limits, [])
+    assert.equal((await toldJson(['inspect', 'alice', '--redis-url', `${socket}?db=3`])).limits[0].used, 1)
+    assert.equal((await toldJson(['inspect', 'alice', '--redis-url', `${redis.url}/3`])).limits[0].used, 1)
+    assert.deepEqual((await toldJson(['inspect', 'alice', '--redis-url', socket])).limits, [])
   })
 
   test('the first that answers is asked', async () => {
     const nowhere = `redis://127.0.0.1:${await freePort()}`
-    const told = await cliJson(['top', '--redis-url', nowhere, '--redis-url', redis.url])
-    assert.equal(told.redis, redis.url)
+    const seen = await toldJson(['top', '--redis-url', nowhere, '--redis-url', redis.url])
+    assert.equal(seen.redis, redis.url)
   })
 
   test('what is no Redis is said to be none', async (t) => {
     const server = createServer((req, res) => res.end('hello'))
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
     t.after(() => server.close())
-    const end = await cli(['top', '--redis-url', `redis://127.0.0.1:${server.address().port}`])
+    const end = await told(['top', '--redis-url', `redis://127.0.0.1:${server.address().port}`])
     assert.equal(end.code, 1)
     assert.match(end.stderr, /is it the port of a Redis|closed the connection/)
   })

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 import { run, start } from './child.mjs'
@@ -14,11 +15,42 @@ const WITHIN_MS = 30_000
 /** What decides about colours and stores, and must not come from whoever runs the tests. */
 const CLEAN = { REDIS_URL: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined, TERM: 'xterm-256color' }
 
-/** Runs it to its end: `{ code, signal, stdout, stderr }`. */
+const { main } = createRequire(import.meta.url)('../../cli/program.js')
+
+/** What somebody writes to. */
+function paper() {
+  const written = { text: '', write: (text) => void (written.text += text) }
+  return written
+}
+
+/** Does the same in this process, which is sooner there: `{ code, stdout, stderr }`. */
+export async function told(args, { env = {} } = {}) {
+  const [stdout, stderr] = [paper(), paper()]
+  const before = { ...process.env }
+  for (const [name, value] of Object.entries({ ...CLEAN, ...env })) {
+    if (value === undefined) delete process.env[name]
+    else process.env[name] = value
+  }
+  try {
+    const code = await main(args.map(String), { stdout, stderr })
+    return { code, stdout: stdout.text, stderr: stderr.text }
+  } finally {
+    process.env = before
+  }
+}
+
+/** The same, and reads what it prints as JSON. */
+export async function toldJson(args, options) {
+  const { code, stdout, stderr } = await told([...args, '--json'], options)
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`)
+  return JSON.parse(stdout)
+}
+
+/** Runs it as a process to its end: `{ code, signal, stdout, stderr }`. */
 export const cli = (args, { env = {}, ...options } = {}) =>
   run(CLI, { args, within: WITHIN_MS, env: { ...CLEAN, ...env }, ...options })
 
-/** Runs it and reads what it prints as JSON. */
+/** Runs it as a process, and reads what it prints as JSON. */
 export async function cliJson(args, options) {
   const end = await cli([...args, '--json'], options)
   if (end.code !== 0) throw new Error(`${args.join(' ')} ended with ${end.code}: ${end.stderr}`)

@@ -21,7 +21,7 @@ const command = {
     'inspect alice',
     'inspect alice --limit 100 --window 1m',
     'inspect 192.0.2.1 --limit-name address --json',
-    'inspect alice --action download --algorithm token-bucket --limit 10 --window 1s --burst 50',
+    'inspect alice --action download --limit 10 --window 1h',
   ],
   run,
 }

@@ -40,7 +40,7 @@ const command = {
   run,
 }
 
-async function run({ values, style, print }) {
+async function run({ values, stdout, style, print }) {
   const most = whole('number', values.number, 1, MOST)
   const sample = values.sample === undefined ? Infinity : whole('sample', values.sample, 1, Number.MAX_SAFE_INTEGER)
   if (!ORDERS.includes(values.sort)) {
@@ -51,7 +51,7 @@ async function run({ values, style, print }) {
     const isWhole = await take(census, values, { ...session, sample })
     await addExpiries(session.redis, census)
     if (values.json) return print(printableJson(inJson(census, session, isWhole), 2))
-    print(inWords(census, { isWhole, style, at: session.redis.at }))
+    print(inWords(census, { isWhole, style, width: stdout.columns ?? Infinity, at: session.redis.at }))
   })
 }
 
@@ -87,10 +87,9 @@ function inJson({ keys, blockedKeys, foreignKeys, limits, top, blocked }, { redi
   }
 }
 
-function inWords(census, { isWhole, style, at }) {
+function inWords(census, { isWhole, style, width, at }) {
   const { keys, blockedKeys, foreignKeys, limits, top, blocked } = census
   if (keys === 0) return [`Nothing is counted in ${at}. Is it the right --prefix?`]
-  const width = process.stdout.columns ?? Infinity
   const part = isWhole ? 'all of them' : 'a sample: the rest was not looked at'
   const lines = [`${style.bold(counted(keys, 'key'))} in ${at}, ${part}`, '', ...limitsTable(limits, { style, width })]
   if (top.length > 0) lines.push('', ...topTable(top, { style, width }))

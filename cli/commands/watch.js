@@ -42,7 +42,7 @@ const command = {
   run,
 }
 
-async function run({ values, style, print }) {
+async function run({ values, stdout, style, print }) {
   const every = milliseconds('every', values.every, HOUR)
   const times = values.count === undefined ? Infinity : whole('count', values.count, 1, 1e9)
   if (values.url !== undefined && values['redis-url'] !== undefined) {
@@ -52,15 +52,15 @@ async function run({ values, style, print }) {
   try {
     // What is wrong from the beginning is said before the screen is taken.
     await source.begin()
-    return await show(source, { every, times, values, style, print })
+    return await show(source, { every, times, values, stdout, style, print })
   } finally {
     await source.close()
   }
 }
 
-async function show(source, { every, times, values, style, print }) {
+async function show(source, { every, times, values, stdout, style, print }) {
   const { json } = values
-  const audience = process.stdout.isTTY && !json ? new Viewer(source, style) : new Log(source, { print, json })
+  const audience = stdout.isTTY && !json ? new Viewer(source, style) : new Log(source, { print, json })
   try {
     for (let done = 0; done < times && !audience.isOver; done += 1) {
       const began = performance.now()

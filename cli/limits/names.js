@@ -10,14 +10,18 @@ const LONGEST_KEY = 1_024
 /** Bytes of a keyed digest that are kept. */
 const PSEUDONYM = 16
 
+/** What opens a digest among keys, as no text does. */
+const DIGEST = Buffer.from([0xff])
+
 /** A key as it stands in a name; under `hashKeys` by its keyed digest, with `secret`. */
 function escapedKey(key, secret) {
   const bytes = Buffer.from(key)
+  const digest = bytes.length > LONGEST_KEY ? createHash('sha256').update(bytes).digest() : undefined
   if (secret !== undefined) {
-    return `%hmac:${createHmac('sha256', secret).update(bytes).digest().subarray(0, PSEUDONYM).toString('hex')}`
+    const short = digest === undefined ? bytes : Buffer.concat([DIGEST, digest])
+    return `%hmac:${createHmac('sha256', secret).update(short).digest().subarray(0, PSEUDONYM).toString('hex')}`
   }
-  if (bytes.length > LONGEST_KEY) return `%sha256:${createHash('sha256').update(bytes).digest('hex')}`
-  return key.replace(/[{%]/g, hex)
+  return digest === undefined ? key.replace(/[{%]/g, hex) : `%sha256:${digest.toString('hex')}`
 }
 
 /** The same between braces, where a closing one would end it. */
