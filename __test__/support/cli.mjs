@@ -108,13 +108,14 @@ export async function onTerminal(
     pid: Number(pid),
     type: (keys) => child.stdin.write(keys),
     signal: (name) => process.kill(Number(pid), name),
+    kill: () => child.kill('SIGKILL'),
     resize: async (toRows, toColumns) => {
       terminal.resize(toRows, toColumns)
       const stty = spawn('stty', ['-F', device, 'rows', toRows, 'cols', toColumns], { stdio: 'ignore' })
       await once(stty, 'close')
     },
     /** Waits until a text stands on it. */
-    shows: (text, within = 10_000) =>
+    shows: (text, within = 20_000) =>
       until(
         () => (text instanceof RegExp ? text.test(terminal.text) : terminal.text.includes(text)),
         `the terminal showed ${text}, not\n${terminal.text}\n${running.all.slice(-2_000)}`,

@@ -2,6 +2,7 @@
 'use strict'
 
 const { writeSync } = require('node:fs')
+const { cutStyled } = require('./text.js')
 
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[2J'
 const LEAVE = '\x1b[?25h\x1b[?1049l'
@@ -46,9 +47,9 @@ class Screen {
     return this.#output.rows || 24
   }
 
-  /** Draws lines from the top, each of which must fit into a row. */
+  /** Draws lines from the top, as far as there is room: one that is too long would move all below it. */
   draw(lines) {
-    const shown = lines.slice(0, this.rows).map((line) => `${line}\x1b[0m\x1b[K`)
+    const shown = lines.slice(0, this.rows).map((line) => `${cutStyled(line, this.columns)}\x1b[0m\x1b[K`)
     // Each line is overwritten in place, and what is below is cleared: nothing flickers.
     if (this.#isOpen) this.#output.write(`\x1b[H${shown.join('\r\n')}\x1b[J`)
   }

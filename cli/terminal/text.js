@@ -43,6 +43,20 @@ function cut(text, columns) {
   return columns > 0 ? `${kept}…` : ''
 }
 
+/** Cuts a text with styles to so many columns; what comes after them must end the styles. */
+function cutStyled(text, columns) {
+  if (width(text) <= columns) return text
+  let kept = ''
+  let used = 0
+  for (const part of text.split(/(\x1b\[[\d;]*m)/)) {
+    const isStyle = part.startsWith('\x1b[')
+    const fitting = isStyle ? part : cut(part, columns - used)
+    used += isStyle ? 0 : width(fitting)
+    kept += fitting
+  }
+  return kept
+}
+
 const pad = (text, columns) => text + ' '.repeat(Math.max(0, columns - width(text)))
 const padStart = (text, columns) => ' '.repeat(Math.max(0, columns - width(text))) + text
 
@@ -78,4 +92,4 @@ function bytes(number) {
   return `${power === 0 || scaled >= 100 ? count(scaled) : scaled.toFixed(1)} ${units[power]}`
 }
 
-module.exports = { bytes, count, counted, cut, pad, padStart, printable, printableJson, time, width }
+module.exports = { bytes, count, counted, cut, cutStyled, pad, padStart, printable, printableJson, time, width }

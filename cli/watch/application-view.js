@@ -3,7 +3,7 @@
 
 const { between, facts, rate, withSparkline } = require('./parts.js')
 const { table } = require('../terminal/table.js')
-const { count, cut, printable } = require('../terminal/text.js')
+const { count, cut, printable, time } = require('../terminal/text.js')
 
 /** What an application tells: `{ at, title, limiters, trouble, clock }`. */
 function applicationFrame({ at, title, limiters, trouble, clock }, { columns, rows, style }) {
@@ -57,7 +57,7 @@ function limitTable({ limits, actions }, policies, { columns, style }) {
   ]
   const numbers = (name, action) => {
     const policy = policies.find((each) => each.name === name && each.action === action)
-    return policy === undefined ? '' : `  ${count(policy.limit)} in ${policy.windowMs} ms`
+    return policy === undefined ? '' : `  ${count(policy.limit)} in ${time(policy.windowMs)}`
   }
   const row = (label, { allowed, denied, allowedRate, deniedRate }) => [
     printable(label),

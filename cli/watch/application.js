@@ -110,6 +110,7 @@ class Application {
         response ??= await this.#ask()
         this.#trouble = undefined
         await this.#follow(response)
+        if (this.#states === undefined) return this.#ended.abort()
         this.#trouble = 'the application has ended the stream: trying again'
       } catch (error) {
         if (this.#ended.signal.aborted) return

@@ -1,9 +1,13 @@
 // To whom it is shown: somebody at a terminal, or a log.
 'use strict'
 
-const { INTERRUPTED, OK } = require('../failure.js')
+const { constants } = require('node:os')
+const { OK } = require('../failure.js')
 const { Screen } = require('../terminal/screen.js')
 const { printableJson } = require('../terminal/text.js')
+
+/** As a shell says it of a program that a signal has ended. */
+const SIGNALLED = 128
 
 /** Waits, until it is enough. */
 class Audience {
@@ -40,7 +44,7 @@ class Viewer extends Audience {
         if (key === 'q' || key === 'Q') this.end()
       },
       // Ctrl-c is how one leaves it; a signal comes from somebody else.
-      onLeave: (signal) => this.end(signal === undefined || signal === 'SIGINT' ? OK : INTERRUPTED),
+      onLeave: (signal) => this.end(signal === undefined || signal === 'SIGINT' ? OK : SIGNALLED + constants.signals[signal]),
       onResize: () => this.show(),
     })
   }
