@@ -61,6 +61,9 @@ export async function cliJson(args, options) {
 export const startCli = (args, { env = {}, ...options } = {}) =>
   start(CLI, { args, within: WITHIN_MS, env: { ...CLEAN, ...env }, ...options })
 
+const children = new Set()
+process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')))
+
 const quoted = (word) => `'${String(word).replaceAll("'", `'\\''`)}'`
 
 /**
@@ -80,7 +83,7 @@ export async function onTerminal(
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, SHELL: '/bin/sh', ...CLEAN, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
-  process.once('exit', () => child.kill('SIGKILL'))
+  children.add(child)
   const terminal = new Terminal(rows, columns)
   const running = { all: '', terminal }
   let head = ''
@@ -100,6 +103,7 @@ export async function onTerminal(
   const guard = setTimeout(() => child.kill('SIGKILL'), WITHIN_MS)
   const ended = once(child, 'close').then(([code, signal]) => {
     clearTimeout(guard)
+    children.delete(child)
     return { code, signal, all: running.all }
   })
   await until(() => device !== undefined || child.exitCode !== null, 'the terminal was there')
