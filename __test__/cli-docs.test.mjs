@@ -19,7 +19,10 @@ before(async () => {
   redis = await startRedis()
   const [{ code }] = codeBlocks(text, ['js'])
   const program = code.replaceAll('redis://localhost:6379', redis.url)
-  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: root, encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   assert.equal(status, 0, stderr)
 })
 after(() => redis.stop())
@@ -74,8 +77,15 @@ describe('its user', () => {
       const { code, stderr } = await told(words.split(' '), { env })
       assert.equal(code, 0, stderr)
       for (const right of needed) {
-        await redisCommand(redis.port, ...line.split(' ').filter((word) => word !== right), ...(right === '+get' ? ['-mget'] : []))
-        if (words === 'reset bob') await told(['block', 'bob', '1h', '--limit-name', 'default', '--algorithm', 'sliding-window'], { env: { REDIS_URL: redis.url } })
+        await redisCommand(
+          redis.port,
+          ...line.split(' ').filter((word) => word !== right),
+          ...(right === '+get' ? ['-mget'] : []),
+        )
+        if (words === 'reset bob')
+          await told(['block', 'bob', '1h', '--limit-name', 'default', '--algorithm', 'sliding-window'], {
+            env: { REDIS_URL: redis.url },
+          })
         const without = await told(words.split(' '), { env })
         assert.equal(without.code, 1, `without ${right}: ${without.stdout}`)
       }

@@ -42,7 +42,14 @@ async function onTerminal(...args) {
 before(async () => {
   redis = await startRedis()
   env = { REDIS_URL: redis.url }
-  limiter = new RateLimiter({ limit: 1_000, window: '1h', redisUrl: redis.url, timeout: '30s', onStoreError: 'throw', fallback: { share: 'fleet' } })
+  limiter = new RateLimiter({
+    limit: 1_000,
+    window: '1h',
+    redisUrl: redis.url,
+    timeout: '30s',
+    onStoreError: 'throw',
+    fallback: { share: 'fleet' },
+  })
 })
 after(async () => {
   await limiter.close()
@@ -71,7 +78,10 @@ describe('text', () => {
   test('takes as many columns as it seems to, and is cut to them', () => {
     const rows = { abc: 3, 日本語: 6, 'e\u0301': 1, '\x1b[31mred\x1b[39m': 3, '🚦': 2, '': 0 }
     for (const [text, columns] of Object.entries(rows)) assert.equal(width(text), columns, text)
-    assert.deepEqual([cut('abcdef', 6), cut('abcdef', 5), cut('日本語', 4), cut('x', 0)], ['abcdef', 'abcd…', '日…', ''])
+    assert.deepEqual(
+      [cut('abcdef', 6), cut('abcdef', 5), cut('日本語', 4), cut('x', 0)],
+      ['abcdef', 'abcd…', '日…', ''],
+    )
   })
 
   test('that was chosen by others is harmless, and JSON of it is read as the same', () => {
@@ -82,21 +92,50 @@ describe('text', () => {
   })
 
   test('of times and bytes', () => {
-    const times = { 0: '0 ms', 0.2: '1 ms', 999: '999 ms', 1_000: '1.0 s', 59_901: '60.0 s', 60_000: '1 min', 61_000: '1 min 1 s' }
+    const times = {
+      0: '0 ms',
+      0.2: '1 ms',
+      999: '999 ms',
+      1_000: '1.0 s',
+      59_901: '60.0 s',
+      60_000: '1 min',
+      61_000: '1 min 1 s',
+    }
     for (const [ms, text] of Object.entries(times)) assert.equal(time(Number(ms)), text)
     assert.deepEqual([3_600_000, 5_400_000, 86_400_000, 90_000_000].map(time), ['1 h', '1 h 30 min', '1 d', '1 d 1 h'])
-    assert.deepEqual([0, 1_023, 1_024, 1_536, 200 * 2 ** 20, 2 ** 40].map(bytes), ['0 B', '1,023 B', '1.0 KiB', '1.5 KiB', '200 MiB', '1.0 TiB'])
+    assert.deepEqual([0, 1_023, 1_024, 1_536, 200 * 2 ** 20, 2 ** 40].map(bytes), [
+      '0 B',
+      '1,023 B',
+      '1.0 KiB',
+      '1.5 KiB',
+      '200 MiB',
+      '1.0 TiB',
+    ])
   })
 
   test('bars are in proportion', () => {
-    assert.deepEqual([bar(0, 4), bar(0.5, 4), bar(1, 4), bar(7, 4), bar(1 / 32, 4)], ['    ', '██  ', '████', '████', '▏   '])
+    assert.deepEqual(
+      [bar(0, 4), bar(0.5, 4), bar(1, 4), bar(7, 4), bar(1 / 32, 4)],
+      ['    ', '██  ', '████', '████', '▏   '],
+    )
     assert.equal(sparkline([0, 5, 10], 8), '▁▅█')
     assert.equal(sparkline([0, 5, 10], 2), '▅█')
   })
 
   test('in a table one column gives way', () => {
-    const columns = [{ title: 'KEY', gives: true }, { title: 'N', isNumber: true }]
-    const lines = (most) => table(columns, [['a very long key', '1'], ['日本語', '22']], { width: most, style: styles(false) })
+    const columns = [
+      { title: 'KEY', gives: true },
+      { title: 'N', isNumber: true },
+    ]
+    const lines = (most) =>
+      table(
+        columns,
+        [
+          ['a very long key', '1'],
+          ['日本語', '22'],
+        ],
+        { width: most, style: styles(false) },
+      )
     assert.deepEqual(lines(Infinity), ['KEY               N', 'a very long key   1', '日本語           22'])
     assert.deepEqual(lines(14), ['KEY          N', 'a very lo…   1', '日本語      22'])
   })
@@ -106,8 +145,18 @@ describe('colours', WITHIN, () => {
   test('are wanted on a terminal alone, unless the environment says otherwise', () => {
     const wants = (isTTY, variables) => wantsColour({ isTTY }, variables)
     assert.deepEqual([wants(true, {}), wants(false, {}), wants(undefined, {})], [true, false, false])
-    assert.deepEqual([wants(true, { NO_COLOR: '1' }), wants(true, { NO_COLOR: '' }), wants(true, { TERM: 'dumb' })], [false, true, false])
-    assert.deepEqual([wants(false, { FORCE_COLOR: '1' }), wants(true, { FORCE_COLOR: '0' }), wants(false, { FORCE_COLOR: '1', NO_COLOR: '1' })], [true, false, true])
+    assert.deepEqual(
+      [wants(true, { NO_COLOR: '1' }), wants(true, { NO_COLOR: '' }), wants(true, { TERM: 'dumb' })],
+      [false, true, false],
+    )
+    assert.deepEqual(
+      [
+        wants(false, { FORCE_COLOR: '1' }),
+        wants(true, { FORCE_COLOR: '0' }),
+        wants(false, { FORCE_COLOR: '1', NO_COLOR: '1' }),
+      ],
+      [true, false, true],
+    )
   })
 
   test('as a terminal and a pipe see them', async () => {
@@ -155,7 +204,10 @@ describe('watch on a terminal', WITHIN, () => {
     const { terminal } = running
     assert.equal(terminal.isAlternate, true)
     assert.equal(terminal.isCursorHidden, true)
-    assert.match(terminal.lines[0], /^redis:\/\/127\.0\.0\.1:\d+ {2}(Redis|Valkey) \d+\.\d+\S* .* \d\d:\d\d:\d\d {2}q leaves$/)
+    assert.match(
+      terminal.lines[0],
+      /^redis:\/\/127\.0\.0\.1:\d+ {2}(Redis|Valkey) \d+\.\d+\S* .* \d\d:\d\d:\d\d {2}q leaves$/,
+    )
     assert.match(terminal.text, /^42 keys {2}1 blocked$/m)
     assert.match(terminal.text, /^default +sliding-window +42 +5,680 +1$/m)
     const keys = terminal.lines.filter((line) => /within/.test(line)).map((line) => line.split(/ {2,}/)[0])
@@ -189,7 +241,14 @@ describe('watch on a terminal', WITHIN, () => {
   test('is drawn anew when the terminal has another size, and fits into any', async () => {
     const running = await onTerminal(['watch', '--every', '100ms'], { env })
     await running.shows('mallory')
-    for (const [rows, columns] of [[8, 30], [50, 160], [3, 12], [14, 50], [1, 5], [24, 80]]) {
+    for (const [rows, columns] of [
+      [8, 30],
+      [50, 160],
+      [3, 12],
+      [14, 50],
+      [1, 5],
+      [24, 80],
+    ]) {
       const before = running.all.length
       await running.resize(rows, columns)
       // Drawn for the new size, twice: what was on its way may still have been for the old one.
@@ -200,7 +259,8 @@ describe('watch on a terminal', WITHIN, () => {
       assert.deepEqual(running.terminal.overflows, [], `${rows} × ${columns}`)
       const lines = running.all.slice(from).split('\x1b[H')[1].split('\r\n')
       assert.ok(lines.length <= rows, `${lines.length} lines in ${rows} rows`)
-      if (rows === 14) assert.match(running.terminal.text, /user:39|日本語/, 'the keys that use most are there in little room')
+      if (rows === 14)
+        assert.match(running.terminal.text, /user:39|日本語/, 'the keys that use most are there in little room')
     }
     running.type('q')
     assert.equal((await running.ended).code, 0)
@@ -279,10 +339,16 @@ describe('watch elsewhere', WITHIN, () => {
     assert.equal(code, 0)
     const [first, second, ...rest] = stdout.trimEnd().split('\n')
     assert.deepEqual(rest, [])
-    assert.match(first, /^\d\d:\d\d:\d\d memory .*, evicted 0, instances \d+, keys 42, blocked 1, most used 日本語キー\\x1b\[2J \(900\)$/)
+    assert.match(
+      first,
+      /^\d\d:\d\d:\d\d memory .*, evicted 0, instances \d+, keys 42, blocked 1, most used 日本語キー\\x1b\[2J \(900\)$/,
+    )
     assert.match(second, /^\d\d:\d\d:\d\d script calls [\d.]+\/s, /)
     const json = await told(['watch', '--count', '2', '--every', '20ms', '--json'], { env })
-    const objects = json.stdout.trimEnd().split('\n').map((line) => JSON.parse(line))
+    const objects = json.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
     assert.equal(objects.length, 2)
     const [{ keys, blockedKeys, limits, top, blocked, isWhole }] = objects
     assert.deepEqual([keys, blockedKeys, isWhole, limits[0].used], [42, 1, true, 5_680])
@@ -301,7 +367,10 @@ describe('watch of an application', WITHIN, () => {
   const POLICIES = [{ name: 'default', algorithm: 'sliding-window', limit: 100, windowMs: 60_000 }]
   const state = (allowed) => ({
     ...{ allowed, denied: 7, allowedRate: 1_234.4, deniedRate: 12, p50: 0.41, p99: 2.5, slowest: 1_000 },
-    sources: [{ name: 'redis', count: 5, rate: 1_200 }, { name: 'lease', count: 0, rate: 0 }],
+    sources: [
+      { name: 'redis', count: 5, rate: 1_200 },
+      { name: 'lease', count: 0, rate: 0 },
+    ],
     limits: [{ name: 'default', allowed, denied: 7, allowedRate: 1_234.4, deniedRate: 12 }],
     actions: [{ name: 'up\x1bload', allowed: 3, denied: 0, allowedRate: 0.2, deniedRate: 0 }],
     topDenied: [{ key: 'mallory\u202e', denied: 5 }],
@@ -357,17 +426,36 @@ describe('watch of an application', WITHIN, () => {
   test('prints lines and objects', async (t) => {
     const url = await dashboardOf(t, (req, res) => begin(res, 1))
     const line = await told(['watch', '--url', url, '--count', '1'])
-    assert.match(line.stdout, /^\d\d:\d\d:\d\d allowed 1,234\/s, denied 12\/s, p99 2\.50 ms, store up, circuit closed\n$/)
+    assert.match(
+      line.stdout,
+      /^\d\d:\d\d:\d\d allowed 1,234\/s, denied 12\/s, p99 2\.50 ms, store up, circuit closed\n$/,
+    )
     const json = JSON.parse((await told(['watch', '--url', url, '--count', '1', '--json'])).stdout)
     assert.equal(json.limiters.api.denied, 7)
   })
 
   for (const [what, serve, said] of [
-    ['nobody may look', (req, res) => res.writeHead(401).end(), /does not let anybody look \(401\): put a user and a password/],
-    ['there is another page', (req, res) => res.writeHead(200, { 'content-type': 'text/html' }).end('<p>'), /is no dashboard of a limiter \(200\): is its path right/],
+    [
+      'nobody may look',
+      (req, res) => res.writeHead(401).end(),
+      /does not let anybody look \(401\): put a user and a password/,
+    ],
+    [
+      'there is another page',
+      (req, res) => res.writeHead(200, { 'content-type': 'text/html' }).end('<p>'),
+      /is no dashboard of a limiter \(200\): is its path right/,
+    ],
     ['there is no page', (req, res) => res.writeHead(404).end(), /is no dashboard of a limiter \(404\)/],
-    ['the stream says nothing of a limiter', (req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: 1\n\n'), /is no dashboard|has ended/],
-    ['one is sent elsewhere', (req, res) => res.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(), /cannot be reached/],
+    [
+      'the stream says nothing of a limiter',
+      (req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: 1\n\n'),
+      /is no dashboard|has ended/,
+    ],
+    [
+      'one is sent elsewhere',
+      (req, res) => res.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
+      /cannot be reached/,
+    ],
   ]) {
     test(`says so where ${what}`, async (t) => {
       const url = await dashboardOf(t, serve)

@@ -5,8 +5,8 @@ const { expiries } = require('../session.js')
 const { globbed, pattern, placeOf } = require('./names.js')
 const { scan } = require('./scan.js')
 
-/** Keys that are looked at together: a batch of the limiter. */
-const TOGETHER = 128
+/** Keys that are looked at together: a few batches of the limiter, two of which travel at a time. */
+const TOGETHER = 512
 
 /**
  * Adds all keys to `census` that `which` means: `{ prefix, match, name, action, algorithm }`. Yields after each step how far it is:

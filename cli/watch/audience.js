@@ -44,7 +44,8 @@ class Viewer extends Audience {
         if (key === 'q' || key === 'Q') this.end()
       },
       // Ctrl-c is how one leaves it; a signal comes from somebody else.
-      onLeave: (signal) => this.end(signal === undefined || signal === 'SIGINT' ? OK : SIGNALLED + constants.signals[signal]),
+      onLeave: (signal) =>
+        this.end(signal === undefined || signal === 'SIGINT' ? OK : SIGNALLED + constants.signals[signal]),
       onResize: () => this.show(),
     })
   }
