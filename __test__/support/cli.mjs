@@ -69,18 +69,20 @@ const quoted = (word) => `'${String(word).replaceAll("'", `'\\''`)}'`
 /**
  * Starts it on a terminal of its own, of so many rows and columns: `script` of util-linux makes one. `terminal` is what stands on it,
  * `type(keys)` what somebody types, `resize(rows, columns)` what a window's frame does, `signal(name)` reaches the program itself,
- * `ended` how it ended, `all` every byte that came. `stderr` may be `'terminal'` (the default) or a file's path.
+ * `ended` how it ended, `all` every byte that came. `stderr` may be `'terminal'` (the default) or a file's path. `underShell`: a shell has
+ * it go on when it stands still.
  */
 export async function onTerminal(
   args,
-  { rows = 30, columns = 100, env = {}, nodeArgs = [], stderr = 'terminal' } = {},
+  { rows = 30, columns = 100, env = {}, nodeArgs = [], stderr = 'terminal', underShell = false } = {},
 ) {
   const words = [process.execPath, ...nodeArgs, CLI, ...args].map(quoted).join(' ')
   const elsewhere = stderr === 'terminal' ? '' : ` 2>${quoted(stderr)}`
   // The shell says which terminal it is and its own number, which is the program's after `exec`.
-  const line = `stty rows ${rows} cols ${columns}; echo "<$(tty) $$>"; exec ${words}${elsewhere}`
+  const run = underShell ? `set -m; ${words}; echo it stands still; fg` : `exec ${words}${elsewhere}`
+  const line = `stty rows ${rows} cols ${columns}; echo "<$(tty) $$>"; ${run}`
   const child = spawn('script', ['-qfec', line, '/dev/null'], {
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined, SHELL: '/bin/sh', ...CLEAN, ...env },
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, SHELL: '/bin/bash', ...CLEAN, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   children.add(child)

@@ -13,6 +13,7 @@ class Screen {
   #output
   #input
   #keys
+  #onResize
   #isOpen = false
   #undo = []
 
@@ -20,6 +21,7 @@ class Screen {
   constructor({ output = process.stdout, input = process.stdin, onKey, onLeave, onResize }) {
     this.#output = output
     this.#input = input
+    this.#onResize = onResize
     this.#keys = (text) => {
       for (const key of text) {
         if (key === CTRL_C || key === CTRL_D) onLeave()
@@ -30,11 +32,10 @@ class Screen {
     }
     this.#on(output, 'resize', onResize)
     for (const signal of ENDING) this.#on(process, signal, () => onLeave(signal))
-    this.#on(process, 'SIGCONT', () => {
-      this.#enter()
-      onResize()
-    })
-    // Whatever else ends this process passes here.
+    // Who was stopped from outside finds the terminal as others have left it.
+    this.#on(process, 'SIGCONT', () => this.#again())
+    // Before Node says why it crashes, so that it can be read; and whatever else ends this process passes the other.
+    this.#on(process, 'uncaughtExceptionMonitor', () => this.#leave())
     this.#on(process, 'exit', () => this.#leave())
     this.#enter()
   }
@@ -91,6 +92,13 @@ class Screen {
   #suspend() {
     this.#leave()
     process.kill(process.pid, 'SIGTSTP')
+    // Where it was stopped, this comes when it goes on; where nobody could have it go on, it is not stopped at all.
+    setImmediate(() => this.#again())
+  }
+
+  #again() {
+    this.#enter()
+    this.#onResize()
   }
 }
 
