@@ -47,7 +47,6 @@ before(async () => {
     window: '1h',
     redisUrl: redis.url,
     timeout: '30s',
-    onStoreError: 'throw',
     fallback: { share: 'fleet' },
   })
 })

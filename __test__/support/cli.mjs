@@ -124,7 +124,7 @@ export async function onTerminal(
     shows: (text, within = 20_000) =>
       until(
         () => (text instanceof RegExp ? text.test(terminal.text) : terminal.text.includes(text)),
-        `the terminal showed ${text}, not\n${terminal.text}\n${running.all.slice(-2_000)}`,
+        { toString: () => `the terminal showed ${text}, not\n${terminal.text}\n${running.all.slice(-2_000)}` },
         within,
       ),
   })

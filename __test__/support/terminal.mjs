@@ -10,6 +10,7 @@ export class Terminal {
   #columns
   #screens
   #at = { row: 0, column: 0 }
+  #saved = { row: 0, column: 0 }
   #rest = ''
 
   constructor(rows, columns) {
@@ -66,8 +67,12 @@ export class Terminal {
   #obey([, isPrivate, numbers, name]) {
     const { row, column } = this.#at
     const number = Number(numbers || 0)
-    if (isPrivate && number === 1049) this.isAlternate = name === 'h'
-    else if (isPrivate && number === 25) this.isCursorHidden = name === 'l'
+    if (isPrivate && number === 1049) {
+      // The cursor of the one screen is where it was when the other is left.
+      if (name === 'h') this.#saved = { ...this.#at }
+      else this.#at = { ...this.#saved }
+      this.isAlternate = name === 'h'
+    } else if (isPrivate && number === 25) this.isCursorHidden = name === 'l'
     else if (name === 'H') this.#at = { row: 0, column: 0 }
     else if (name === 'K') this.#line(row).splice(column)
     else if (name === 'J') {
@@ -81,8 +86,10 @@ export class Terminal {
 
   #put(sign) {
     if (sign === '\r') this.#at.column = 0
-    else if (sign === '\n') this.#at.row = Math.min(this.#rows - 1, this.#at.row + 1)
-    else {
+    else if (sign === '\n') {
+      if (this.#at.row < this.#rows - 1) this.#at.row += 1
+      else this.#screen.shift()
+    } else {
       const isWide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uff00-\uff60]/.test(sign)
       if (this.#at.column >= this.#columns) this.overflows.push(this.#line(this.#at.row).join(''))
       this.#line(this.#at.row)[this.#at.column] = sign
