@@ -41,6 +41,7 @@ export function start(file, { args = [], nodeArgs = [], env = {}, cwd, within = 
   })
   return {
     said,
+    pid: child.pid,
     /** How it ended: `{ code, signal, late, stdout, stderr }`. */
     ended,
     send: (message) => child.send(message),

@@ -1,0 +1,186 @@
+// The options of the command line: which there are, and what they say. Durations, limits and algorithms are judged by the limiter itself.
+'use strict'
+
+const { readFileSync } = require('node:fs')
+const { parseArgs } = require('node:util')
+const { RateLimiter } = require('../index.js')
+const { UsageError } = require('./failure.js')
+
+/** Those of every command that asks a Redis. */
+const REDIS = {
+  'redis-url': {
+    type: 'string',
+    multiple: true,
+    value: '<url>',
+    help: 'Which Redis: redis://, rediss://, unix://. Default: the environment variable REDIS_URL, where others cannot read a password. Of a cluster several may be named',
+  },
+  cluster: { type: 'boolean', help: 'It is a Redis Cluster. Default: it is asked' },
+  prefix: { type: 'string', value: '<text>', default: 'rl', help: "The limiter's prefix. Default: rl" },
+  timeout: { type: 'string', value: '<time>', default: '5s', help: 'How long an answer may take. Default: 5s' },
+  ca: { type: 'string', value: '<file>', help: 'TLS: the authority that is believed, as PEM' },
+  cert: { type: 'string', value: '<file>', help: "TLS: this side's certificate, as PEM" },
+  key: { type: 'string', value: '<file>', help: 'TLS: its private key, as PEM' },
+  'server-name': { type: 'string', value: '<name>', help: "TLS: the name in the server's certificate" },
+}
+
+/** Those that say which limit is meant. */
+const WHICH = {
+  'limit-name': { type: 'string', value: '<name>', help: 'The limit of this name' },
+  action: { type: 'string', value: '<action>', help: 'What is counted of this action' },
+  algorithm: { type: 'string', value: '<name>', help: 'Only what is counted by this algorithm' },
+}
+
+/** Those that say how one key is called in Redis. */
+const WHOSE = {
+  owner: { type: 'string', value: '<text>', help: "With hashTag: 'field': what the key has there, such as its tenant" },
+  'hash-keys-env': {
+    type: 'string',
+    value: '<name>',
+    help: 'With hashKeys: the environment variable that holds the secret',
+  },
+}
+
+/** The numbers of a limit. */
+const NUMBERS = {
+  limit: { type: 'string', value: '<units>', help: 'The limit' },
+  window: { type: 'string', value: '<time>', help: 'Its window, such as 1m' },
+  burst: { type: 'string', value: '<units>', help: 'Its burst: units, or units/window for a windowed algorithm' },
+  resolution: { type: 'string', value: '<slots>', help: 'Its resolution' },
+  align: { type: 'boolean', help: 'Its windows begin at multiples of their length' },
+}
+
+const OUTPUT = {
+  json: { type: 'boolean', help: 'Prints JSON' },
+  help: { type: 'boolean', short: 'h', help: 'Says this' },
+}
+
+/** Reads a command's arguments: `{ values, positionals }`. */
+function parse(command, args) {
+  const options = Object.fromEntries(
+    Object.entries(command.options).map(([name, { type, short, multiple = false, default: value }]) => [
+      name,
+      { type, multiple, ...(short && { short }), ...(value !== undefined && { default: value }) },
+    ]),
+  )
+  let read
+  try {
+    read = parseArgs({ args, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    if (!/^ERR_PARSE_ARGS/.test(error.code ?? '')) throw error
+    // Node goes on to explain its own API.
+    throw new UsageError(error.message.split(/\. (?:To specify|Did you)/)[0].replace(/\.$/, ''))
+  }
+  if (read.values.help) return read
+  const { length } = command.arguments
+  if (read.positionals.length > length) {
+    // Which may be a URL with a password, so it is not quoted.
+    throw new UsageError(
+      `${command.name} takes ${length === 0 ? 'no argument' : `only ${usageOf(command)}`}, but more was given`,
+    )
+  }
+  if (read.positionals.length < length) throw new UsageError(`${command.name} needs ${usageOf(command)}`)
+  if (read.positionals.some((text) => text === '')) throw new UsageError('a key must not be empty')
+  return read
+}
+
+const usageOf = ({ arguments: names }) => names.map((name) => `<${name}>`).join(' ')
+
+/** Which Redis is meant: `{ urls, cluster, timeout, tls }`, where `timeout` is in milliseconds. Without one `urls` is empty. */
+function redisOptions(values, env = process.env) {
+  const urls = values['redis-url'] ?? (env.REDIS_URL ? [env.REDIS_URL] : [])
+  const file = (name) => (values[name] === undefined ? undefined : contents(name, values[name]))
+  const certificates = { ca: file('ca'), cert: file('cert'), key: file('key'), serverName: values['server-name'] }
+  const given = Object.fromEntries(Object.entries(certificates).filter(([, value]) => value !== undefined))
+  const timeout = milliseconds('timeout', values.timeout, 60_000)
+  if (values.prefix === '' || values.prefix.length > 128) throw new UsageError('--prefix must be 1 to 128 characters')
+  return { urls, cluster: values.cluster, timeout, tls: given }
+}
+
+function contents(name, path) {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new UsageError(`the file of --${name} cannot be read: ${error.message}`)
+  }
+}
+
+const UNITS = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }
+
+/** A length of time for the tool itself, in milliseconds. */
+function milliseconds(name, text, most) {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
+  const ms = Number(number) * UNITS[unit]
+  if (!(ms >= 1 && ms <= most))
+    throw new UsageError(`--${name} must be a time such as 500ms, 5s or 1m, but '${text}' was given`)
+  return ms
+}
+
+/** A whole number within a range. */
+function whole(name, text, least, most) {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(number >= least && number <= most)) {
+    throw new UsageError(`--${name} must be a whole number from ${least} to ${most}, but '${text}' was given`)
+  }
+  return number
+}
+
+/** A number where it is one; of anything else the limiter says what was given. */
+const number = (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : text)
+
+/** The numbers of a limit as the limiter takes them; undefined where none were given. */
+function numbersOf(values) {
+  const { limit, window, burst, resolution, align } = values
+  if ([limit, window, burst, resolution, align].every((value) => value === undefined)) return undefined
+  if (limit === undefined || window === undefined) {
+    throw new UsageError('the numbers of a limit are at least --limit and --window: give both, or none')
+  }
+  const [units, over] = burst?.split('/') ?? []
+  return {
+    limit: number(limit),
+    window,
+    ...(burst !== undefined && { burst: over === undefined ? number(units) : { extra: number(units), window: over } }),
+    ...(resolution !== undefined && { resolution: number(resolution) }),
+    ...(align && { align }),
+  }
+}
+
+/** Has the limiter judge what it will be asked. Its refusals name an option as its constructor does; here it is one of the command line. */
+function judge(options, call) {
+  const refuse = (error) => {
+    if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
+    throw new UsageError(
+      error.message.replace(/`(\w+)(?:\.[\w.]+)?`/g, (_, name) => (name === 'duration' ? 'the duration' : `--${name}`)),
+    )
+  }
+  try {
+    const limiter = new RateLimiter(options)
+    return call?.(limiter).catch(refuse)
+  } catch (error) {
+    return refuse(error)
+  }
+}
+
+/** The secret of `hashKeys`, which is in the environment, since a command line can be read by others. */
+function secretOf(values, env = process.env) {
+  const name = values['hash-keys-env']
+  if (name === undefined) return undefined
+  const secret = env[name]
+  if (!secret) throw new UsageError(`--hash-keys-env names ${name}, which is not set in the environment`)
+  judge({ limit: 1, window: '1s', hashKeys: secret })
+  return secret
+}
+
+module.exports = {
+  judge,
+  milliseconds,
+  NUMBERS,
+  numbersOf,
+  OUTPUT,
+  parse,
+  REDIS,
+  redisOptions,
+  secretOf,
+  WHICH,
+  WHOSE,
+  whole,
+}
