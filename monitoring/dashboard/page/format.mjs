@@ -49,9 +49,10 @@ export function duration(ms) {
   const at = UNITS.findIndex(([size]) => ms >= size)
   const [size, unit] = UNITS[at]
   const [smaller, name] = UNITS[at + 1] ?? [100, '']
-  const steps = Math.ceil(ms / smaller)
-  if (name === '') return `${steps / 10} s`
-  const [large, small] = [Math.floor((steps * smaller) / size), steps % (size / smaller)]
+  const rounded = Math.ceil(ms / smaller) * smaller
+  if (rounded > ms && rounded >= UNITS[at - 1]?.[0]) return duration(rounded)
+  if (name === '') return `${rounded / 1_000} s`
+  const [large, small] = [Math.floor(rounded / size), (rounded % size) / smaller]
   return small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${name}`
 }
 

@@ -44,7 +44,7 @@ export class Lookup {
     this.#asked = undefined
     this.#answer.replaceChildren()
     this.#admin.hidden = true
-    this.#fields = [...new Set(policies.map(({ by }) => by).filter((by) => by !== undefined))]
+    this.#fields = [...new Set(policies.map(({ by }) => by).filter((by) => by !== undefined && by !== 'global'))]
     const actions = [...new Set(policies.map(({ action }) => action).filter((action) => action !== undefined))]
     const input = (label, field) =>
       html(

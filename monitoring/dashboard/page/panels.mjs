@@ -5,6 +5,9 @@ import { byId, html, setText } from './dom.mjs'
 import * as format from './format.mjs'
 import { bars, figures, Table } from './table.mjs'
 
+/** More than these are shown where somebody asks for them. */
+const FEW_KEYS = 10
+
 const CIRCUIT = {
   none: ['None', 'no store is asked'],
   closed: ['Closed', 'the store decides'],
@@ -84,7 +87,7 @@ export class Panels {
       { field: 'p99', label: 'p99' },
     ],
     format: (ms, slowest) => (ms === 0 ? '0' : format.latency(ms, slowest)),
-    empty: 'No store was asked yet',
+    empty: 'No store was asked lately',
     describe: (points) => {
       const { p50, p99 } = points.at(-1)
       return (
@@ -132,9 +135,15 @@ export class Panels {
     ],
   })
   #deniedKeys
+  #topDenied = []
 
   /** `onKey` is called with a key that somebody wants to look up. */
   constructor(onKey) {
+    const button = byId('all-keys')
+    button.addEventListener('click', () => {
+      button.setAttribute('aria-expanded', String(button.getAttribute('aria-expanded') !== 'true'))
+      this.#showDenied()
+    })
     this.#deniedKeys = new Table(byId('denied-keys-table'), {
       caption: 'The keys that were denied most',
       empty: 'Nobody was denied yet.',
@@ -185,9 +194,20 @@ export class Panels {
     const all = state.sources.reduce((sum, { count }) => sum + count, 0)
     const sources = state.sources.filter(({ count }) => count > 0)
     this.#sources.show(sources.map(({ name, count, rate }) => ({ id: name, count, rate, all })))
-    const highest = state.topDenied[0]?.denied
-    this.#deniedKeys.show(state.topDenied.map(({ key, denied }) => ({ id: key, denied, highest })))
+    this.#topDenied = state.topDenied
+    this.#showDenied()
     this.#showFacts(state)
+  }
+
+  #showDenied() {
+    const all = this.#topDenied
+    const button = byId('all-keys')
+    const expanded = button.getAttribute('aria-expanded') === 'true'
+    button.hidden = all.length <= FEW_KEYS
+    setText(button, expanded ? `Show the first ${FEW_KEYS}` : `Show all ${all.length}`)
+    const highest = all[0]?.denied
+    const shown = expanded ? all : all.slice(0, FEW_KEYS)
+    this.#deniedKeys.show(shown.map(({ key, denied }) => ({ id: key, denied, highest })))
   }
 
   #showFigures(state) {
