@@ -19,8 +19,8 @@ import { startRedis } from './redis.mjs'
 import { exitWith, root } from './run.mjs'
 
 const PICTURES = [
-  { file: 'desktop-light', colorScheme: 'light', viewport: { width: 1280, height: 900 } },
-  { file: 'desktop-dark', colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
+  { file: 'desktop-light', colorScheme: 'light', viewport: { width: 1280, height: 960 } },
+  { file: 'desktop-dark', colorScheme: 'dark', viewport: { width: 1280, height: 960 } },
   { file: 'phone', colorScheme: 'light', viewport: { width: 360, height: 780 }, deviceScaleFactor: 2 },
 ]
 
