@@ -6,6 +6,7 @@ const native = require('./native.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
+const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
 // What is known at once is answered by a promise that exists already.
@@ -140,7 +141,7 @@ class RateLimiter extends EventEmitter {
   }
 
   stats() {
-    return this.#native.stats()
+    return statsOf(this.#native)
   }
 
   #decide(call) {
