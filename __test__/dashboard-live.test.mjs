@@ -270,7 +270,7 @@ describe('what is told', () => {
       ],
     ]
     for (const [shown, expected] of table) assert.equal(shown, expected)
-    assert.deepEqual([0.3, 1, 1.2, 5, 70, 100, 3_001].map(roundUp), [0.3, 1, 2, 6, 80, 100, 4_000])
+    assert.deepEqual([1, 1.2, 5, 70, 100, 3_001].map(roundUp), [1, 2, 6, 80, 100, 4_000])
   })
 
   test('a key is bounded, and what cannot be seen in it is spelt out', () => {
@@ -278,6 +278,7 @@ describe('what is told', () => {
     assert.equal(format.shownKey('a\u202Eb\u0000\n\ud800'), 'a\\u{202e}b\\u{0}\\u{a}\\u{d800}')
     const long = format.shownKey(`${'a'.repeat(500)}${'b'.repeat(500)}`)
     assert.match(long, /^a{45}…b{18}$/)
+    assert.deepEqual(['user:1', 'a…', `${'a'.repeat(256)}…`, 'a\ufffd'].map(format.isWhole), [true, true, false, false])
     assert.ok([...format.shownKey('😀'.repeat(500))].length <= 64)
   })
 })

@@ -5,10 +5,11 @@ const { quantile, since } = require('./histogram.js')
 
 /** How far back the charts reach. */
 const POINTS = 300
-/** Rates and quantiles are those of the last seconds: of one second alone they would flicker. */
+/**
+ * Rates and quantiles are those of the last seconds: of one second alone they would flicker. What was read before somebody last looked is
+ * further back.
+ */
 const AVERAGED_MS = 10_000
-/** Readings further apart are not of one time of watching: what lies between them is unknown, and not drawn. */
-const APART_MS = 5_000
 
 class Trace {
   points = []
@@ -17,8 +18,6 @@ class Trace {
 
   /** Takes a reading at `now` (monotonic milliseconds), which viewers see as `at` (epoch milliseconds). */
   read(stats, now, at) {
-    const last = this.#readings.at(-1)
-    if (last !== undefined && now - last.now > APART_MS) this.#readings = []
     this.#readings.push({ stats, now })
     while (now - this.#readings[0].now > AVERAGED_MS) this.#readings.shift()
     const before = this.#readings.at(-2)

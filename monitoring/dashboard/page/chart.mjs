@@ -12,7 +12,7 @@ const MARGIN = { top: 10, right: 4, bottom: 22, left: 46 }
 /** The next number that can be halved by eye: 1, 2, 3, 4, 6, 8, 10, 20, … */
 export function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value))
-  return [1, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999)
+  return [1, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value)
 }
 
 export class Chart {

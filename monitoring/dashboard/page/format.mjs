@@ -78,6 +78,13 @@ export function shownKey(key, longest = LONGEST) {
   return text.replace(INVISIBLE, (character) => `\\u{${character.codePointAt(0).toString(16)}}`)
 }
 
+/** `topDenied` keeps so many bytes of a key, and `…` in place of the rest. */
+const KEPT_BYTES = 256
+
+/** Whether a key of `topDenied` is all there: one that was cut off, or was no whole text, would be another one. */
+export const isWhole = (key) =>
+  !key.includes('\u{fffd}') && !(key.endsWith('…') && new TextEncoder().encode(key).length >= KEPT_BYTES)
+
 const ALGORITHMS = {
   'sliding-window': 'Sliding window',
   'sliding-counter': 'Sliding counter',

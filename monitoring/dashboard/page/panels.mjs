@@ -151,14 +151,18 @@ export class Panels {
         {
           head: 'Key',
           kind: 'key',
-          fill(cell, { id }) {
+          fill(cell, { key }) {
             if (cell.firstChild !== null) return
-            const shown = format.shownKey(id)
+            const shown = format.shownKey(key)
+            if (!format.isWhole(key)) {
+              cell.append(html('bdi', { class: 'cut' }, shown))
+              return
+            }
             const label = `Look up ${shown}`
             cell.append(
               html(
                 'button',
-                { type: 'button', class: 'key', 'aria-label': label, onclick: () => onKey(id) },
+                { type: 'button', class: 'key', 'aria-label': label, onclick: () => onKey(key) },
                 html('bdi', {}, shown),
               ),
             )
@@ -207,7 +211,14 @@ export class Panels {
     setText(button, expanded ? `Show the first ${FEW_KEYS}` : `Show all ${all.length}`)
     const highest = all[0]?.denied
     const shown = expanded ? all : all.slice(0, FEW_KEYS)
-    this.#deniedKeys.show(shown.map(({ key, denied }) => ({ id: key, denied, highest })))
+    const seen = new Map()
+    const idOf = (key) => {
+      // Two that were cut off may read the same.
+      const before = seen.get(key) ?? 0
+      seen.set(key, before + 1)
+      return `${before} ${key}`
+    }
+    this.#deniedKeys.show(shown.map(({ key, denied }) => ({ id: idOf(key), key, denied, highest })))
   }
 
   #showFigures(state) {
