@@ -87,6 +87,7 @@ async function takePictures(into) {
         .first()
         .click()
       await seen.locator('.verdict').waitFor()
+      await seen.mouse.move(0, 0)
       await seen.evaluate(() => {
         document.activeElement.blur()
         scrollTo(0, 0)

@@ -54,8 +54,6 @@ function parsed(body) {
 }
 
 async function text(req) {
-  // Told before anything is read: to stop in the middle of a body ends the connection, and the answer with it.
-  if (Number(req.headers['content-length']) > MAX_BYTES) throw new Refusal(413, 'The body is too long.')
   const chunks = []
   let length = 0
   for await (const chunk of req) {
