@@ -139,6 +139,14 @@ describe('the timer', () => {
     assert.equal(reads(), 7, 'it is closed')
   })
 
+  test('whoever has left before they were let in is not waited for', async (t) => {
+    const { feed, reads } = feedOf(t)
+    const viewer = viewerOf()
+    await left(viewer)
+    feed.add(viewer)
+    assert.deepEqual([feed.viewers, reads()], [0, 0])
+  })
+
   test('does not keep a process alive', (t) => {
     const timer = { unref: t.mock.fn() }
     t.mock.method(globalThis, 'setInterval', () => timer)

@@ -45,6 +45,8 @@ class Feed {
 
   /** Sends a viewer what is known, and then what is new each second, until either side ends it. */
   add(res) {
+    // Gone while it was asked who they are: nothing would tell of their end any more.
+    if (res.destroyed) return
     if (this.#timer === undefined) this.#start()
     this.#viewers.set(res, this.#now())
     res.once('close', () => this.#remove(res))

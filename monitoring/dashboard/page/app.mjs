@@ -82,7 +82,7 @@ function welcome({ admin, title, pid, limiters: told }) {
         {},
         html(
           'a',
-          { href: `#${encodeURIComponent(name)}` },
+          { href: addressOf(name) },
           html('span', { class: 'mark', 'aria-hidden': 'true' }),
           html('bdi', {}, shownKey(name)),
           html('span', { class: 'unseen' }),
@@ -90,7 +90,7 @@ function welcome({ admin, title, pid, limiters: told }) {
       ),
     ),
   )
-  choose()
+  choose(addressed(limiters.values().next().value))
 }
 
 function update({ limiters: states }) {
@@ -115,16 +115,21 @@ function update({ limiters: states }) {
   show()
 }
 
-/** The limiter that the address names, or the first. */
-function choose() {
-  const wanted = decodeURIComponent(location.hash.slice(1))
-  const next = limiters.get(wanted) ?? limiters.values().next().value
+const addressOf = (name) => `#${encodeURIComponent(name)}`
+
+/** The limiter that the address names, or `otherwise`. */
+const addressed = (otherwise) =>
+  [...limiters.values()].find(({ name }) => addressOf(name) === location.hash) ?? otherwise
+
+/** Shows this limiter; the box is made anew where it is another one, or has become another. */
+function choose(next) {
   for (const link of byId('limiters').querySelectorAll('a')) {
-    if (link.hash === `#${encodeURIComponent(next.name)}`) link.setAttribute('aria-current', 'true')
+    if (link.hash === addressOf(next.name)) link.setAttribute('aria-current', 'true')
     else link.removeAttribute('aria-current')
   }
-  if (shown?.name !== next.name || shown.mayChange !== mayChange) lookup.offer(next, mayChange)
-  shown = { name: next.name, mayChange }
+  const offered = JSON.stringify([next.name, next.policies, mayChange])
+  if (shown?.offered !== offered) lookup.offer(next, mayChange)
+  shown = { name: next.name, offered }
   show()
 }
 
@@ -146,7 +151,9 @@ function announce(text) {
 }
 
 addEventListener('hashchange', () => {
-  if (limiters.size > 1 && limiters.has(decodeURIComponent(location.hash.slice(1)))) choose()
+  const next = addressed()
+  // Otherwise it is a place on the page, such as the box.
+  if (next) choose(next)
 })
 
 connect()
