@@ -478,6 +478,8 @@ export interface RateLimiterEvents {
    * a connection is made, where the user may say `INFO`; told once for each policy.
    */
   storeEvicts: [policy: string]
+  /** {@link RateLimiter.close} was called: later calls reject, earlier ones may still be under way. Told once. */
+  close: []
 }
 
 export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {

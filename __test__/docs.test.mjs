@@ -69,4 +69,4 @@ describe('plots', () => {
   })
 })
 
-for (const name of ['algorithms', 'design', 'frameworks', 'security']) describeSamples(`docs/${name}.md`)
+for (const name of ['algorithms', 'dashboard', 'design', 'frameworks', 'security']) describeSamples(`docs/${name}.md`)

@@ -100,9 +100,13 @@ describe('close()', { timeout: atMost(60_000) }, () => {
     test(`${store}: is safe twice, and at the same time`, async () => {
       const limiter = limiterOn(store)
       await limiter.isAllowed('a')
+      let told = 0
+      limiter.on('close', () => (told += 1))
       const both = await settles(Promise.all([limiter.close(), limiter.close()]), 'two close() at once')
       assert.deepEqual(both, [undefined, undefined])
       assert.equal(await settles(limiter.close(), 'a third close()'), undefined)
+      await new Promise(setImmediate)
+      assert.equal(told, 1, 'listeners are told once')
     })
 
     test(`${store}: later calls reject, and say why`, async () => {

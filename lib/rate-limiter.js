@@ -129,6 +129,7 @@ class RateLimiter extends EventEmitter {
   close() {
     if (this.#closed === undefined) {
       this.#calls.close()
+      this[TELL]('close')
       const finish = () => this.#do(this.#calls.finish)
       this.#closed = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
     }

@@ -33,6 +33,7 @@ const DENY_WARNINGS = ['--', '-D', 'warnings']
 const steps = [
   ['install node_modules', ensureInstalled],
   ['find or install redis-server', provideRedis],
+  ['find or install chromium', provideChromium],
   ['rustfmt', checkRustFormat],
   ['clippy', () => runCargo([...CLIPPY, ...DENY_WARNINGS])],
   ['clippy, core alone', () => runCargo([...CLIPPY, WITHOUT_NODE, ...DENY_WARNINGS])],
@@ -52,6 +53,13 @@ const steps = [
 async function provideRedis() {
   process.env.REDIS_SERVER = findRedisServer()
   console.log(process.env.REDIS_SERVER)
+}
+
+/** Loaded only now: what drives it is installed by the first step. */
+async function provideChromium() {
+  const { findChromium } = await import('./chromium.mjs')
+  process.env.CHROMIUM = findChromium()
+  console.log(process.env.CHROMIUM)
 }
 
 /** The fuzzing targets, the check of orders and the simulator are crates of their own, which are formatted all the same. */

@@ -324,6 +324,7 @@ export const events: Every<RateLimiterEvents> = {
   storeUp: true,
   fleetUnknown: true,
   storeEvicts: true,
+  close: true,
 }
 
 export function listen(limiter: RateLimiter): RateLimiter {
@@ -332,6 +333,7 @@ export function listen(limiter: RateLimiter): RateLimiter {
     .once('storeUp', () => {})
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
     .on('storeEvicts', (policy) => void (policy satisfies string).length)
+    .once('close', () => {})
     .off('storeUp', () => {})
 }
 
