@@ -290,6 +290,7 @@ export const events: Every<RateLimiterEvents> = {
   storeUp: true,
   fleetUnknown: true,
   storeEvicts: true,
+  close: true,
 }
 
 export function listen(limiter: RateLimiter): RateLimiter {
@@ -298,6 +299,7 @@ export function listen(limiter: RateLimiter): RateLimiter {
     .once('storeUp', () => {})
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
     .on('storeEvicts', (policy) => void (policy satisfies string).length)
+    .once('close', () => {})
     .off('storeUp', () => {})
 }
 
