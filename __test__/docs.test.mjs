@@ -69,4 +69,5 @@ describe('plots', () => {
   })
 })
 
-for (const name of ['docs/algorithms.md', 'docs/design.md', 'docs/security.md']) describeSamples(name)
+for (const name of ['docs/algorithms.md', 'docs/design.md', 'docs/monitoring.md', 'docs/security.md'])
+  describeSamples(name)

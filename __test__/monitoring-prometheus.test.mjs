@@ -1,6 +1,7 @@
 /** A limiter's metrics in registries of prom-client: names, labels, values, and when they come and go. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
@@ -287,6 +288,18 @@ describe('refused', () => {
       assert.deepEqual(namesOf(registry), [])
     })
   }
+})
+
+test('docs/monitoring.md has each metric, with its kind and its labels', () => {
+  const registry = new Registry()
+  collectMetrics(new Observed(), { registry })
+  const document = readFileSync(new URL('../docs/monitoring.md', import.meta.url), 'utf8')
+  const rows = [...document.matchAll(/^\| `(rate_limiter_\w+)` +\| (\w+) +\| (.*?) +\|/gm)]
+  const documented = rows.map(([, name, kind, labels]) => [name, kind, labels.replaceAll('`', '')])
+  const there = registry
+    .getMetricsAsArray()
+    .map(({ name, type, labelNames }) => [name, type, labelNames.slice(1).join(', ')])
+  assert.deepEqual(documented.sort(), there.sort())
 })
 
 test('import and require give the same functions', async () => {

@@ -10,15 +10,15 @@ import { collectMetrics } from 'distributed-rate-limiter/prometheus'
 import { Registry } from 'prom-client'
 
 const { PORT, REDIS_URL: redisUrl } = process.env
+const fallback = { share: 'fleet' }
 const registry = new Registry()
 
 const api = new RateLimiter({
   limits: [
-    { name: 'second', limit: 50, window: '1s' },
-    { name: 'hour', limit: 1_000_000, window: '1h' },
+    { name: 'second', limit: 50, window: '1s', fallback },
+    { name: 'hour', limit: 1_000_000, window: '1h', fallback },
   ],
   actions: { post: { limit: 40, window: '1s' } },
-  fallback: { share: 'fleet' },
   redisUrl,
   prefix: 'api',
 })
