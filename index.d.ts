@@ -352,8 +352,36 @@ export interface LimitDecision extends Pick<Decision, 'allowed' | 'limit' | 'rem
   readonly name: string
 }
 
+/** How many calls were admitted, and how many refused. */
+export interface Count {
+  readonly allowed: number
+  readonly denied: number
+}
+
+/** How often a number was how large. */
+export interface Histogram {
+  /** Upper bounds, inclusive, ascending. The same for every limiter. */
+  readonly bounds: readonly number[]
+  /** How many lay above the bound before and up to this one; the last, one more than there are bounds, above all of them. Not cumulative. */
+  readonly counts: readonly number[]
+  /** Of all that was recorded. */
+  readonly sum: number
+  /** How much that was: the sum of `counts`. */
+  readonly count: number
+}
+
+/** A key that is refused often. */
+export interface DeniedKey {
+  readonly key: string
+  readonly denied: number
+}
+
+/**
+ * What a limiter has counted since it was made, and how it stands now. Counted are the calls that decide: of `isAllowed`, `isAllowedSync`,
+ * `check`, and of `acquire` each time that it asks for units.
+ */
 export interface Stats {
-  /** Calls of `isAllowed`, `isAllowedSync` and `check` that were admitted, since the limiter was made. */
+  /** Calls that were admitted. */
   readonly allowed: number
   /** The same, refused. */
   readonly denied: number
@@ -367,23 +395,55 @@ export interface Stats {
     readonly lease: number
     readonly shared: number
   }
+  /** The same calls by the limit that decided, as {@link Decision.name} tells; `'default'` is one without a name, among them those of `actions`. */
+  readonly limits: Readonly<Record<string, Count>>
+  /**
+   * Those of the calls that name an action, by its name: each of {@link CommonOptions.actions}, and all others together as `'other'`, once
+   * there is one.
+   */
+  readonly actions: Readonly<Record<string, Count>>
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
-  /** Script calls sent to Redis, and the calls that travelled in those that were answered in time. */
+  /** Script calls sent to Redis, and the calls that travelled in those that were answered in time. On a cluster all slots' are one. */
   readonly batches: number
   readonly batchedCalls: number
+  /** How many calls were in each of those that were sent. 1, 2, 4, …, 512. */
+  readonly batchSizes: Histogram
+  /**
+   * Milliseconds from when each was sent until all of it was answered, also where that was too late. What is never answered is not in it;
+   * see `storeErrors`. 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000.
+   */
+  readonly latency: Histogram
+  /** Calls that travelled merged with another on their key. */
+  readonly merged: number
   /** Calls that wait for an answer now. */
   readonly pending: number
   /** Keys held in this process's memory now; with `shared`, in the file. */
   readonly keys: number
+  /** Bytes that they take, as they are reckoned for {@link CommonOptions.maxMemory}; with `shared`, bytes of the file that are in use. */
+  readonly bytes: number
   /** `'none'` without Redis. */
   readonly store: 'none' | 'connecting' | 'up' | 'down'
+  /**
+   * `'closed'`: Redis is asked, or waited for until its first answer; `'open'`: it is left alone, and `onStoreError` decides; `'half-open'`: it is
+   * being tried, and `onStoreError` goes on deciding until it answers. `'none'` without Redis.
+   */
+  readonly circuit: 'none' | 'closed' | 'open' | 'half-open'
   /** How often the circuit has opened. */
   readonly circuitOpened: number
   /** How many keys Redis was told of when it was back, since this process had admitted something of theirs in its place. */
   readonly told: number
   /** With `share: 'fleet'`, by how many instances the fallback's limit is divided. `null` without it, and while none was heard of. */
   readonly fleet: number | null
+  /** With `lease`: the keys of which this process has units that it may use now, and how many those are. */
+  readonly leases: { readonly held: number; readonly units: number }
+  /**
+   * The keys that were refused most, at most 20, most often first. An estimate in bounded memory: `denied` is too low by up to a 64th of all
+   * that was denied, and after the first 1,024 denials one in 16 is looked at, which adds a standard deviation of up to `4 * sqrt(denied)`.
+   * Keys are shown as they are, up to 256 bytes of them; with several fields as `user=u1,ip=::1`, in the order of the limits that count by them; those
+   * that are stored as digests ({@link CommonOptions.hashKeys}, longer than 1 KiB) by their names in Redis.
+   */
+  readonly topDenied: readonly DeniedKey[]
 }
 
 /** One limit, as the limiter was given it. */
@@ -515,7 +575,7 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    */
   policies(): Policy[]
 
-  /** Counters since the limiter was made. */
+  /** What was counted since the limiter was made, and how it stands now: a picture, which takes some microseconds. */
   stats(): Stats
 }
 

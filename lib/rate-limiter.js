@@ -7,6 +7,7 @@ const { denied, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
+const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
 // What is known at once is answered by a promise that exists already.
@@ -149,7 +150,7 @@ class RateLimiter extends EventEmitter {
   }
 
   stats() {
-    return this.#native.stats()
+    return statsOf(this.#native)
   }
 
   #checked(key, options) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
-use crate::limits::{Limit, Limits, Role};
+use crate::limits::{DEFAULT, Limit, Limits, Role};
 
 /// Who made a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Decision {
             .iter()
             .zip(outcomes)
             .map(|(limit, outcome)| {
-                let name = limit.name.clone().unwrap_or_else(|| "default".into());
+                let name = limit.name.clone().unwrap_or_else(|| DEFAULT.into());
                 (name, Self::of_one(which(limit), outcome, source))
             })
             .collect();

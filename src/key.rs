@@ -45,6 +45,21 @@ impl Key {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Whose it is, where it is [somebody's](Self::of_owner), and itself, which is empty where the owner is meant.
+    pub fn owner_and_own(&self) -> (Option<&[u8]>, &[u8]) {
+        owner_and_own(&self.0)
+    }
+}
+
+fn owner_and_own(key: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match key {
+        [OWNED, high, low, rest @ ..] => {
+            let (owner, own) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            (Some(owner), own)
+        }
+        whole => (None, whole),
+    }
 }
 
 /// Bounds a key's length: what is longer than [`MAX_LEN`] becomes its SHA-256, which callers cannot make collide.
@@ -100,11 +115,24 @@ pub fn digest_name(digest: &[u8]) -> String {
     marked("%sha256:", digest)
 }
 
+/// What stands before the hex digits of a pseudonym.
+const PSEUDONYM_MARK: &str = "%hmac:";
+
 fn marked(mark: &str, digest: &[u8]) -> String {
     digest.iter().fold(mark.to_owned(), |mut name, byte| {
         write!(name, "{byte:02x}").expect("writing to a String does not fail");
         name
     })
+}
+
+/// A normalised key for people: as it is, and in place of bytes that are no text what stands for them. A digest and a pseudonym are
+/// written as in Redis.
+pub fn shown(key: &[u8]) -> String {
+    match key.split_first() {
+        Some((&DIGEST, digest)) => digest_name(digest),
+        Some((&PSEUDONYM, digest)) => marked(PSEUDONYM_MARK, digest),
+        _ => String::from_utf8_lossy(key).into_owned(),
+    }
 }
 
 /// Appends a normalised key as it stands in Redis.
@@ -114,7 +142,7 @@ fn marked(mark: &str, digest: &[u8]) -> String {
 pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
     match key.split_first() {
         Some((&DIGEST, digest)) => return out.extend_from_slice(digest_name(digest).as_bytes()),
-        Some((&PSEUDONYM, digest)) => return out.extend_from_slice(marked("%hmac:", digest).as_bytes()),
+        Some((&PSEUDONYM, digest)) => return out.extend_from_slice(marked(PSEUDONYM_MARK, digest).as_bytes()),
         _ => {}
     }
     if !key.iter().any(|byte| matches!(byte, b'{' | b'%')) {
@@ -133,9 +161,9 @@ pub fn append_escaped(out: &mut Vec<u8>, key: &[u8]) {
 /// Appends a normalised key in braces, which alone decide then in which slot of a cluster it lies; of one that is
 /// [another's](Key::of_owner) its owner is in them. A `}` would end them, so it is written `%7D`.
 pub fn append_tagged(out: &mut Vec<u8>, key: &[u8]) {
-    let (tag, own) = match key {
-        [OWNED, high, low, rest @ ..] => rest.split_at(usize::from(u16::from_be_bytes([*high, *low]))),
-        whole => (whole, [].as_slice()),
+    let (tag, own) = match owner_and_own(key) {
+        (Some(owner), own) => (owner, own),
+        (None, whole) => (whole, [].as_slice()),
     };
     out.push(b'{');
     let start = out.len();

@@ -13,6 +13,8 @@ use crate::key;
 pub struct Limit {
     /// What the caller calls it; a limiter with one limit need not.
     pub name: Option<Arc<str>>,
+    /// Of which action it is, where it is of one.
+    pub action: Option<Arc<str>>,
     /// Which part of the caller's key it counts by.
     pub by: By,
     /// What decides.
@@ -53,6 +55,9 @@ pub enum Role {
     NewKeys,
 }
 
+/// What a limit is called that has no name.
+pub const DEFAULT: &str = "default";
+
 /// What the limit on new keys is called. No other limit may be.
 pub const NEW_KEYS: &str = "newKeys";
 
@@ -69,7 +74,7 @@ impl Limit {
         policy: Policy,
         fallback: Policy,
     ) -> Self {
-        let mut place = name.unwrap_or("default").to_owned();
+        let mut place = name.unwrap_or(DEFAULT).to_owned();
         if let Some(action) = action {
             // No name of a limit has this sign, and an action's own signs are escaped.
             place.push('@');
@@ -81,6 +86,7 @@ impl Limit {
         };
         Self {
             name: name.map(Arc::from),
+            action: action.map(Arc::from),
             by,
             policy,
             fallback,
@@ -206,6 +212,11 @@ impl Limits {
     /// The same limits, [tagged](Limit::tagged).
     pub fn tagged(&self) -> Self {
         Self::new(self.iter().cloned().map(Limit::tagged))
+    }
+
+    /// Of which action they are, where they are of one.
+    pub fn action(&self) -> Option<&str> {
+        self.each.first().and_then(|limit| limit.action.as_deref())
     }
 
     /// All of them.

@@ -9,9 +9,12 @@ import type {
   CacheClient,
   CallOptions,
   CommonOptions,
+  Count,
   Decision,
+  DeniedKey,
   Duration,
   Fallback,
+  Histogram,
   LimitDecision,
   LimitOptions,
   Logger,
@@ -255,17 +258,30 @@ export function readStats(limiter: RateLimiter): number {
     allowed,
     denied,
     sources,
+    limits,
+    actions,
     storeErrors,
     batches,
     batchedCalls,
+    batchSizes,
+    latency,
+    merged,
     pending,
     keys,
+    bytes,
     store,
+    circuit,
     circuitOpened,
     fleet,
     told,
+    leases,
+    topDenied,
   } = limiter.stats()
   const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
+  const circuits: Record<typeof circuit, number> = { none: 0, closed: 1, 'half-open': 2, open: 3 }
+  const counts: Count[] = [...Object.values(limits), ...Object.values(actions)]
+  const histograms: Histogram[] = [batchSizes, latency]
+  const most: DeniedKey | undefined = topDenied[0]
   const bySource: Record<Decision['source'], number> = sources
   return (
     allowed +
@@ -275,6 +291,15 @@ export function readStats(limiter: RateLimiter): number {
     batchedCalls +
     pending +
     keys +
+    bytes +
+    merged +
+    leases.held +
+    leases.units +
+    counts.reduce((sum, { allowed, denied }) => sum + allowed + denied, 0) +
+    histograms.reduce((sum, { bounds, counts, count }) => sum + count / counts.length / bounds.length, 0) +
+    (most?.key.length ?? 0) +
+    (most?.denied ?? 0) +
+    circuits[circuit] +
     circuitOpened +
     (fleet ?? 0) +
     told +
@@ -360,6 +385,10 @@ export async function mistakes(limiter: RateLimiter, decision: Decision): Promis
   decision.allowed = true
   // @ts-expect-error: neither are the counters
   limiter.stats().sources.redis = 0
+  // @ts-expect-error: nor what they are made of
+  limiter.stats().latency.counts[0] = 0
+  // @ts-expect-error: nor a ranking
+  limiter.stats().topDenied.sort()
   // @ts-expect-error: no such member
   decision.retryAfterSeconds
   // @ts-expect-error: no such decider

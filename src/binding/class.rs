@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Either, Null, Object, Unknown};
+use napi::bindgen_prelude::{Object, Unknown};
 use napi::{Env, JsValue, Status};
 use napi_derive::napi;
 
@@ -12,9 +12,9 @@ use super::client::{self, Bridge, Waiting};
 use super::driver::{self, Driver};
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
+use super::stats::Stats;
 use super::{error, given, policy};
 use crate::clock::{SystemClock, WallClock};
-use crate::decision::Source;
 use crate::error::{Class, Error, Rejection};
 use crate::limiter::Limiter;
 use crate::settings::{self, Settings};
@@ -31,55 +31,6 @@ pub struct RateLimiter {
     /// By which news are addressed to it.
     #[napi(readonly)]
     pub id: f64,
-}
-
-/// The counters of a limiter; see `Stats` in `index.d.ts`.
-#[napi(object)]
-pub struct Stats {
-    /// Calls admitted.
-    pub allowed: f64,
-    /// Calls refused.
-    pub denied: f64,
-    /// Decisions by who made them.
-    pub sources: Sources,
-    /// Calls that Redis did not decide.
-    pub store_errors: f64,
-    /// Script calls sent to Redis.
-    pub batches: f64,
-    /// Calls that Redis decided in time.
-    pub batched_calls: f64,
-    /// Calls waiting now.
-    pub pending: f64,
-    /// Keys in this process's memory.
-    pub keys: f64,
-    /// How Redis is doing.
-    pub store: String,
-    /// How often the circuit has opened.
-    pub circuit_opened: f64,
-    /// Keys of which Redis was told what it had missed.
-    pub told: f64,
-    /// Instances that share the fallback's limit; `null` while that is not known.
-    pub fleet: Either<f64, Null>,
-}
-
-/// Decisions by who made them.
-#[napi(object)]
-pub struct Sources {
-    /// The shared store.
-    pub redis: f64,
-    /// This process, which is the only store.
-    pub memory: f64,
-    /// This process, in place of a store that did not answer.
-    pub fallback: f64,
-    /// The shared store, through a client of the application's.
-    pub client: f64,
-    /// This process, which had been told by the store that the key is refused until later.
-    #[napi(js_name = "deny-cache")]
-    pub deny_cache: f64,
-    /// This process, of units that the store had leased to it.
-    pub lease: f64,
-    /// Memory that the processes of one machine share.
-    pub shared: f64,
 }
 
 #[napi]
@@ -117,30 +68,7 @@ impl RateLimiter {
     /// The counters now.
     #[napi]
     pub fn stats(&self) -> Stats {
-        let stats = self.bound.limiter.stats();
-        let from = |source: Source| stats.by_source[source as usize] as f64;
-        Stats {
-            allowed: stats.allowed as f64,
-            denied: stats.denied as f64,
-            sources: Sources {
-                redis: from(Source::Redis),
-                memory: from(Source::Memory),
-                fallback: from(Source::Fallback),
-                client: from(Source::Client),
-                deny_cache: from(Source::DenyCache),
-                lease: from(Source::Lease),
-                shared: from(Source::Shared),
-            },
-            store_errors: stats.store_errors as f64,
-            batches: stats.batches as f64,
-            batched_calls: stats.batched_calls as f64,
-            pending: stats.pending as f64,
-            keys: self.bound.limiter.keys() as f64,
-            store: stats.store.name().to_owned(),
-            circuit_opened: stats.circuit_opened as f64,
-            told: stats.told as f64,
-            fleet: self.bound.limiter.fleet().map_or(Either::B(Null), |size| Either::A(size as f64)),
-        }
+        Stats::of(&self.bound.limiter)
     }
 }
 

@@ -14,6 +14,7 @@ mod js;
 mod pending;
 mod policy;
 mod row;
+mod stats;
 mod text;
 
 use napi::bindgen_prelude::Object;

@@ -92,7 +92,10 @@ impl Flight {
         // Also what nobody waits for any more.
         ledger.changed(&self.calls);
         let answers = match answers {
-            Ok(answers) => answers,
+            Ok(answers) => {
+                ledger.metrics.batch_landed(self.sent_at.elapsed());
+                answers
+            }
             Err(error) => {
                 self.abandon(&error, ledger);
                 return Err(error);

@@ -93,11 +93,11 @@ impl Ledger {
     /// Somebody has decided.
     fn answer(&mut self, call: &Call, answer: Result<Decision, Error>) {
         let Some(ticket) = call.ticket else { return };
-        self.metrics.call_settled();
+        self.metrics.there().waits();
         if let Ok(decision) = &answer
             && call.request.verb.is_counted()
         {
-            self.metrics.decided(decision);
+            self.metrics.there().decided(&call.request, decision);
         }
         self.news.push(News::Settled(ticket, answer.map(Some)));
     }
@@ -124,7 +124,7 @@ impl Ledger {
             leases.failed(&call.request, Instant::now());
         }
         if call.ticket.is_some() {
-            self.metrics.store_failed();
+            self.metrics.there().store_failed();
         }
         call.ticket.is_some()
     }

@@ -19,7 +19,7 @@ use crate::circuit::{Circuit, State};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::Fallback;
-use crate::metrics::{Metrics, StoreState};
+use crate::metrics::{CircuitState, Metrics, StoreState};
 use crate::runtime;
 use crate::store::{Answers, Link, Reach, Store};
 
@@ -69,6 +69,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     ) -> (Self, Handle) {
         let (handle, shared) = Handle::new(max_pending);
         metrics.set_store(StoreState::Connecting);
+        metrics.set_circuit(CircuitState::Closed);
         let beside = Beside::new(fallback.fleet.clone(), fallback.arrears.clone(), known.clone());
         let worker = Self {
             shared,
@@ -242,6 +243,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             self.ledger.settle(ticket, Err(self.cause.clone()));
         }
         if self.circuit.probe(self.now()) {
+            self.ledger.metrics.set_circuit(CircuitState::HalfOpen);
             self.line = Line::open(&self.reach, self.timeout.as_duration());
         }
     }
@@ -270,7 +272,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         let Line::Up(link) = &self.line else { return };
         let calls: Vec<Call> = self.waiting.drain(..size).collect();
         self.shared.taken(size);
-        self.ledger.metrics.batch_sent();
+        self.ledger.metrics.batch_sent(size);
         // What the store says holds from before it was asked.
         let sent_at = Instant::now();
         let answering = link.store().decide(&mut calls.iter().map(|call| &call.request));
@@ -328,6 +330,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.told_down = false;
         self.shared.set_down(None);
         self.ledger.metrics.set_store(StoreState::Up);
+        self.ledger.metrics.set_circuit(CircuitState::Closed);
         self.ledger.news.push(News::StoreUp);
     }
 
@@ -350,6 +353,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.flights.clear();
         self.cause = cause.into_unavailable();
         self.shared.set_down(Some(self.cause.clone()));
+        self.ledger.metrics.set_circuit(CircuitState::Open);
         if !self.told_down {
             self.told_down = true;
             self.ledger.metrics.circuit_opened();

@@ -215,9 +215,14 @@ impl Leases {
         }
     }
 
-    /// Units that may be used now.
-    pub fn units(&self, now: Instant) -> u64 {
-        self.book().keys.iter().map(|held| held.units(now)).sum()
+    /// Keys of which there are units that may be used now, and how many those are.
+    pub fn usable(&self, now: Instant) -> (usize, u64) {
+        if self.is_empty() {
+            return (0, 0);
+        }
+        let book = self.book();
+        let each = book.keys.iter().map(|held| held.units(now)).filter(|units| *units > 0);
+        each.fold((0, 0), |(keys, sum), units| (keys + 1, sum + units))
     }
 
     fn ttl(&self) -> Duration {

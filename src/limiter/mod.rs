@@ -23,7 +23,7 @@ use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::leases::{Leases, Taken};
 use crate::limits::{By, Limits};
-use crate::metrics::{Metrics, Snapshot};
+use crate::metrics::{Counter, Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
 use crate::refusals::Refusals;
 use crate::settings::{Described, Plan, Settings};
@@ -73,6 +73,7 @@ struct Asked {
     gate: Gate,
     fallback: Arc<Fallback>,
     known: Known,
+    merged: Arc<Counter>,
     timeout: Micros,
     max_pending: usize,
 }
@@ -84,6 +85,7 @@ impl Limiter {
         let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
         Self {
             is_simple: unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none(),
+            metrics: Arc::new(Metrics::new(&plan)),
             plan,
             derived: RefCell::default(),
             configured: RefCell::default(),
@@ -91,7 +93,6 @@ impl Limiter {
             pseudonyms: settings.pseudonyms.clone(),
             memory: Arc::new(Memory::new(settings.max_memory, clock)),
             decider: Decider::Memory,
-            metrics: Arc::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -121,7 +122,7 @@ impl Limiter {
             refusals: settings.deny_cache.map(|longest| Arc::new(Refusals::new(longest, settings.has_one_server()))),
             leases: settings.lease.map(|terms| Arc::new(Leases::new(terms))),
         };
-        let gate = reach.gate();
+        let (gate, merged) = (reach.gate(), reach.merged());
         let (worker, handle) = Worker::new(
             reach,
             fallback.clone(),
@@ -132,7 +133,7 @@ impl Limiter {
             settle,
         );
         let (timeout, max_pending) = (settings.timeout, settings.max_pending);
-        limiter.decider = Decider::Asked(Asked { handle, gate, fallback, known, timeout, max_pending });
+        limiter.decider = Decider::Asked(Asked { handle, gate, fallback, known, merged, timeout, max_pending });
         (limiter, worker)
     }
 
@@ -174,7 +175,7 @@ impl Limiter {
                 let outcome = self.memory.decide(&limit.policy, key, ask);
                 let decision = Decision::of_one(&limit.policy, &outcome, Source::Memory);
                 if ask.cost > 0 {
-                    self.metrics.decided(&decision);
+                    self.metrics.here().decided_simply(key, &decision);
                 }
                 return Ok(Some(read(decision)));
             }
@@ -183,7 +184,7 @@ impl Limiter {
                 let outcome = shared.decide(limit, key, ask)?;
                 let decision = Decision::of_one(&limit.policy, &outcome, Source::Shared);
                 if ask.cost > 0 {
-                    self.metrics.decided(&decision);
+                    self.metrics.here().decided_simply(key, &decision);
                 }
                 return Ok(Some(read(decision)));
             }
@@ -192,12 +193,14 @@ impl Limiter {
                 if let (Some(leases), Some(limit)) = (remote.leases(), self.plan.limits.only())
                     && let Some(taken) = leases.take(limit, key, ask, Instant::now())
                 {
-                    return Ok(Some(read(self.decided_by_lease(remote, taken, &self.plan.limits, key))));
+                    let decision = self.decided_by_lease(remote, taken, &self.plan.limits, key);
+                    self.metrics.here().decided_simply(key, &decision);
+                    return Ok(Some(read(decision)));
                 }
                 let keys = std::iter::once(key);
                 let refused = |refusals: &Refusals, now| refusals.find_ask(&self.plan.limits, keys, ask, true, now);
                 if let Some(decision) = remote.refusal_known(refused) {
-                    self.metrics.decided(&decision);
+                    self.metrics.here().decided_simply(key, &decision);
                     return Ok(Some(read(decision)));
                 }
                 if remote.can_be_asked() {
@@ -240,7 +243,9 @@ impl Limiter {
             && let (Some(limit), Some(key)) = (request.limits.only(), request.keys.first())
             && let Some(taken) = leases.take(limit, &limit.in_memory(key.as_bytes()), ask, Instant::now())
         {
-            return Ok(Some(self.decided_by_lease(remote, taken, &request.limits, key.as_bytes())));
+            let decision = self.decided_by_lease(remote, taken, &request.limits, key.as_bytes());
+            self.count(request, &decision);
+            return Ok(Some(decision));
         }
         if trust != Trust::Nothing
             && let Some(decision) =
@@ -258,7 +263,7 @@ impl Limiter {
             }
             return Ok(None);
         }
-        self.metrics.store_failed();
+        self.metrics.here().store_failed();
         let decision = remote.fallback.answer_unsent(request, || remote.refusal())?;
         self.count(request, &decision);
         Ok(Some(decision))
@@ -267,7 +272,7 @@ impl Limiter {
     /// Asks the store; `ticket` is settled in every case. For limiters that are not [local](Self::is_local).
     pub fn ask(&self, ticket: Ticket, mut request: Request) {
         if let Some(remote) = self.remote() {
-            self.metrics.call_pends();
+            self.metrics.here().waits();
             let now = Instant::now();
             if let Some(lease) = remote.known.leases.as_ref().and_then(|leases| leases.wanted(&request, now)) {
                 request.verb = Verb::Lease(lease);
@@ -284,7 +289,6 @@ impl Limiter {
             let request = Request { limits: limits.clone(), keys, verb: Verb::Lease(lease), when: When::Now };
             remote.ask_ahead(request);
         }
-        self.metrics.decided(&taken.decision);
         taken.decision
     }
 
@@ -317,7 +321,7 @@ impl Limiter {
     /// Counts a decision that was made here; the worker counts its own.
     fn count(&self, request: &Request, decision: &Decision) {
         if request.verb.is_counted() {
-            self.metrics.decided(decision);
+            self.metrics.here().decided(request, decision);
         }
     }
 
@@ -336,9 +340,25 @@ impl Limiter {
         self.remote()?.fallback.fleet.as_ref()?.size()
     }
 
+    /// How many calls have travelled merged with another on their key.
+    pub fn merged(&self) -> u64 {
+        self.remote().map_or(0, |remote| remote.merged.get())
+    }
+
+    /// Keys of which units are leased now, and how many of those are left.
+    pub fn leased(&self) -> (usize, u64) {
+        let leases = self.remote().and_then(|remote| remote.known.leases.as_ref());
+        leases.map_or((0, 0), |leases| leases.usable(Instant::now()))
+    }
+
     /// Keys held in memory now, where it is shared by all processes.
     pub fn keys(&self) -> usize {
         if let Decider::Shared(shared) = &self.decider { shared.len() } else { self.memory.len() }
+    }
+
+    /// Bytes held of these, as they are reckoned.
+    pub fn bytes(&self) -> usize {
+        if let Decider::Shared(shared) = &self.decider { shared.bytes() } else { self.memory.bytes() }
     }
 }
 

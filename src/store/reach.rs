@@ -2,6 +2,7 @@
 
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream};
@@ -10,6 +11,7 @@ use super::{Request, Store};
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::metrics::Counter;
 
 /// A way to a store. Deadlines, the circuit and the fallback are the dispatcher's affair, whatever the way.
 pub trait Reach: Send + Sync + 'static {
@@ -21,6 +23,11 @@ pub trait Reach: Send + Sync + 'static {
 
     /// Reaches for the store. The link is only good if the store's first answer takes no longer than `patience`.
     fn open(&self, patience: Duration) -> impl Future<Output = Result<Self::Link, Error>> + Send;
+
+    /// Where it is counted how many calls have travelled merged with another on their key.
+    fn merged(&self) -> Arc<Counter> {
+        Arc::default()
+    }
 
     /// Refuses what cannot be done over it. A value of its own, since it is asked where the calls are made.
     fn gate(&self) -> Gate {

@@ -21,10 +21,14 @@ use super::{Answering, Answers, Request, Verb, When, slot};
 use crate::algorithm::{Ask, Outcome};
 use crate::error::Error;
 use crate::limits::{Limit, Limits};
+use crate::metrics::Counter;
 use crate::newcomers::Newcomers;
 
 /// Runs calls of the script, each on the server that has its slot.
 pub(super) trait Run: Clone + Send + Sync + 'static {
+    /// Where it is counted how many calls are merged.
+    fn merged(&self) -> &Counter;
+
     /// Runs one whose keys all lie in `slot`.
     fn run(&self, slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<Self>;
 }
@@ -91,6 +95,7 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
 /// Runs the requests of one slot, each with its place, in one call where that is possible.
 async fn run<R: Run>(runner: R, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
     let call = Packed::of(&mut requests.iter().map(|(_, request)| request));
+    runner.merged().add(call.merged());
     match runner.run(slot, call).await {
         Ran::Answered(Ok(answers)) => {
             let mut answers = answers.into_iter();

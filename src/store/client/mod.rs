@@ -19,6 +19,7 @@ use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveyi
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::metrics::Counter;
 use crate::runtime::timeout;
 
 /// Redis behind somebody else's client.
@@ -26,6 +27,7 @@ pub struct Client<W> {
     work: Arc<W>,
     script: &'static Script,
     cluster: Option<Cluster>,
+    merged: Arc<Counter>,
 }
 
 /// What must be known of a client that is spread over a cluster.
@@ -38,7 +40,7 @@ pub struct Cluster {
 impl<W: Work> Client<W> {
     /// A store over a client that does `work`; `cluster` where a call's keys must lie in one slot.
     pub fn new(work: W, script: &'static Script, cluster: Option<Cluster>) -> Self {
-        Self { work: Arc::new(work), script, cluster }
+        Self { work: Arc::new(work), script, cluster, merged: Arc::default() }
     }
 
     fn run_anywhere(&self, call: Packed) -> impl Future<Output = Answers> + Send + use<W> {
@@ -50,11 +52,16 @@ impl<W: Work> Client<W> {
 /// Another hand on the same client.
 impl<W> Clone for Client<W> {
     fn clone(&self) -> Self {
-        Self { work: self.work.clone(), script: self.script, cluster: self.cluster.clone() }
+        let (work, merged) = (self.work.clone(), self.merged.clone());
+        Self { work, script: self.script, cluster: self.cluster.clone(), merged }
     }
 }
 
 impl<W: Work> Run for Client<W> {
+    fn merged(&self) -> &Counter {
+        &self.merged
+    }
+
     /// The client itself knows where a slot is.
     fn run(&self, _slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<W> {
         let running = self.run_anywhere(call);
@@ -79,6 +86,10 @@ impl<W: Work> Reach for Client<W> {
         let late = |_| Err(Error::StoreUnavailable("the client does not answer".into()));
         timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty()))).await.unwrap_or_else(late)?;
         Ok(self.clone())
+    }
+
+    fn merged(&self) -> Arc<Counter> {
+        self.merged.clone()
     }
 }
 
@@ -111,7 +122,11 @@ impl<W: Work> Link for Client<W> {
 impl<W: Work> Store for Client<W> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match &self.cluster {
-            None => Box::pin(self.run_anywhere(Packed::of(batch))),
+            None => {
+                let call = Packed::of(batch);
+                self.merged.add(call.merged());
+                Box::pin(self.run_anywhere(call))
+            }
             Some(cluster) => spread::decide(&self.clone(), &cluster.prefix, batch),
         }
     }

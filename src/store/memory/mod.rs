@@ -31,7 +31,7 @@ use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use smallvec::{SmallVec, smallvec};
 
@@ -97,6 +97,12 @@ impl Memory {
     /// Whether no key has a state.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that are held, as they are reckoned. Each shard is held for a look at a few numbers.
+    pub fn bytes(&self) -> usize {
+        let bytes = |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).bytes();
+        self.shards.iter().map(bytes).sum()
     }
 
     /// Bytes that are held as they are reckoned, and as they are counted one by one.

@@ -116,7 +116,6 @@ impl Overflow {
         Self { buckets, kinds: Kinds::default(), now: now.0, hand: 0, cleared_until: now.0, marks: bound.marks }
     }
 
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.buckets.capacity() * size_of::<Bucket>()
     }

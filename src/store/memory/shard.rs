@@ -221,12 +221,17 @@ impl Shard {
         }
     }
 
-    /// Bytes that are held as they are reckoned, and as they are counted one by one.
+    /// Bytes that are held, as they are reckoned.
+    pub(super) fn bytes(&self) -> usize {
+        let overflow = self.overflow.as_ref().map_or(0, |overflow| overflow.bytes());
+        self.table.allocation_size() + overflow + self.heap
+    }
+
+    /// The same, and as they are counted one by one.
     #[cfg(test)]
     pub(super) fn held(&self) -> (usize, usize) {
-        let overflow = self.overflow.as_ref().map_or(0, |overflow| overflow.bytes());
-        let fixed = self.table.allocation_size() + overflow;
-        (fixed + self.heap, fixed + self.table.iter().map(Entry::heap).sum::<usize>())
+        let counted: usize = self.table.iter().map(Entry::heap).sum();
+        (self.bytes(), self.bytes() - self.heap + counted)
     }
 
     /// What states and long keys may take beside the table.

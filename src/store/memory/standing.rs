@@ -105,7 +105,7 @@ impl Memory {
             (Wish::Look, None) => Place::None,
             (Wish::Look, Some(note)) => {
                 // It may be that another would make room for it.
-                let has_room = shard.has_room(self.bytes(policy, key), &self.bound);
+                let has_room = shard.has_room(self.bytes_for(policy, key), &self.bound);
                 match self.noted(policy, &state, note, now) {
                     Place::Overflow { note, base, .. } if has_room => Place::Overflow { note, base, room: u64::MAX },
                     noted => noted,
@@ -171,7 +171,7 @@ impl Memory {
     /// Promises a place to a key that will have used so many units, in the place of one that can do without. Who comes for the
     /// second time only takes that of one who has not: or a flood of keys that come twice would take everybody's.
     fn promote(&self, shard: &mut Shard, policy: &Policy, key: &[u8], now: Micros, units: u64) -> Option<usize> {
-        let bytes = self.bytes(policy, key);
+        let bytes = self.bytes_for(policy, key);
         if !shard.could_have(bytes, &self.bound) {
             return None;
         }
@@ -198,13 +198,13 @@ impl Memory {
 
     /// Promises a place within the bound, or `anyway`; answers the bytes that are promised with it.
     fn promise(&self, shard: &mut Shard, policy: &Policy, key: &[u8], anyway: bool) -> Option<usize> {
-        let bytes = self.bytes(policy, key);
+        let bytes = self.bytes_for(policy, key);
         let promised = shard.promise(bytes, growth(policy), &self.bound, anyway, |entry| self.hash(&entry.key));
         promised.then_some(bytes)
     }
 
     /// What a key takes beside its place.
-    fn bytes(&self, policy: &Policy, key: &[u8]) -> usize {
+    fn bytes_for(&self, policy: &Policy, key: &[u8]) -> usize {
         heap_of(key) + policy.fresh().heap()
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -13,6 +14,7 @@ use super::script::Script;
 use super::tls::Tls;
 use super::{Hand, Redis, unavailable};
 use crate::error::Error;
+use crate::metrics::Counter;
 use crate::runtime::{Task, timeout};
 
 /// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
@@ -37,6 +39,8 @@ pub struct Dialer<C> {
     pub client_name: Option<String>,
     /// The engine.
     pub script: &'static Script,
+    /// Where it is counted how many calls are merged.
+    pub merged: Arc<Counter>,
 }
 
 impl<C: Connect> Dialer<C> {

@@ -22,11 +22,14 @@ pub use servers::{Servers, Topology};
 pub use sockets::{Sockets, TurnedSockets};
 pub use tls::{Certificates, Tls};
 
+use std::sync::Arc;
+
 use ::redis::RedisError;
 
 use super::{Announcing, Answering, Request, Store, Surveying};
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::metrics::Counter;
 use script::Script;
 
 /// States in one Redis, reached through one connection.
@@ -34,12 +37,18 @@ use script::Script;
 pub struct Redis {
     hand: Hand,
     script: &'static Script,
+    merged: Arc<Counter>,
 }
 
 impl Redis {
     /// A store over a connection that is open.
     pub fn new(hand: Hand, script: &'static Script) -> Self {
-        Self { hand, script }
+        Self { hand, script, merged: Arc::default() }
+    }
+
+    /// The same, which counts there how many calls are merged.
+    pub fn counting(self, merged: &Arc<Counter>) -> Self {
+        Self { merged: merged.clone(), ..self }
     }
 
     /// Asks for nothing, so that the script is loaded and known to be permitted. The answer is read all the same: whoever gives
@@ -72,6 +81,7 @@ impl Redis {
 impl Store for Redis {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         let (mut hand, script, call) = (self.hand.clone(), self.script, script::Packed::of(batch));
+        self.merged.add(call.merged());
         Box::pin(async move {
             let reply = hand.evaluate(script, &call).await.map_err(|error| unavailable(&error))?;
             script::read_answers(reply, call.expected())

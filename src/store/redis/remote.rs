@@ -13,6 +13,7 @@ use super::subscription;
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::metrics::Counter;
 use crate::runtime::Task;
 use crate::store::{self, Announcing, Answering, Listening, Reach, Request, Store, Surveying};
 
@@ -31,7 +32,7 @@ impl<C: Connect> Remote<C> {
         let given = if let Topology::Cluster(given) = &topology { given.clone() } else { Vec::new() };
         Self {
             seeds: Arc::new(Seeds::new(given)),
-            dialer: Arc::new(Dialer { connect, tls, client_name, script }),
+            dialer: Arc::new(Dialer { connect, tls, client_name, script, merged: Arc::default() }),
             topology,
         }
     }
@@ -44,7 +45,7 @@ impl<C: Connect> Reach for Remote<C> {
 
     async fn open(&self, patience: Duration) -> Result<Link<C>, Error> {
         let one = |connection: Connection, watch| {
-            let redis = connection.store(self.dialer.script);
+            let redis = connection.store(self.dialer.script).counting(&self.dialer.merged);
             Link::One(Box::new(One { redis, connection, watch, dialer: self.dialer.clone() }))
         };
         match &self.topology {
@@ -56,6 +57,10 @@ impl<C: Connect> Reach for Remote<C> {
             }
             Topology::Cluster(_) => Ok(Link::Cluster(Cluster::open(&self.dialer, &self.seeds, patience).await?)),
         }
+    }
+
+    fn merged(&self) -> Arc<Counter> {
+        self.dialer.merged.clone()
     }
 }
 

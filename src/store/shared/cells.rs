@@ -15,6 +15,9 @@ const FIRST_FREE: usize = 64;
 /// Where it says how many have ever been used.
 const EVER_USED: usize = 72;
 
+/// Where it says how many are in a chain.
+pub(super) const CELLS: usize = 96;
+
 /// The numbers of a chain.
 pub(super) type Chain = SmallVec<[u32; 4]>;
 
@@ -93,11 +96,17 @@ impl Held<'_> {
         }
         self.set_word(FIRST_FREE, free);
         self.set_word(EVER_USED, used);
+        self.set_word(CELLS, self.word(CELLS) + wanted as u64);
         Some(chain)
     }
 
     /// The cells of a chain are free from now on.
     pub(super) fn free_chain(&mut self, chain: &[u32]) {
+        self.set_word(CELLS, self.word(CELLS).saturating_sub(chain.len() as u64));
+        self.list_as_free(chain);
+    }
+
+    fn list_as_free(&mut self, chain: &[u32]) {
         if let (Some(first), Some(last)) = (chain.first(), chain.last()) {
             let next =
                 self.word(FIRST_FREE).checked_sub(1).and_then(|next| u32::try_from(next).ok()).unwrap_or(u32::MAX);
@@ -112,8 +121,9 @@ impl Held<'_> {
         self.set_word(FIRST_FREE, 0);
         self.set_word(EVER_USED, used as u64);
         for (number, _) in (0..).zip(&is_used[..used]).filter(|(_, is_used)| !**is_used) {
-            self.free_chain(&[number]);
+            self.list_as_free(&[number]);
         }
+        self.set_word(CELLS, is_used.iter().filter(|is_used| **is_used).count() as u64);
     }
 
     /// How many are free, whichever way.

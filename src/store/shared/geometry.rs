@@ -14,6 +14,9 @@ pub(super) const WAYS: usize = 15;
 /// Bytes of a bucket: a word for each of its keys, one that is not used, and the keys' entries.
 pub(super) const BUCKET: usize = 2_048;
 
+/// Bytes of a word.
+pub(super) const WORD: usize = 8;
+
 /// Bytes of a key's entry: its fingerprint, and two places for its state.
 pub(super) const ENTRY: usize = 128;
 

@@ -35,7 +35,8 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::{SmallVec, smallvec};
 
-use self::geometry::{Geometry, Id};
+use self::cells::CELLS;
+use self::geometry::{CELL, ENTRY, Geometry, HEAD, HEADER, Id, WORD};
 use self::lock::{Held, Trouble};
 use self::mapping::Mapping;
 use self::shard::{Entry, KEYS, Room};
@@ -92,9 +93,20 @@ impl Shared {
 
     /// Keys that are in the file, expired ones among them until their room is wanted.
     pub fn len(&self) -> usize {
-        // Without the locks: it is a figure, and nobody is to wait for it.
-        let keys = (0..self.geometry.shards).map(|shard| self.mapping.word(self.geometry.shard(shard) + KEYS));
-        usize::try_from(keys.sum::<u64>()).unwrap_or(usize::MAX)
+        self.sum(KEYS)
+    }
+
+    /// Bytes that are in use in the file: what cannot be a key's or a state's, the keys, and the cells of long states.
+    pub fn bytes(&self) -> usize {
+        let fixed = HEADER + self.geometry.shards * HEAD;
+        let bytes = self.len().saturating_mul(ENTRY + WORD) + self.sum(CELLS).saturating_mul(CELL);
+        self.geometry.bytes.min(fixed + bytes)
+    }
+
+    /// Of a figure that each shard has. Without the locks: nobody is to wait for it.
+    fn sum(&self, at: usize) -> usize {
+        let each = (0..self.geometry.shards).map(|shard| self.mapping.word(self.geometry.shard(shard) + at));
+        usize::try_from(each.sum::<u64>()).unwrap_or(usize::MAX)
     }
 
     /// Whether there are none.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use smallvec::SmallVec;
 
 use super::Shared;
+use super::cells::CELLS;
 use super::geometry::{Form, WAYS};
 use super::lock::Held;
 use crate::clock::Micros;
@@ -27,6 +28,7 @@ impl Shared {
             let before = all.len();
             let cells = states_of(&held, &mut all);
             assert_eq!(held.keys(), (all.len() - before) as u64, "keys that are counted and that are there");
+            assert_eq!(held.word(CELLS), cells as u64, "cells that are counted and that are a state's");
             assert_eq!(held.free_cells() + cells, self.geometry.cells, "cells that are free or a state's");
         }
         all

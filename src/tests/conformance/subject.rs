@@ -223,7 +223,7 @@ impl OnRedis {
     /// Another connection to the same server, of an application that has `script`.
     pub(super) fn beside(&self, script: &'static Script) -> Connection {
         let address = Address::parse("redisUrl", &Given::Text(self.server.url())).unwrap();
-        let dialer = Dialer { connect: Sockets, tls: None, client_name: None, script };
+        let dialer = Dialer { connect: Sockets, tls: None, client_name: None, script, merged: Arc::default() };
         self.runtime.block_on(dialer.open(&address, Duration::from_secs(5))).unwrap()
     }
 

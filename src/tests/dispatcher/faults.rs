@@ -102,7 +102,7 @@ fn two_late_batches_open_the_circuit_and_it_closes_when_redis_goes_on() {
     assert!(caller.cause().contains("did not answer within 50 ms"), "{}", caller.cause());
     assert!(matches!(caller.call("key"), Called::Here(decision) if decision.source == Source::Fallback));
     let stats = caller.limiter().stats();
-    assert_eq!((stats.store, stats.circuit_opened, stats.batches), (StoreState::Down, 1, 2));
+    assert_eq!((stats.store, stats.circuit_opened, stats.batches()), (StoreState::Down, 1, 2));
     server.signal("CONT");
     caller.wait_for(Change::Up);
     caller.wait_for_redis("key");
@@ -121,7 +121,7 @@ fn a_few_calls_behind_a_large_batch_that_hangs_are_sent_and_open_the_circuit() {
         }
     });
     caller.wait_for_all();
-    assert_eq!(caller.limiter().stats().batches, 1);
+    assert_eq!(caller.limiter().stats().batches(), 1);
     let late = caller.take("key");
     assert_eq!(caller.decision(late).source, Source::Fallback);
     caller.wait_for(Change::Down);
@@ -351,7 +351,7 @@ fn nothing_that_was_under_way_when_redis_died_is_sent_to_the_next_one() {
     for _ in 0..600 {
         caller.take("key");
     }
-    caller.wait_until("batches are under way", |caller| caller.limiter().stats().batches == 2);
+    caller.wait_until("batches are under way", |caller| caller.limiter().stats().batches() == 2);
     drop(server);
     let _server = restart(port);
     caller.wait_for_all();
@@ -372,7 +372,7 @@ fn what_hung_is_counted_once_at_most() {
     }
     caller.wait_for_all();
     caller.wait_for(Change::Down);
-    assert!(caller.limiter().stats().batches <= 8);
+    assert!(caller.limiter().stats().batches() <= 8);
     server.signal("CONT");
     caller.wait_for(Change::Up);
     let counted = counted(&mut caller, "key");

@@ -90,7 +90,7 @@ fn on_lossy(timeout: &str) -> (Caller, Lossy) {
 }
 
 fn wait_for_batches(caller: &mut Caller, batches: u64) {
-    caller.wait_until("a batch is sent", |caller| caller.limiter().stats().batches == batches);
+    caller.wait_until("a batch is sent", |caller| caller.limiter().stats().batches() == batches);
 }
 
 /// Where a way there and back takes half of the timeout, whoever waited for one and then travelled for another was late: the
@@ -102,7 +102,7 @@ fn a_batch_that_is_far_away_gives_way_before_it_lands() {
         caller.take("lost");
     }
     caller.wait_until("all of them are sent", |_| store.asked.load(Ordering::Relaxed) == 10);
-    let sent = caller.limiter().stats().batches;
+    let sent = caller.limiter().stats().batches();
     // Each of these is less than half of what the one before carries, or finds both places taken.
     for further in 1..=3 {
         let good = caller.take("key");
@@ -123,7 +123,7 @@ fn no_more_than_eight_batches_are_under_way_however_long_they_hang() {
         taken += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
-    let batches = caller.limiter().stats().batches;
+    let batches = caller.limiter().stats().batches();
     assert!(batches <= 8, "{batches} batches of {taken} calls were sent");
 }
 

@@ -26,6 +26,7 @@ use super::{eviction, roll, script, subscription, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::fleet::Announcement;
+use crate::metrics::Counter;
 use crate::runtime::{Task, sleep, timeout, timeout_at};
 use crate::store::slot;
 use crate::store::spread::{self, Ran, Run};
@@ -157,6 +158,10 @@ impl<C: Connect> Cluster<C> {
 }
 
 impl<C: Connect> Run for Arc<Shared<C>> {
+    fn merged(&self) -> &Counter {
+        &self.dialer.merged
+    }
+
     fn run(&self, slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<C> {
         let shared = self.clone();
         async move {

@@ -358,6 +358,11 @@ impl Packed {
         &self.argument
     }
 
+    /// How many of its calls are merged with another on their key.
+    pub fn merged(&self) -> u64 {
+        self.expected.merged.iter().map(|merged| count(&merged.several) as u64).sum()
+    }
+
     /// By what the reply is read.
     pub fn expected(&self) -> &Expected {
         &self.expected

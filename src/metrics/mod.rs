@@ -1,0 +1,304 @@
+//! What a limiter counts of itself. Nothing here decides anything.
+//!
+//! Two threads count, that of the callers and the one on which the worker is, and each has [counters of its own](Tally): what is shown
+//! is their sum. Of what most calls come down to, a key under the only limit, no more is counted than by whom it was decided and how;
+//! what is told by limit is then the rest. Whom refusals are about is [looked at](sample) for one in a few, and kept in a
+//! [sketch](top) of fixed size; no other refusal touches more than a counter.
+
+mod counter;
+mod histogram;
+mod sample;
+mod state;
+mod tally;
+mod top;
+mod whom;
+
+pub use counter::Counter;
+pub use histogram::Picture;
+pub use state::{CircuitState, StoreState};
+pub use tally::Count;
+pub use top::Ranked;
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use self::histogram::{BATCH, Histogram, LATENCY};
+use self::tally::Tally;
+use self::top::Top;
+use crate::decision::{Decision, Source};
+use crate::limits::{DEFAULT, NEW_KEYS};
+use crate::settings::Plan;
+use crate::store::Request;
+
+/// Keys that are shown of those that are refused most.
+const SHOWN: usize = 20;
+
+/// What actions are called together that have no limit of their own.
+const OTHER: &str = "other";
+
+/// The counters of one limiter.
+pub struct Metrics {
+    here: Tally,
+    there: Tally,
+    /// By what is decided, in the order in which it is shown.
+    limits: Vec<Arc<str>>,
+    /// The actions that have a limit of their own, in the order of their letters.
+    actions: Vec<Arc<str>>,
+    /// The field of every key that says whose it is.
+    owner: Option<Arc<str>>,
+    /// Held for one key, and by either thread for one refusal in many.
+    denied: Mutex<Top>,
+    latency: Histogram,
+    batch_sizes: Histogram,
+    batched_calls: Counter,
+    circuit_opened: Counter,
+    told: Counter,
+    store: AtomicU8,
+    circuit: AtomicU8,
+}
+
+/// The counters as one of the threads writes them.
+#[derive(Clone, Copy)]
+pub struct Counting<'a> {
+    metrics: &'a Metrics,
+    tally: &'a Tally,
+}
+
+impl Metrics {
+    /// Nothing yet, of a limiter that decides by `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        let mut limits: Vec<Arc<str>> = Vec::new();
+        let default = || Arc::from(DEFAULT);
+        let named = plan.limits.iter().map(|limit| limit.name.clone().unwrap_or_else(default));
+        // The limits of actions have no names.
+        let of_actions = (!plan.actions.is_empty()).then(default);
+        let of_new_keys = plan.new_keys.as_ref().map(|_| Arc::from(NEW_KEYS));
+        for name in named.chain(of_actions).chain(of_new_keys) {
+            if !limits.contains(&name) {
+                limits.push(name);
+            }
+        }
+        let mut actions: Vec<Arc<str>> = plan.actions.keys().map(|action| Arc::from(action.as_str())).collect();
+        actions.sort();
+        let tally = || Tally::new(limits.len(), actions.len() + 1);
+        Self {
+            here: tally(),
+            there: tally(),
+            owner: plan.owner.clone(),
+            denied: Mutex::default(),
+            latency: Histogram::new(&LATENCY),
+            batch_sizes: Histogram::new(&BATCH),
+            batched_calls: Counter::default(),
+            circuit_opened: Counter::default(),
+            told: Counter::default(),
+            store: AtomicU8::new(StoreState::None as u8),
+            circuit: AtomicU8::new(CircuitState::None as u8),
+            limits,
+            actions,
+        }
+    }
+
+    /// For the thread of the callers.
+    #[inline]
+    pub fn here(&self) -> Counting<'_> {
+        Counting { metrics: self, tally: &self.here }
+    }
+
+    /// For that of the worker, who alone counts all that is not [of both](Counting).
+    #[inline]
+    pub fn there(&self) -> Counting<'_> {
+        Counting { metrics: self, tally: &self.there }
+    }
+
+    /// A batch of so many calls was sent.
+    pub fn batch_sent(&self, calls: usize) {
+        self.batch_sizes.record(calls as u64);
+    }
+
+    /// All of a batch was answered, so long after it was sent.
+    pub fn batch_landed(&self, after: Duration) {
+        self.latency.record(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// A batch came back in time for so many calls.
+    pub fn batch_answered(&self, calls: usize) {
+        self.batched_calls.add(calls as u64);
+    }
+
+    /// The circuit opened, and had not been.
+    pub fn circuit_opened(&self) {
+        self.circuit_opened.add(1);
+    }
+
+    /// The store was told what so many keys owed it.
+    pub fn told(&self, keys: usize) {
+        self.told.add(keys as u64);
+    }
+
+    /// The store's state has changed.
+    pub fn set_store(&self, state: StoreState) {
+        self.store.store(state as u8, Relaxed);
+    }
+
+    /// The store's state.
+    pub fn store(&self) -> StoreState {
+        StoreState::ALL[usize::from(self.store.load(Relaxed))]
+    }
+
+    /// Whether the store is asked has changed.
+    pub fn set_circuit(&self, state: CircuitState) {
+        self.circuit.store(state as u8, Relaxed);
+    }
+
+    /// Everything, as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        let both = |of: fn(&Tally) -> u64| of(&self.here) + of(&self.there);
+        // What is a part of a sum is read before it, so that it is not more.
+        let settled = self.there.waits.get();
+        let limits: Vec<Count> =
+            Self::sums(self.limits.len(), |index| self.tallies(|tally| tally.limits[index].count()));
+        let actions = Self::sums(self.actions.len() + 1, |index| self.tallies(|tally| tally.actions[index].count()));
+        let by_source = Source::ALL.map(|source| self.tallies(|tally| tally.sources[source as usize].count()));
+        let Count { allowed, denied } = by_source.into_iter().sum();
+        let named: Count = limits.iter().copied().sum();
+        let rest =
+            Count { allowed: allowed.saturating_sub(named.allowed), denied: denied.saturating_sub(named.denied) };
+        let limits = self
+            .limits
+            .iter()
+            .zip(limits)
+            .map(|(name, count)| (name.clone(), if **name == *DEFAULT { count + rest } else { count }));
+        Snapshot {
+            allowed,
+            denied,
+            by_source: by_source.map(|Count { allowed, denied }| allowed + denied),
+            limits: limits.collect(),
+            actions: self.named_actions(&actions),
+            top_denied: self.denied.lock().unwrap_or_else(PoisonError::into_inner).ranking(SHOWN),
+            store_errors: both(|tally| tally.store_errors.get()),
+            latency: self.latency.picture(),
+            batch_sizes: self.batch_sizes.picture(),
+            batched_calls: self.batched_calls.get(),
+            circuit_opened: self.circuit_opened.get(),
+            told: self.told.get(),
+            pending: self.here.waits.get().saturating_sub(settled),
+            store: self.store(),
+            circuit: CircuitState::ALL[usize::from(self.circuit.load(Relaxed))],
+        }
+    }
+
+    fn tallies(&self, of: impl Fn(&Tally) -> Count) -> Count {
+        of(&self.here) + of(&self.there)
+    }
+
+    fn sums(len: usize, of: impl Fn(usize) -> Count) -> Vec<Count> {
+        (0..len).map(of).collect()
+    }
+
+    /// The last of the counts is that of all other actions, and shown where there were any.
+    fn named_actions(&self, counts: &[Count]) -> Vec<(Arc<str>, Count)> {
+        let mut actions: Vec<(Arc<str>, Count)> = self.actions.iter().cloned().zip(counts.iter().copied()).collect();
+        let others = counts[self.actions.len()];
+        if let Some((_, count)) = actions.iter_mut().find(|(action, _)| **action == *OTHER) {
+            *count = *count + others;
+        } else if others != Count::default() {
+            actions.push((OTHER.into(), others));
+        }
+        actions
+    }
+}
+
+impl Counting<'_> {
+    /// A call was decided that is a key and nothing else, under the only limit.
+    #[inline]
+    pub fn decided_simply(self, key: &[u8], decision: &Decision) {
+        if self.tally.add(decision) {
+            self.look(key);
+        }
+    }
+
+    /// A decision was made.
+    pub fn decided(self, request: &Request, decision: &Decision) {
+        let looks = self.tally.add(decision);
+        let names = &self.metrics.limits;
+        if let Some(named) = &decision.named
+            && let Some((name, _)) = named.each.get(named.decisive)
+            && let Some(index) = names.iter().position(|known| known == name)
+        {
+            self.tally.limits[index].add(decision.allowed);
+        }
+        if let Some(action) = request.limits.action() {
+            let actions = &self.metrics.actions;
+            let index = actions.binary_search_by(|known| (**known).cmp(action)).unwrap_or(actions.len());
+            self.tally.actions[index].add(decision.allowed);
+        }
+        if looks {
+            self.look(&self.whom(request));
+        }
+    }
+
+    /// The store did not decide a call.
+    pub fn store_failed(self) {
+        self.tally.store_errors.add(1);
+    }
+
+    /// A call waits for the store, or no longer does: the one is said here, the other there.
+    pub fn waits(self) {
+        self.tally.waits.add(1);
+    }
+
+    fn whom(self, request: &Request) -> Cow<'_, [u8]> {
+        whom::of(request, self.metrics.owner.as_deref())
+    }
+
+    /// Looks at whom a refusal was about.
+    #[cold]
+    fn look(self, key: &[u8]) {
+        let weight = self.tally.sampler.weight();
+        self.metrics.denied.lock().unwrap_or_else(PoisonError::into_inner).add(key, weight);
+    }
+}
+
+/// The counters at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Calls admitted.
+    pub allowed: u64,
+    /// Calls refused.
+    pub denied: u64,
+    /// Decisions in the order of [`Source::ALL`].
+    pub by_source: [u64; Source::ALL.len()],
+    /// By the limit that decided.
+    pub limits: Vec<(Arc<str>, Count)>,
+    /// By the action, of calls that name one.
+    pub actions: Vec<(Arc<str>, Count)>,
+    /// The keys that were refused most, as far as is known.
+    pub top_denied: Vec<Ranked>,
+    /// Calls that the store did not decide.
+    pub store_errors: u64,
+    /// How long batches took that were answered, in milliseconds.
+    pub latency: Picture,
+    /// How many calls were in each batch that was sent.
+    pub batch_sizes: Picture,
+    /// Calls that the store decided in time.
+    pub batched_calls: u64,
+    /// How often the circuit opened.
+    pub circuit_opened: u64,
+    /// Keys of which the store was told what it had missed.
+    pub told: u64,
+    /// Calls waiting now.
+    pub pending: u64,
+    /// The store's state.
+    pub store: StoreState,
+    /// Whether it is asked.
+    pub circuit: CircuitState,
+}
+
+impl Snapshot {
+    /// Script calls sent.
+    pub fn batches(&self) -> u64 {
+        self.batch_sizes.count()
+    }
+}

@@ -1,0 +1,80 @@
+//! What one thread counts: of calls that are decided where they are made, or of those that the worker has answered.
+
+use super::counter::Counter;
+use super::sample::Sampler;
+use crate::decision::{Decision, Source};
+
+/// Of decisions: refused, and allowed.
+#[derive(Debug, Default)]
+pub(super) struct Pair([Counter; 2]);
+
+impl Pair {
+    #[inline]
+    pub(super) fn add(&self, allowed: bool) {
+        self.0[usize::from(allowed)].add(1);
+    }
+
+    pub(super) fn count(&self) -> Count {
+        Count { allowed: self.0[1].get(), denied: self.0[0].get() }
+    }
+}
+
+/// How many were allowed, and how many refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Admitted.
+    pub allowed: u64,
+    /// Refused.
+    pub denied: u64,
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { allowed: self.allowed + other.allowed, denied: self.denied + other.denied }
+    }
+}
+
+impl std::iter::Sum for Count {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, count| sum + count)
+    }
+}
+
+/// See the module. Written by that thread alone.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// By [`Source`].
+    pub(super) sources: [Pair; Source::ALL.len()],
+    /// By the limit that decided, where it has a name.
+    pub(super) limits: Box<[Pair]>,
+    /// By the action, of those that are counted apart; at last all others.
+    pub(super) actions: Box<[Pair]>,
+    pub(super) store_errors: Counter,
+    /// Calls that have begun to wait for the store, or have been answered.
+    pub(super) waits: Counter,
+    /// Which refusals are looked at for whom they were.
+    pub(super) sampler: Sampler,
+}
+
+impl Tally {
+    pub(super) fn new(limits: usize, actions: usize) -> Self {
+        let pairs = |count| (0..count).map(|_| Pair::default()).collect();
+        Self {
+            sources: std::array::from_fn(|_| Pair::default()),
+            limits: pairs(limits),
+            actions: pairs(actions),
+            store_errors: Counter::default(),
+            waits: Counter::default(),
+            sampler: Sampler::default(),
+        }
+    }
+
+    /// Counts a decision as such. Answers whether it is to be looked at for whom it refused.
+    #[inline]
+    pub(super) fn add(&self, decision: &Decision) -> bool {
+        self.sources[decision.source as usize].add(decision.allowed);
+        !decision.allowed && self.sampler.hits()
+    }
+}
