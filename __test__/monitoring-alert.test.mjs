@@ -110,6 +110,16 @@ describe('denyRate', () => {
     assert.deepEqual(states(), ['firing'])
   })
 
+  test('looks at its own time, where another alert looks at a longer one', () => {
+    const latency = { above: 50, over: '1h' }
+    const { time, decide, states } = watched({ denyRate: { above: 0.5, over: '10s' }, latency })
+    decide(1_000_000, 0)
+    time.pass(60_000)
+    decide(1, 9)
+    time.pass(1_000)
+    assert.deepEqual(states(), ['firing'])
+  })
+
   test('a bound of its own for the end', () => {
     const { time, decide, states } = watched({ denyRate: { above: 0.5, below: 0.1, over: '10s' } })
     decide(1, 9)

@@ -142,6 +142,10 @@ describe('values', () => {
     end()
     endAnother()
     assert.deepEqual(namesOf(registry), [])
+    const endAgain = collectMetrics(another, { registry })
+    assert.match(await registry.metrics(), /^rate_limiter_decisions_total\{/m)
+    endAgain()
+    assert.deepEqual(namesOf(registry), [], 'also where a scrape has written the names anew')
   })
 
   test('the processes of a cluster become one', async () => {
@@ -242,8 +246,11 @@ describe('collecting', () => {
     assert.equal((await valuesOf(registry))[name], '70', 'it is what the limiter has counted')
     registry.clear()
     assert.deepEqual(await valuesOf(registry), {})
-    collectMetrics(limiter, { registry })
-    assert.equal((await valuesOf(registry))[name], '70')
+    const another = new Observed({ allowed: 71 })
+    collectMetrics(another, { registry })
+    assert.equal((await valuesOf(registry))[name], '71')
+    limiter.close()
+    assert.equal((await valuesOf(registry))[name], '71', 'the name is no longer that of the one that was forgotten')
   })
 
   test('a limiter that is dropped can be collected, and its name is free', { timeout: 30_000 }, async () => {
