@@ -18,19 +18,26 @@ const PEERS = [
 
 /** `redisPort` is asked for the version of its server, where one was measured. */
 export async function describeMachine(redisPort) {
-  const cpus = os.cpus()
   const info = redisPort && (await redisCommand(redisPort, 'INFO', 'server'))
+  return {
+    ...hardware(),
+    ...(info && { redis: /^redis_version:(.*?)\r?$/m.exec(info)[1] }),
+    versions: {
+      'distributed-rate-limiter': versionIn(new URL('../package.json', import.meta.url)),
+      ...Object.fromEntries(PEERS.map((peer) => [peer, installedVersion(peer)])),
+    },
+  }
+}
+
+/** As far as nothing need be asked or installed. */
+export function hardware() {
+  const cpus = os.cpus()
   return {
     cpu: cpus[0]?.model.trim() || 'unknown',
     cores: cpus.length,
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     os: `${os.type()} ${os.release()} ${os.arch()}`,
     node: process.version,
-    ...(info && { redis: /^redis_version:(.*?)\r?$/m.exec(info)[1] }),
-    versions: {
-      'distributed-rate-limiter': versionIn(new URL('../package.json', import.meta.url)),
-      ...Object.fromEntries(PEERS.map((peer) => [peer, installedVersion(peer)])),
-    },
   }
 }
 

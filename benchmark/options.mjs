@@ -13,6 +13,7 @@ export const USAGE = `npm run bench -- [options]
   --algorithms     measures what each algorithm costs Redis and memory, for docs/algorithms.md
   --instructions   counts what a decision costs Redis, by callgrind (takes --rounds, and --only on its kinds)
   --flood          measures a flood of made-up keys (takes --keys and --rounds)
+  --builds         compares two builds where calls are decided in memory (takes --before FOLDER, --rounds, --slice, --instructions)
   --shared         measures processes of one machine that share limits (takes --rounds and --quick)
   --help           this text
 `

@@ -8,7 +8,7 @@ import { ensurePeersInstalled } from './peers.mjs'
 import { exitWith, root } from './run.mjs'
 
 function runBenchmark(args) {
-  const other = ['memory', 'resolution', 'algorithms', 'flood', 'instructions', 'shared'].find((name) =>
+  const other = ['builds', 'memory', 'resolution', 'algorithms', 'flood', 'instructions', 'shared'].find((name) =>
     args.includes(`--${name}`),
   )
   const script = `${other ?? 'run'}.mjs`

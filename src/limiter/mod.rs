@@ -173,20 +173,18 @@ impl Limiter {
             (Decider::Memory, Some(limit)) => {
                 self.must_be_open()?;
                 let outcome = self.memory.decide(&limit.policy, key, ask);
-                let decision = Decision::of_one(&limit.policy, &outcome, Source::Memory);
                 if ask.cost > 0 {
-                    self.metrics.here().decided_simply(key, &decision);
+                    self.metrics.here().decided_simply(key, Source::Memory, outcome.allowed);
                 }
-                return Ok(Some(read(decision)));
+                return Ok(Some(read(Decision::of_one(&limit.policy, &outcome, Source::Memory))));
             }
             (Decider::Shared(shared), Some(limit)) => {
                 self.must_be_open()?;
                 let outcome = shared.decide(limit, key, ask)?;
-                let decision = Decision::of_one(&limit.policy, &outcome, Source::Shared);
                 if ask.cost > 0 {
-                    self.metrics.here().decided_simply(key, &decision);
+                    self.metrics.here().decided_simply(key, Source::Shared, outcome.allowed);
                 }
-                return Ok(Some(read(decision)));
+                return Ok(Some(read(Decision::of_one(&limit.policy, &outcome, Source::Shared))));
             }
             (Decider::Asked(remote), _) => {
                 self.must_be_open()?;
@@ -194,13 +192,13 @@ impl Limiter {
                     && let Some(taken) = leases.take(limit, key, ask, Instant::now())
                 {
                     let decision = self.decided_by_lease(remote, taken, &self.plan.limits, key);
-                    self.metrics.here().decided_simply(key, &decision);
+                    self.metrics.here().decided_simply(key, decision.source, decision.allowed);
                     return Ok(Some(read(decision)));
                 }
                 let keys = std::iter::once(key);
                 let refused = |refusals: &Refusals, now| refusals.find_ask(&self.plan.limits, keys, ask, true, now);
                 if let Some(decision) = remote.refusal_known(refused) {
-                    self.metrics.here().decided_simply(key, &decision);
+                    self.metrics.here().decided_simply(key, decision.source, decision.allowed);
                     return Ok(Some(read(decision)));
                 }
                 if remote.can_be_asked() {

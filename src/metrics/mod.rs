@@ -213,15 +213,15 @@ impl Metrics {
 impl Counting<'_> {
     /// A call was decided that is a key and nothing else, under the only limit.
     #[inline]
-    pub fn decided_simply(self, key: &[u8], decision: &Decision) {
-        if self.tally.add(decision) {
+    pub fn decided_simply(self, key: &[u8], source: Source, allowed: bool) {
+        if self.tally.add(source, allowed) {
             self.look(key);
         }
     }
 
     /// A decision was made.
     pub fn decided(self, request: &Request, decision: &Decision) {
-        let looks = self.tally.add(decision);
+        let looks = self.tally.add(decision.source, decision.allowed);
         let names = &self.metrics.limits;
         if let Some(named) = &decision.named
             && let Some((name, _)) = named.each.get(named.decisive)

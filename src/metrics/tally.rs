@@ -2,7 +2,7 @@
 
 use super::counter::Counter;
 use super::sample::Sampler;
-use crate::decision::{Decision, Source};
+use crate::decision::Source;
 
 /// Of decisions: refused, and allowed.
 #[derive(Debug, Default)]
@@ -73,8 +73,8 @@ impl Tally {
 
     /// Counts a decision as such. Answers whether it is to be looked at for whom it refused.
     #[inline]
-    pub(super) fn add(&self, decision: &Decision) -> bool {
-        self.sources[decision.source as usize].add(decision.allowed);
-        !decision.allowed && self.sampler.hits()
+    pub(super) fn add(&self, source: Source, allowed: bool) -> bool {
+        self.sources[source as usize].add(allowed);
+        !allowed && self.sampler.hits()
     }
 }

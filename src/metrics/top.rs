@@ -12,18 +12,26 @@ use crate::key;
 /// Keys that are counted at a time.
 pub(super) const ENTRIES: usize = 64;
 
+/// Of keys, how many are looked at together.
+const TOGETHER: usize = 16;
+
 /// Bytes that are kept of a key. What is longer is told apart all the same, and shown cut off.
 const KEPT: usize = 256;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Top {
-    /// Of each key, side by side: nearly all that is looked at.
+    /// Of each key a part of its hash, side by side: nearly all that is looked at, some at a time.
+    tags: Vec<u32>,
     hashes: Vec<u64>,
     counts: Vec<u64>,
     /// How much of the count may be of those that had the place before.
     errors: Vec<u64>,
     keys: Vec<Kept>,
+    /// No count is less, and some were as much when all were last looked at.
+    least: u64,
+    /// The place that is looked at next for one that is.
+    hand: usize,
     hasher: RandomState,
 }
 
@@ -46,16 +54,18 @@ impl Top {
     /// A key came, or stands for so many that did.
     pub(super) fn add(&mut self, key: &[u8], weight: u64) {
         let hash = self.hasher.hash_one(key);
-        if let Some(index) = self.hashes.iter().position(|known| *known == hash) {
+        if let Some(index) = self.find(hash) {
             self.counts[index] += weight;
         } else if self.hashes.len() < ENTRIES {
+            self.tags.push(tag(hash));
             self.hashes.push(hash);
             self.counts.push(weight);
             self.errors.push(0);
             self.keys.push(Kept::default());
             self.keep(self.hashes.len() - 1, key);
         } else {
-            let index = self.least();
+            let index = self.rarest();
+            self.tags[index] = tag(hash);
             self.hashes[index] = hash;
             self.errors[index] = self.counts[index];
             self.counts[index] += weight;
@@ -63,15 +73,31 @@ impl Top {
         }
     }
 
-    /// The place of whoever has come least often.
-    fn least(&self) -> usize {
-        let mut least = 0;
-        for (index, count) in self.counts.iter().enumerate() {
-            if *count < self.counts[least] {
-                least = index;
+    fn find(&self, hash: u64) -> Option<usize> {
+        let tag = tag(hash);
+        let (chunks, _) = self.tags.as_chunks::<TOGETHER>();
+        // Without a way out in the midst of a chunk the processor compares several at a time.
+        let is_there =
+            |chunk: &&[u32; TOGETHER]| chunk.iter().fold(false, |is_there, known| is_there | (*known == tag));
+        let start = chunks.iter().take_while(|chunk| !is_there(chunk)).count() * TOGETHER;
+        let index = start + self.tags[start..].iter().position(|known| *known == tag)?;
+        // Two keys of one tag are told apart, at the price of a look at all.
+        if self.hashes[index] == hash { Some(index) } else { self.hashes.iter().position(|known| *known == hash) }
+    }
+
+    /// The place of whoever has come least often. Whoever is let in comes more often than that, so it takes a look at all places only
+    /// when each has been turned over.
+    fn rarest(&mut self) -> usize {
+        let least = self.least;
+        let turned = self.counts[self.hand..].iter().position(|count| *count == least);
+        self.hand = match turned {
+            Some(further) => self.hand + further,
+            None => {
+                self.least = self.counts.iter().copied().min().unwrap_or(0);
+                self.counts.iter().position(|count| *count == self.least).unwrap_or(0)
             }
-        }
-        least
+        };
+        self.hand
     }
 
     /// A flood replaces a key with each that is looked at, so the room is used again.
@@ -90,6 +116,11 @@ impl Top {
         all.truncate(most);
         all.into_iter().map(|(count, kept)| Ranked { key: kept.shown(), count }).collect()
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a part is wanted")]
+fn tag(hash: u64) -> u32 {
+    hash as u32
 }
 
 impl Kept {
