@@ -464,9 +464,9 @@ export interface Policy {
 }
 
 export interface RateLimiterEvents {
-  /** Redis stopped answering; calls are decided by `onStoreError` until `storeUp`. */
+  /** Redis stopped answering, and the circuit is open: calls are decided by `onStoreError` until `storeUp`. */
   storeDown: [error: Error]
-  /** Redis answers: the first time, and again after each `storeDown`. */
+  /** Redis answers, and the circuit is closed: the first time, and again after each `storeDown`. */
   storeUp: []
   /**
    * With `share: 'fleet'`: Redis decides, but refuses announcements (a user without the commands, memory that is full). The share is that
@@ -478,7 +478,7 @@ export interface RateLimiterEvents {
    * a connection is made, where the user may say `INFO`; told once for each policy.
    */
   storeEvicts: [policy: string]
-  /** {@link RateLimiter.close} was called: later calls reject, earlier ones may still be under way. Told once. */
+  /** The limiter has been closed, and what was called has settled. Told once. */
   close: []
 }
 
@@ -610,4 +610,32 @@ export declare class DistributedRateLimiter extends RateLimiter {
   isAllowed(key: Key, options?: CallOptions): Promise<boolean>
   /** Counts each action of a client apart, under a limit that comes with the call; `timeWindow` is in whole **seconds**. */
   isAllowed(clientId: string, action: string, limit: number, timeWindow: number): Promise<boolean>
+}
+
+/**
+ * Messages of `node:diagnostics_channel`, by the channel's name. They are made and sent only where somebody has subscribed.
+ *
+ * @example
+ * subscribe('distributed-rate-limiter:denied', (message) => {
+ *   const { key, decision } = message as DiagnosticsMessages['distributed-rate-limiter:denied']
+ * })
+ */
+export interface DiagnosticsMessages {
+  /**
+   * A call was refused, by whichever method: `isAllowed`, `check`, `checkRequest`, `acquire`, `isAllowedSync`. The last has no decision. While
+   * somebody has subscribed, `isAllowed` is decided as `check` is, so that there is one. The key is as the caller gave it, also with `hashKeys`.
+   */
+  'distributed-rate-limiter:denied': { limiter: RateLimiter; key: Key; decision: Decision | undefined }
+  /** The store stopped answering (`error` says why), it answers, or the limiter was closed. */
+  'distributed-rate-limiter:state': { limiter: RateLimiter; state: 'up' | 'down' | 'closed'; error: Error | undefined }
+  /**
+   * A call is asked of the store, told at once and so in the caller's context; what this process decides by itself is not. `answer` is its
+   * promise, of whatever the method promises.
+   */
+  'distributed-rate-limiter:store': {
+    limiter: RateLimiter
+    call: 'isAllowed' | 'check' | 'acquire' | 'peek' | 'refund' | 'penalty' | 'block' | 'unblock' | 'reset' | 'giveBack'
+    key: Key
+    answer: Promise<boolean | Decision | void>
+  }
 }

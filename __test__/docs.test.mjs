@@ -69,4 +69,5 @@ describe('plots', () => {
   })
 })
 
-for (const name of ['algorithms', 'dashboard', 'design', 'frameworks', 'security']) describeSamples(`docs/${name}.md`)
+const SAMPLED = ['algorithms', 'dashboard', 'design', 'frameworks', 'monitoring', 'security']
+for (const name of SAMPLED) describeSamples(`docs/${name}.md`)

@@ -3,6 +3,7 @@
 
 const { EventEmitter } = require('node:events')
 const native = require('./native.js')
+const { denied, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
@@ -16,6 +17,13 @@ const DONE = Promise.resolve()
 
 const TELL = Symbol('tell')
 
+// What the channel of states calls these events.
+const STATES = new Map([
+  ['storeDown', 'down'],
+  ['storeUp', 'up'],
+  ['close', 'closed'],
+])
+
 // Weak, so that a limiter which the application has dropped can be collected, and its connection closed.
 const limiters = new Map()
 const collected = new FinalizationRegistry((id) => limiters.delete(id))
@@ -26,9 +34,9 @@ function tell(id, event, what) {
 
 native.install(row, decisionOf, tell, work, release)
 
-/** A decision that a native function has made at once, or the promise of one. */
-function decided(answer) {
-  return answer === undefined || Array.isArray(answer) ? Promise.resolve(decisionOf(answer)) : answer
+/** Whether a native function has decided at once; else its answer is the promise of who was asked. */
+function isDecided(answer) {
+  return answer === undefined || Array.isArray(answer)
 }
 
 class RateLimiter extends EventEmitter {
@@ -58,48 +66,48 @@ class RateLimiter extends EventEmitter {
   }
 
   isAllowed(key, options) {
+    // A boolean says nothing of a denial, so who wants to hear of it has it decided by the call that tells all.
+    if (denied.hasSubscribers) return this.#checked(key, options).then(isAllowed)
     try {
       const answer = options === undefined ? this.#isAllowed(key) : this.#isAllowed(key, options)
-      return answer === true ? ALLOWED : answer === false ? DENIED : answer
+      return answer === true ? ALLOWED : answer === false ? DENIED : this.#asked('isAllowed', key, answer)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   isAllowedSync(key, options) {
-    return options === undefined ? this.#isAllowedSync(key) : this.#isAllowedSync(key, options)
+    const allowed = options === undefined ? this.#isAllowedSync(key) : this.#isAllowedSync(key, options)
+    if (!allowed) this.#denied(key, undefined)
+    return allowed
   }
 
   check(key, options) {
-    try {
-      return decided(options === undefined ? this.#check(key) : this.#check(key, options))
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    return this.#checked(key, options)
   }
 
   peek(key, options) {
-    return this.#decide(() => this.#calls.peek(key, ...given(options)))
+    return this.#decide('peek', key, () => this.#calls.peek(key, ...given(options)))
   }
 
   refund(key, cost, options) {
-    return this.#decide(() => this.#calls.refund(key, cost, ...given(options)))
+    return this.#decide('refund', key, () => this.#calls.refund(key, cost, ...given(options)))
   }
 
   penalty(key, cost, options) {
-    return this.#decide(() => this.#calls.penalty(key, cost, ...given(options)))
+    return this.#decide('penalty', key, () => this.#calls.penalty(key, cost, ...given(options)))
   }
 
   block(key, duration, options) {
-    return this.#do(() => this.#calls.block(key, duration, ...given(options)))
+    return this.#change('block', key, () => this.#calls.block(key, duration, ...given(options)))
   }
 
   unblock(key, options) {
-    return this.#do(() => this.#calls.unblock(key, ...given(options)))
+    return this.#change('unblock', key, () => this.#calls.unblock(key, ...given(options)))
   }
 
   reset(key, options) {
-    return this.#do(() => this.#calls.reset(key, ...given(options)))
+    return this.#change('reset', key, () => this.#calls.reset(key, ...given(options)))
   }
 
   async checkRequest(userId, timestamp) {
@@ -111,11 +119,12 @@ class RateLimiter extends EventEmitter {
   acquire(key, options) {
     this.#waiting ??= new WaitingRoom({
       patience: this.#calls.patience,
-      reserve: (key, options, patience) => this.#decide(() => this.#calls.reserve(key, options, patience)),
+      reserve: (key, options, patience) =>
+        this.#decide('acquire', key, () => this.#calls.reserve(key, options, patience)),
       peek: (key, options) => this.peek(key, options),
-      giveBack: (key, cost, options) => this.#do(() => this.#calls.giveBack(key, cost, options)),
+      giveBack: (key, cost, options) => this.#change('giveBack', key, () => this.#calls.giveBack(key, cost, options)),
     })
-    return this.#waiting.acquire(key, options)
+    return this.#heard(key, this.#waiting.acquire(key, options))
   }
 
   configure(key, limit) {
@@ -129,9 +138,9 @@ class RateLimiter extends EventEmitter {
   close() {
     if (this.#closed === undefined) {
       this.#calls.close()
-      this[TELL]('close')
       const finish = () => this.#do(this.#calls.finish)
-      this.#closed = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
+      const finished = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
+      this.#closed = finished.finally(() => this[TELL]('close'))
     }
     return this.#closed
   }
@@ -144,9 +153,31 @@ class RateLimiter extends EventEmitter {
     return statsOf(this.#native)
   }
 
-  #decide(call) {
+  #checked(key, options) {
     try {
-      return decided(call())
+      const answer = options === undefined ? this.#check(key) : this.#check(key, options)
+      if (!isDecided(answer)) return this.#heard(key, this.#asked('check', key, answer))
+      const decision = decisionOf(answer)
+      if (!decision.allowed) this.#denied(key, decision)
+      return Promise.resolve(decision)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #decide(name, key, call) {
+    try {
+      const answer = call()
+      return isDecided(answer) ? Promise.resolve(decisionOf(answer)) : this.#asked(name, key, answer)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #change(name, key, call) {
+    try {
+      const answer = call()
+      return answer === undefined ? DONE : this.#asked(name, key, answer)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -160,10 +191,34 @@ class RateLimiter extends EventEmitter {
     }
   }
 
+  /** What the store was asked, told to who wants to hear of it. */
+  #asked(call, key, answer) {
+    if (!store.hasSubscribers) return answer
+    store.publish({ limiter: this, call, key, answer })
+    // A promise of the caller's own: one on which a subscriber waits would never be reported as rejected and not handled.
+    return answer.then(itself)
+  }
+
+  /** The promise of a decision, of which subscribers hear if it is a denial. */
+  #heard(key, promise) {
+    if (!denied.hasSubscribers) return promise
+    return promise.then((decision) => {
+      if (!decision.allowed) this.#denied(key, decision)
+      return decision
+    })
+  }
+
+  #denied(key, decision) {
+    if (denied.hasSubscribers) denied.publish({ limiter: this, key, decision })
+  }
+
   // In a tick of its own: a listener that throws is its owner's error, and must not stop answers from being delivered.
   [TELL](event, what) {
     process.nextTick(() => {
       this.#log(event, what)
+      if (state.hasSubscribers && STATES.has(event)) {
+        state.publish({ limiter: this, state: STATES.get(event), error: what })
+      }
       this.emit(event, ...(what === undefined ? [] : [what]))
     })
   }
@@ -190,5 +245,8 @@ class RateLimiter extends EventEmitter {
 function given(options) {
   return options === undefined ? [] : [options]
 }
+
+const isAllowed = ({ allowed }) => allowed
+const itself = (answer) => answer
 
 module.exports = { RateLimiter }

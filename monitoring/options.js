@@ -1,0 +1,36 @@
+// How the options of the functions here are read: own properties, none that is not known.
+'use strict'
+
+const { badOption, refusal } = require('../lib/errors.js')
+const { own } = require('../lib/own.js')
+
+/** The object's own properties. `what` is what it is called where it is refused. */
+function read(options, names, what = 'options') {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw badOption(TypeError, what, 'an object', options)
+  }
+  const given = own(options)
+  const unknown = Object.keys(given).find((name) => !names.includes(name))
+  if (unknown === undefined) return given
+  const message = `there is no \`${unknown}\` in ${what}: there are ${names.join(', ')}`
+  throw refusal(TypeError, 'ERR_RATE_LIMIT_UNKNOWN_OPTION', message)
+}
+
+/** What the limiter is called among others. */
+function readName(name = 'default') {
+  if (typeof name === 'string' && name !== '') return name
+  throw badOption(TypeError, 'name', 'a non-empty string', name)
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A duration, as the limiter's own options say it, in milliseconds. */
+function readDuration(value, what) {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) ?? []
+  const ms = typeof value === 'number' ? value : Number(number) * UNITS[unit]
+  if (ms > 0 && ms < 2 ** 31) return ms
+  const Kind = typeof value === 'number' || typeof value === 'string' ? RangeError : TypeError
+  throw badOption(Kind, what, "a duration from above 0 to 24 days, such as 500 or '10s'", value)
+}
+
+module.exports = { read, readDuration, readName }
