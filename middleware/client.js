@@ -4,6 +4,7 @@
 const { badOption } = require('../lib/errors.js')
 const { own } = require('../lib/own.js')
 const { milliseconds } = require('./duration.js')
+const { refuseUnknown } = require('./unknown.js')
 
 /** Beyond this many seconds it is no number of seconds from now, but the moment itself since 1970. */
 const EARLIEST_EPOCH_S = 1_000_000_000
@@ -109,7 +110,9 @@ function withBackoff(fetch, options = {}) {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw badOption(TypeError, 'options', "an object such as { maxWait: '30s' }", options)
   }
-  const { maxWait = DEFAULT_MAX_WAIT_MS, retries = DEFAULT_RETRIES } = own(options)
+  const given = own(options)
+  refuseUnknown('`withBackoff`', given, ['maxWait', 'retries'])
+  const { maxWait = DEFAULT_MAX_WAIT_MS, retries = DEFAULT_RETRIES } = given
   const patience = milliseconds('maxWait', maxWait)
   const expected = 'a whole number from 0 to 100'
   if (typeof retries !== 'number') throw badOption(TypeError, 'retries', expected, retries)

@@ -18,7 +18,7 @@ export interface ExpressResponse extends ServerResponse {
   status(code: number): this
   send(body?: unknown): this
   json(body?: unknown): this
-  // Any: as above
+  // Any: whatever other middleware has put there, such as `locals`
   [property: string]: any
 }
 

@@ -65,11 +65,12 @@ class Guard {
   /** A decision, with the headers of the response written; or `SKIPPED`, `GONE`. Rejects with what is the framework's error handler's. */
   async admit(request, response) {
     if (this.#skip !== undefined && (await this.#skip(request))) return SKIPPED
+    const node = this.#face.nodeResponseOf(request, response)
+    // Who has gone has no address any more, and nobody is to be told.
+    if (node?.destroyed) return GONE
     let key = this.#key(request, this.#addressOf)
     if (typeof key?.then === 'function') key = await key
-    const node = this.#face.nodeResponseOf(request, response)
     if (!isKey(key)) {
-      // Who has gone has no address any more.
       if (node?.destroyed) return GONE
       throw noKey(key)
     }
@@ -141,6 +142,8 @@ class Guard {
   #watch(node, key, units, action) {
     const countsFailed = this.#countOnly === 'failed'
     node.once('finish', () => {
+      // Of HTTP/2 a response is called finished also when its client has hung up.
+      if (!node.writableEnded) return
       const hasFailed = node.statusCode >= 400
       if (hasFailed !== countsFailed) this.#giveBack(key, units, action)
     })
