@@ -1,4 +1,6 @@
-/** Builds the native addon into the repository's root: `distributed-rate-limiter.<platform>.node` and its loader, binding.js. */
+/**
+ * Builds the native addon into the repository's root: `distributed-rate-limiter.<platform>.node` and its loader, binding.js.
+ */
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -9,10 +11,19 @@ import { exitWith, findOnPath, isExecutable, isMain, root, run, runTool } from '
 /** What the addon is made of. */
 const INPUTS = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'lua']
 
-export async function build() {
+/** Builds it, by cargo's profile `release` or another; `more` are further arguments of `napi build`. */
+export async function build({ profile = 'release', more = [] } = {}) {
   await ensureInstalled()
-  const args = ['build', '--platform', '--release', '--strip', '--js', 'binding.js', '--dts', 'binding.d.ts']
-  await runTool('@napi-rs/cli', 'napi', args, { env: cargoEnvironment() })
+  const args = ['build', '--platform', '--profile', profile, '--js', 'binding.js', '--dts', 'binding.d.ts', ...more]
+  await runTool('@napi-rs/cli', 'napi', args, { env: { ...cargoEnvironment(), RUSTFLAGS: flags() } })
+}
+
+/**
+ * What is large in the addon is asynchronous, runs once a batch or once a connection, and grows by being inlined into itself. What runs once
+ * a call says `#[inline]`, which this does not touch.
+ */
+function flags() {
+  return [process.env.RUSTFLAGS, '-C llvm-args=-inline-threshold=25'].filter(Boolean).join(' ')
 }
 
 /** Builds only when there is no addon, or when a source file is newer than it. */
@@ -52,4 +63,11 @@ function pathsUnder(name) {
   return [path, ...readdirSync(path, { recursive: true }).map((entry) => join(path, entry))]
 }
 
-if (isMain(import.meta.url)) await build().catch(exitWith)
+/** `--profiling` keeps symbols and lines, for a profiler to read; everything else is for `napi build`, such as `--target`. */
+async function main([...more]) {
+  const index = more.indexOf('--profiling')
+  if (index >= 0) more.splice(index, 1)
+  await build({ profile: index >= 0 ? 'profiling' : 'release', more })
+}
+
+if (isMain(import.meta.url)) await main(process.argv.slice(2)).catch(exitWith)

@@ -53,6 +53,7 @@ impl Ask {
     }
 
     /// What is granted when `free` units are there, or `None` for a refusal.
+    #[inline]
     fn of(self, free: u64) -> Option<u64> {
         (free >= self.least).then_some(self.cost.min(free))
     }
@@ -79,6 +80,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// What was granted of `free` units, `None` for a refusal, which must `wait`.
+    #[inline]
     fn of(granted: Option<u64>, free: u64, wait: impl FnOnce() -> Micros, reset_at: Micros) -> Self {
         Self {
             allowed: granted.is_some(),
@@ -230,6 +232,7 @@ macro_rules! algorithms {
             }
 
             /// The most units that one call can ever take; the `limit` of a decision.
+            #[inline]
             pub fn capacity(&self) -> u64 {
                 match self { $(Self::$Name(algorithm) => algorithm.capacity(),)+ }
             }
@@ -261,6 +264,7 @@ macro_rules! algorithms {
             }
 
             /// The state of a key that was never seen.
+            #[inline]
             pub fn fresh(&self) -> State {
                 match self { $(Self::$Name(_) => State::$Name(Default::default()),)+ }
             }

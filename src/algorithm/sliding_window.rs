@@ -75,6 +75,7 @@ impl Log {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    #[inline]
     fn newest(&self) -> Option<Micros> {
         match self {
             Self::One(group) => (group.count > 0).then_some(group.newest),
@@ -171,6 +172,7 @@ impl SlidingWindow {
         Micros(self.slot)
     }
 
+    #[inline]
     fn forget(&self, log: &mut Log, now: Micros) {
         let gone = |group: &Group| group.newest + self.window <= now;
         match log {
@@ -192,6 +194,7 @@ impl SlidingWindow {
 
     /// After the clock jumped back, what lies in the future is brought to the present: no later than it can have been, and no
     /// key waits longer than one window.
+    #[inline]
     fn clamp(&self, log: &mut Log, now: Micros) {
         match log {
             Log::One(one) => one.newest = one.newest.min(now),

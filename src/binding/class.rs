@@ -20,8 +20,8 @@ use crate::limiter::Limiter;
 use crate::settings::{self, Settings};
 use crate::store::cache::Cache;
 use crate::store::client::Client;
-use crate::store::redis::Remote;
 use crate::store::redis::script::ENGINE;
+use crate::store::redis::{Remote, Sockets};
 use crate::store::{Reach, Shared};
 
 /// One limit on many keys. `index.js` wraps it into the class that applications see.
@@ -117,7 +117,7 @@ impl Making<'_> {
     fn by(&self, driver: &impl Driver) -> Result<Limiter, Error> {
         let bridge = || Bridge::new(driver.letterbox(self.id), self.waiting.clone());
         if let Some(servers) = self.settings.redis.clone() {
-            Ok(self.start(driver, Remote::new(driver.connect(), servers, &ENGINE)))
+            Ok(self.start(driver, Remote::new(Sockets, servers, &ENGINE)))
         } else if self.settings.has_client {
             let adapter = client::adapter(self.js, self.options, self.adapter, "redisClient", settings::refuse_client)?;
             let cluster = client::cluster(self.js, adapter);

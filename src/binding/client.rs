@@ -9,7 +9,7 @@ use napi::sys;
 use tokio::sync::oneshot;
 
 use super::calls::guarded;
-use super::driver::{Letterbox, Mail, Wake};
+use super::driver::{Letterbox, Mail};
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
 use super::{given, text};
@@ -74,18 +74,18 @@ impl Drop for Waiter {
 }
 
 /// One limiter's way to its client. When it is dropped nothing more is asked of that client.
-pub(super) struct Bridge<W: Wake> {
-    letterbox: Letterbox<W>,
+pub(super) struct Bridge {
+    letterbox: Letterbox,
     waiting: Waiting,
 }
 
-impl<W: Wake> Bridge<W> {
-    pub(super) fn new(letterbox: Letterbox<W>, waiting: Waiting) -> Self {
+impl Bridge {
+    pub(super) fn new(letterbox: Letterbox, waiting: Waiting) -> Self {
         Self { letterbox, waiting }
     }
 }
 
-impl<W: Wake> Work for Bridge<W> {
+impl Work for Bridge {
     fn perform(&self, job: Job) -> Performing {
         let (mut waiter, number) = self.waiting.begin();
         self.letterbox.send(Mail::Job(number, job));
@@ -96,7 +96,7 @@ impl<W: Wake> Work for Bridge<W> {
     }
 }
 
-impl<W: Wake> Drop for Bridge<W> {
+impl Drop for Bridge {
     fn drop(&mut self) {
         self.letterbox.send(Mail::Released);
     }

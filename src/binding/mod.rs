@@ -10,6 +10,7 @@ mod driver;
 mod environment;
 mod error;
 mod given;
+mod glibc;
 mod js;
 mod pending;
 mod policy;

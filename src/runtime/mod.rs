@@ -21,6 +21,11 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Late;
 
+/// Whether somebody else's loop runs this, and not tokio.
+pub fn is_turned() -> bool {
+    turned::current().is_some()
+}
+
 /// The present, as far as deadlines go. It stands still while a loop that was late has not yet seen what has come meanwhile.
 pub fn now() -> Instant {
     turned::current().map_or_else(Instant::now, |turned| turned.timers().present())

@@ -22,7 +22,7 @@ pub(in crate::binding) trait Wake: Send + Sync + 'static {
 }
 
 /// All that has not been taken, each with the number of its limiter.
-pub(super) struct Outbox<W> {
+pub(super) struct Outbox<W: ?Sized> {
     mail: Mutex<Vec<(u64, Mail)>>,
     pub(super) wake: W,
 }
@@ -32,10 +32,12 @@ impl<W: Wake> Outbox<W> {
         Arc::new(Self { mail: Mutex::default(), wake })
     }
 
-    pub(super) fn letterbox(self: &Arc<Self>, limiter: u64) -> Letterbox<W> {
+    pub(super) fn letterbox(self: &Arc<Self>, limiter: u64) -> Letterbox {
         Letterbox { limiter, outbox: self.clone() }
     }
+}
 
+impl<W: Wake + ?Sized> Outbox<W> {
     pub(super) fn take(&self) -> Vec<(u64, Mail)> {
         std::mem::take(&mut *self.mail())
     }
@@ -45,13 +47,14 @@ impl<W: Wake> Outbox<W> {
     }
 }
 
-/// One limiter's entrance to the outbox. It lives where the driver's runtime turns: in a worker, or in what a worker owns.
-pub(in crate::binding) struct Letterbox<W> {
+/// One limiter's entrance to the outbox. It lives where the driver's runtime turns: in a worker, or in what a worker owns. It is the
+/// same for every driver, so that workers are compiled once.
+pub(in crate::binding) struct Letterbox {
     limiter: u64,
-    outbox: Arc<Outbox<W>>,
+    outbox: Arc<Outbox<dyn Wake>>,
 }
 
-impl<W: Wake> Letterbox<W> {
+impl Letterbox {
     /// Hands in one piece.
     pub(in crate::binding) fn send(&self, mail: Mail) {
         self.post(std::iter::once(mail));
@@ -63,7 +66,7 @@ impl<W: Wake> Letterbox<W> {
     }
 }
 
-impl<W: Wake> Settle for Letterbox<W> {
+impl Settle for Letterbox {
     fn settle(&mut self, news: &mut Vec<News>) {
         self.post(news.drain(..).map(Mail::News));
     }

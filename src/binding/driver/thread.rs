@@ -15,12 +15,12 @@ use napi::sys;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::outbox::Outbox;
-use super::{Driver, Letterbox, Mail, Wake};
+use super::outbox::Wake;
+use super::{Driver, Letterbox, Mail};
 use crate::binding::environment::Environment;
 use crate::binding::js::Js;
 use crate::dispatcher::Worker;
 use crate::store::Reach;
-use crate::store::redis::Sockets;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -60,9 +60,6 @@ impl Wake for WakeUp {
 }
 
 impl Driver for ThreadDriver {
-    type Connect = Sockets;
-    type Wake = WakeUp;
-
     fn start(js: Js) -> io::Result<Self> {
         let (tasks, queue) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -73,15 +70,11 @@ impl Driver for ThreadDriver {
         Ok(driver)
     }
 
-    fn connect(&self) -> Sockets {
-        Sockets
-    }
-
-    fn letterbox(&self, limiter: u64) -> Letterbox<WakeUp> {
+    fn letterbox(&self, limiter: u64) -> Letterbox {
         self.outbox.letterbox(limiter)
     }
 
-    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox<WakeUp>>) {
+    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox>) {
         if let Some(tasks) = &self.tasks {
             // The other end lives until this one is dropped.
             let _ = tasks.send(Box::pin(worker.run()));

@@ -24,6 +24,7 @@ impl Memory {
     }
 
     /// Locked by a standard mutex: it is held for one step and never across an await.
+    #[inline]
     pub(super) fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
         self.shards[self.shard_index(hash)].lock().unwrap_or_else(PoisonError::into_inner)
     }

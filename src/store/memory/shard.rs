@@ -50,6 +50,7 @@ impl Entry {
 
     /// Charges what the state has grown by. Where there is no room it becomes smaller instead: as small as it can be, it takes a
     /// few words.
+    #[inline]
     fn settle(&mut self, heap: &mut usize, before: usize, most: usize) {
         *heap -= before;
         while *heap + self.state.heap() > most && self.state.compact() {}
@@ -71,11 +72,13 @@ impl Shard {
         });
     }
 
+    #[inline]
     pub(super) fn entry_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
         self.table.find_mut(hash, |entry| entry.key.as_slice() == key)
     }
 
     /// Whether there is a place for one more key, as far as can be told without taking it.
+    #[inline]
     pub(super) fn has_room(&self, bytes: usize, bound: &Bound) -> bool {
         self.keys() < self.most(bound) && self.has_bytes(bytes, bound) && self.keys() < self.table.capacity()
     }

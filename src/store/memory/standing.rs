@@ -50,6 +50,7 @@ pub(super) enum Wish {
 
 impl Standing {
     /// Decides as the policy does, within the room that there is.
+    #[inline]
     pub(super) fn step(&mut self, policy: &Policy, now: Micros, ask: Ask) -> Outcome {
         let Place::Overflow { room, .. } = self.place else { return policy.step(&mut self.state, now, ask) };
         let within = Ask { cost: ask.cost.min(room), ..ask };
@@ -66,6 +67,7 @@ impl Standing {
 }
 
 /// A state that begins from what was noted: a window of its own must not begin before the one that has ended.
+#[inline]
 pub(super) fn own(policy: &Policy, state: State, units: u64, now: Micros) -> State {
     if units > 0 && policy.begins_with_a_call() { policy.spent(units, now) } else { state }
 }
@@ -204,6 +206,7 @@ impl Memory {
     }
 
     /// What a key takes beside its place.
+    #[inline]
     fn bytes_for(&self, policy: &Policy, key: &[u8]) -> usize {
         heap_of(key) + policy.fresh().heap()
     }

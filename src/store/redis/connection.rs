@@ -20,7 +20,7 @@ use crate::runtime::{Task, timeout};
 /// The time that connecting and logging in may take: longer than any `timeout` should be, and no call waits for it.
 const TIME_TO_CONNECT: Duration = Duration::from_secs(1);
 
-/// Where streams come from. A driver that turns sockets in another loop brings its own.
+/// Where streams come from.
 pub trait Connect: Send + Sync + 'static {
     /// A byte stream in both directions.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -28,6 +28,11 @@ pub trait Connect: Send + Sync + 'static {
     /// Opens one.
     fn connect(&self, endpoint: &Endpoint) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
+
+/// An open stream of any kind, so that what speaks over it is compiled once.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Makes connections that are alike.
 pub struct Dialer<C> {
@@ -66,14 +71,12 @@ impl<C: Connect> Dialer<C> {
     async fn connect(&self, address: &Address, config: AsyncConnectionConfig) -> Result<Connection, Error> {
         let failed = |error: io::Error| Error::StoreUnavailable(format!("{address}: {error}"));
         let stream = self.connect.connect(address.endpoint()).await.map_err(failed)?;
-        let mut connection = match (&self.tls, address.is_secure()) {
-            (Some(tls), true) => {
-                let stream = tls.over(address.endpoint().host(), stream).await.map_err(failed)?;
-                Connection::over(stream, address, config).await?
-            }
-            (_, false) => Connection::over(stream, address, config).await?,
+        let stream: Box<dyn Stream> = match (&self.tls, address.is_secure()) {
+            (Some(tls), true) => Box::new(tls.over(address.endpoint().host(), stream).await.map_err(failed)?),
+            (_, false) => Box::new(stream),
             (None, true) => return Err(Error::Internal("there is no TLS for an address that wants it".into())),
         };
+        let mut connection = Connection::over(stream, address, config).await?;
         if let Some(name) = &self.client_name {
             let mut command = redis::cmd("CLIENT");
             command.arg("SETNAME").arg(name);
@@ -91,10 +94,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    async fn over<S>(stream: S, address: &Address, config: AsyncConnectionConfig) -> Result<Self, Error>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn over(stream: Box<dyn Stream>, address: &Address, config: AsyncConnectionConfig) -> Result<Self, Error> {
         // No response timeout here: the dispatcher's deadline covers what this one does not, queueing and reconnecting.
         let config = config.set_response_timeout(None);
         let (multiplexed, driver) = MultiplexedConnection::new_with_config(address.login(), stream, config)

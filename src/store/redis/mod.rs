@@ -19,7 +19,7 @@ pub use connection::{Connect, Connection, Dialer};
 pub use hand::Hand;
 pub use remote::{Link, Remote};
 pub use servers::{Servers, Topology};
-pub use sockets::{Sockets, TurnedSockets};
+pub use sockets::Sockets;
 pub use tls::{Certificates, Tls};
 
 use std::sync::Arc;

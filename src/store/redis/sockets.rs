@@ -1,56 +1,59 @@
-//! Where streams come from: of the tokio runtime, and of one that a loop turns.
+//! Where streams come from: of the tokio runtime, or of one that a loop turns, whichever runs who asks.
 
 use std::io;
 
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
 
 use super::address::Endpoint;
 use super::connection::Connect;
 use crate::runtime;
 
-/// Opens sockets of the tokio runtime.
+/// Opens sockets of the runtime that it is asked in.
 #[derive(Debug)]
 pub struct Sockets;
 
-/// Opens sockets of the [runtime that a loop turns](runtime::Turned).
-#[derive(Debug)]
-pub struct TurnedSockets;
-
-impl Connect for TurnedSockets {
-    type Stream = runtime::Stream;
-
-    async fn connect(&self, endpoint: &Endpoint) -> io::Result<runtime::Stream> {
-        match endpoint {
-            Endpoint::Tcp { host, port } => runtime::connect_tcp(host, *port).await,
-            #[cfg(unix)]
-            Endpoint::Unix(path) => runtime::connect_unix(path).await,
-            #[cfg(not(unix))]
-            Endpoint::Unix(_) => Err(nothing_of_the_kind()),
-        }
-    }
-}
-
 #[cfg(unix)]
+type OfTokio = Either<TcpStream, tokio::net::UnixStream>;
+#[cfg(not(unix))]
+type OfTokio = TcpStream;
+
 impl Connect for Sockets {
-    type Stream = tokio_util::either::Either<TcpStream, tokio::net::UnixStream>;
+    // One type for both runtimes: what speaks over it is large, and would be there twice.
+    type Stream = Either<runtime::Stream, OfTokio>;
 
     async fn connect(&self, endpoint: &Endpoint) -> io::Result<Self::Stream> {
-        Ok(match endpoint {
-            Endpoint::Tcp { host, port } => Self::Stream::Left(tcp(host, *port).await?),
-            Endpoint::Unix(path) => Self::Stream::Right(tokio::net::UnixStream::connect(path).await?),
+        Ok(if runtime::is_turned() {
+            Either::Left(turned(endpoint).await?)
+        } else {
+            Either::Right(of_tokio(endpoint).await?)
         })
     }
 }
 
-#[cfg(not(unix))]
-impl Connect for Sockets {
-    type Stream = TcpStream;
+async fn turned(endpoint: &Endpoint) -> io::Result<runtime::Stream> {
+    match endpoint {
+        Endpoint::Tcp { host, port } => runtime::connect_tcp(host, *port).await,
+        #[cfg(unix)]
+        Endpoint::Unix(path) => runtime::connect_unix(path).await,
+        #[cfg(not(unix))]
+        Endpoint::Unix(_) => Err(nothing_of_the_kind()),
+    }
+}
 
-    async fn connect(&self, endpoint: &Endpoint) -> io::Result<TcpStream> {
-        match endpoint {
-            Endpoint::Tcp { host, port } => tcp(host, *port).await,
-            Endpoint::Unix(_) => Err(nothing_of_the_kind()),
-        }
+#[cfg(unix)]
+async fn of_tokio(endpoint: &Endpoint) -> io::Result<OfTokio> {
+    Ok(match endpoint {
+        Endpoint::Tcp { host, port } => Either::Left(tcp(host, *port).await?),
+        Endpoint::Unix(path) => Either::Right(tokio::net::UnixStream::connect(path).await?),
+    })
+}
+
+#[cfg(not(unix))]
+async fn of_tokio(endpoint: &Endpoint) -> io::Result<OfTokio> {
+    match endpoint {
+        Endpoint::Tcp { host, port } => tcp(host, *port).await,
+        Endpoint::Unix(_) => Err(nothing_of_the_kind()),
     }
 }
 

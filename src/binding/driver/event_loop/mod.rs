@@ -22,14 +22,13 @@ use std::time::Instant;
 
 use napi::sys;
 
-use super::outbox::Outbox;
-use super::{Driver, Letterbox, Wake};
+use super::outbox::{Outbox, Wake};
+use super::{Driver, Letterbox};
 use crate::binding::environment::Environment;
 use crate::binding::js::{AsyncContext, Js};
 use crate::dispatcher::Worker;
 use crate::runtime::{Turn, Turned};
 use crate::store::Reach;
-use crate::store::redis::TurnedSockets;
 use doorbell::Doorbell;
 use libuv::{Handle, Kind, Libuv, Loop};
 
@@ -86,9 +85,6 @@ impl Wake for LooksItself {
 }
 
 impl Driver for LoopDriver {
-    type Connect = TurnedSockets;
-    type Wake = LooksItself;
-
     fn start(js: Js) -> io::Result<Self> {
         let missing = || io::Error::new(io::ErrorKind::Unsupported, "what runs JavaScript here has no loop of libuv");
         // It exports the functions, and each of them ends the process.
@@ -142,15 +138,11 @@ impl Driver for LoopDriver {
         Ok(Self(turning))
     }
 
-    fn connect(&self) -> TurnedSockets {
-        TurnedSockets
-    }
-
-    fn letterbox(&self, limiter: u64) -> Letterbox<LooksItself> {
+    fn letterbox(&self, limiter: u64) -> Letterbox {
         self.0.outbox.letterbox(limiter)
     }
 
-    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox<LooksItself>>) {
+    fn spawn<R: Reach>(&self, worker: Worker<R, Letterbox>) {
         if !self.0.has_ended.get() {
             self.0.runtime.spawn(worker.run());
         }
