@@ -97,6 +97,8 @@ class Screen {
   }
 
   #again() {
+    // Somebody else may have set the terminal's mode meanwhile, so what is known of it is not relied upon.
+    this.#leave()
     this.#enter()
     this.#onResize()
   }
