@@ -34,8 +34,7 @@ class Screen {
     for (const signal of ENDING) this.#on(process, signal, () => onLeave(signal))
     // Who was stopped from outside finds the terminal as others have left it.
     this.#on(process, 'SIGCONT', () => this.#again())
-    // Before Node says why it crashes, so that it can be read; and whatever else ends this process passes the other.
-    this.#on(process, 'uncaughtExceptionMonitor', () => this.#leave())
+    // Whatever else ends this process passes here; a crash before Node says why, so that it can be read.
     this.#on(process, 'exit', () => this.#leave())
     this.#enter()
   }
@@ -97,6 +96,8 @@ class Screen {
   }
 
   #again() {
+    // Somebody else may have set the terminal's mode meanwhile, so what is known of it is not relied upon.
+    this.#leave()
     this.#enter()
     this.#onResize()
   }
