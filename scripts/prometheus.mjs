@@ -43,7 +43,7 @@ export function promtool(...args) {
  * Starts one on 127.0.0.1 that scrapes `targets` (`host:port`) and evaluates the rules in the text `rules`, each `interval`; resolves
  * once it answers.
  */
-export async function startPrometheus({ targets, rules, interval = '200ms' }) {
+export async function startPrometheus({ targets, rules, interval = '500ms' }) {
   const server = new Prometheus(await freePort(), { targets, rules, interval })
   try {
     await server.start()
