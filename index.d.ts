@@ -386,6 +386,23 @@ export interface Stats {
   readonly fleet: number | null
 }
 
+/** One limit, as the limiter was given it. */
+export interface Policy {
+  /** Its own, `'default'` where it has none, or `'newKeys'`. */
+  readonly name: string
+  readonly algorithm: Algorithm
+  /** Units a window. */
+  readonly limit: number
+  /** Length of the window in milliseconds; of a window that is not whole ones, with a fraction. */
+  readonly windowMs: number
+  /** Token bucket: units in a full one. Leaky bucket: how many wait their turn. The others: what they admit above the limit. */
+  readonly burst?: number | { readonly extra: number; readonly windowMs: number }
+  /** The field of the key by which it counts, or `'global'`. Left out where it counts by the whole key. */
+  readonly by?: string
+  /** The action that has this limit. Left out where it is everybody's. */
+  readonly action?: string
+}
+
 export interface RateLimiterEvents {
   /** Redis stopped answering; calls are decided by `onStoreError` until `storeUp`. */
   storeDown: [error: Error]
@@ -489,6 +506,12 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 
   /** Lets what was called settle, then leaves Redis. Later calls reject with `ERR_RATE_LIMIT_CLOSED`. Safe twice. */
   close(): Promise<void>
+
+  /**
+   * The limits that it was given: those that decide together in their order, then those of `actions` by the actions' names, `newKeys`
+   * last. None where `limit` is `'configured'`, but those of its `actions`.
+   */
+  policies(): Policy[]
 
   /** Counters since the limiter was made. */
   stats(): Stats

@@ -23,6 +23,7 @@ const METHODS = [
   'isAllowedSync',
   'peek',
   'penalty',
+  'policies',
   'ready',
   'refund',
   'reset',

@@ -134,6 +134,10 @@ class RateLimiter extends EventEmitter {
     return this.#closed
   }
 
+  policies() {
+    return this.#native.policies()
+  }
+
   stats() {
     return this.#native.stats()
   }

@@ -128,6 +128,7 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   unblock: true,
   reset: true,
   configure: true,
+  policies: true,
   ready: true,
   close: true,
   stats: true,

@@ -12,7 +12,7 @@ use super::client::{self, Bridge, Waiting};
 use super::driver::{self, Driver};
 use super::environment::Environment;
 use super::js::{Js, Kind, Value};
-use super::{error, given};
+use super::{error, given, policy};
 use crate::clock::{SystemClock, WallClock};
 use crate::decision::Source;
 use crate::error::{Class, Error, Rejection};
@@ -102,6 +102,16 @@ impl RateLimiter {
     pub fn calls(&self, env: Env) -> Object<'_> {
         let calls = calls::bind(Js::new(env.raw()), &self.bound);
         Object::from_raw(env.raw(), calls.raw())
+    }
+
+    /// The limits that it was given; see `Policy` in `index.d.ts`.
+    #[napi]
+    pub fn policies(&self, env: Env) -> Unknown<'_> {
+        let js = Js::new(env.raw());
+        let policies = self.bound.limiter.policies();
+        let array = js.array(policies.iter().map(|policy| policy::show(js, policy)));
+        // SAFETY: a value of this environment, made in this call.
+        unsafe { Unknown::from_raw_unchecked(env.raw(), array.raw()) }
     }
 
     /// The counters now.

@@ -12,6 +12,7 @@ mod error;
 mod given;
 mod js;
 mod pending;
+mod policy;
 mod row;
 mod text;
 

@@ -26,7 +26,7 @@ use crate::limits::{By, Limits};
 use crate::metrics::{Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
 use crate::refusals::Refusals;
-use crate::settings::{Plan, Settings};
+use crate::settings::{Described, Plan, Settings};
 use crate::store::{Gate, Memory, Reach, Request, Shared, Verb, When};
 
 /// One limit on many keys, or several limits together.
@@ -324,6 +324,11 @@ impl Limiter {
     /// The counters now.
     pub fn stats(&self) -> Snapshot {
         self.metrics.snapshot()
+    }
+
+    /// The limits that it was given, in the words of its options.
+    pub fn policies(&self) -> Vec<Described> {
+        self.plan.described()
     }
 
     /// How many instances share the fallback's limit, as far as is known.

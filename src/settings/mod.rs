@@ -1,6 +1,7 @@
 //! The options of a limiter and of its calls, each checked once.
 
 mod call;
+mod described;
 mod lease;
 mod new_keys;
 mod plan;
@@ -8,6 +9,7 @@ mod servers;
 mod shared;
 
 pub use call::{CallOptions, read_duration, read_patience};
+pub use described::{Burst, Described};
 pub use plan::{Plan, Template};
 pub use shared::SharedMemory;
 

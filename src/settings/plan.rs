@@ -62,6 +62,12 @@ impl Template {
         .and_then(|policy| self.leased(policy))
     }
 
+    /// The window of one of these limits as it was given: where units are leased, each counts for longer.
+    pub(super) fn window_of(&self, policy: &Policy) -> Micros {
+        let window = policy.window();
+        window - (policy.lasting(self.longer).window() - window)
+    }
+
     /// The same policy where its units may be leased.
     fn leased(&self, policy: Policy) -> Result<Policy, Error> {
         if self.longer > policy.window() { Err(super::lease::too_long()) } else { Ok(policy.lasting(self.longer)) }

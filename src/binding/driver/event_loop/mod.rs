@@ -6,6 +6,7 @@
 //!
 //! The loop has one handle of each kind, and one a socket. None keeps the process alive, but while something is awaited.
 
+mod doorbell;
 mod libuv;
 mod watch;
 
@@ -14,9 +15,9 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use napi::sys;
@@ -26,9 +27,10 @@ use super::{Driver, Letterbox, Wake};
 use crate::binding::environment::Environment;
 use crate::binding::js::{AsyncContext, Js};
 use crate::dispatcher::Worker;
-use crate::runtime::{Bell, Turn, Turned};
+use crate::runtime::{Turn, Turned};
 use crate::store::Reach;
 use crate::store::redis::TurnedSockets;
+use doorbell::Doorbell;
 use libuv::{Handle, Kind, Libuv, Loop};
 
 /// Deliveries in one go, where what is delivered has JavaScript call for what is answered at once. The loop has its turn then.
@@ -76,44 +78,6 @@ struct Turning {
     has_ended: Cell<bool>,
 }
 
-/// Rung when there is something to do.
-struct Doorbell {
-    libuv: &'static Libuv,
-    thread: usize,
-    /// Handles that are open; none when they are about to be closed.
-    handles: Mutex<Option<Handles>>,
-}
-
-struct Handles {
-    idle: NonNull<Handle>,
-    doorbell: NonNull<Handle>,
-}
-
-// SAFETY: the first is used on the loop's thread only, the second is for any, and neither once it is closed: see `ring`.
-unsafe impl Send for Handles {}
-
-impl Bell for Arc<Doorbell> {
-    fn ring(&self) {
-        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(handles) = &*handles else { return };
-        // SAFETY: handles that are in there are open, and they are taken out under the same lock before they are closed.
-        unsafe {
-            if self.thread == this_thread() {
-                (self.libuv.idle_start)(handles.idle.as_ptr(), Some(on_idle));
-            } else {
-                (self.libuv.async_send)(handles.doorbell.as_ptr());
-            }
-        }
-    }
-}
-
-/// What tells this thread from all others that live.
-fn this_thread() -> usize {
-    thread_local!(static PLACE: u8 = const { 0 });
-    // A thread that ends turns nothing.
-    PLACE.try_with(|place| ptr::from_ref(place).addr()).unwrap_or(0)
-}
-
 /// It looks by itself, after each turn.
 pub(in crate::binding) struct LooksItself;
 
@@ -147,8 +111,7 @@ impl Driver for LoopDriver {
             (libuv.check_init)(event_loop, check.as_ptr());
             (libuv.timer_init)(event_loop, timer.as_ptr());
         }
-        let handles = Mutex::new(Some(Handles { idle, doorbell }));
-        let bell = Arc::new(Doorbell { libuv, thread: this_thread(), handles });
+        let bell = Arc::new(Doorbell::new(libuv, idle, doorbell));
         let turning = Rc::new_cyclic(|this| Turning {
             this: this.clone(),
             libuv,
@@ -203,19 +166,21 @@ impl Driver for LoopDriver {
     }
 }
 
-/// While it exists this is so.
-struct While<'a>(&'a Cell<bool>);
+/// While it exists this is so, and then as it was before: JavaScript may run the loop within a delivery.
+struct While<'a> {
+    flag: &'a Cell<bool>,
+    before: bool,
+}
 
 impl<'a> While<'a> {
     fn new(flag: &'a Cell<bool>) -> Self {
-        flag.set(true);
-        Self(flag)
+        Self { flag, before: flag.replace(true) }
     }
 }
 
 impl Drop for While<'_> {
     fn drop(&mut self) {
-        self.0.set(false);
+        self.flag.set(self.before);
     }
 }
 
@@ -327,7 +292,7 @@ impl Turning {
     /// The environment ends: nothing of it is touched any more, and all handles are closed.
     fn end(&self, told: sys::napi_async_cleanup_hook_handle) {
         self.has_ended.set(true);
-        *self.bell.handles.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.bell.unhang();
         // A task that panics while it is dropped leaves handles that must be closed all the same.
         let _ = catch_unwind(AssertUnwindSafe(|| self.runtime.stop()));
         drop(self.outbox.take());

@@ -1,0 +1,41 @@
+//! A limit as JavaScript sees it; see `Policy` in `index.d.ts`.
+
+use super::js::{Js, Value};
+use crate::clock::Micros;
+use crate::settings::{Burst, Described};
+
+/// One limit as an object. What does not apply to it is left out.
+pub(super) fn show(js: Js, policy: &Described) -> Value {
+    let object = js.object();
+    js.set(object, "name", js.string(&policy.name));
+    js.set(object, "algorithm", js.string(policy.algorithm));
+    js.set(object, "limit", whole(js, policy.limit));
+    js.set(object, "windowMs", millis(js, policy.window));
+    match policy.burst {
+        Some(Burst::Units(units)) => js.set(object, "burst", whole(js, units)),
+        Some(Burst::Extra(extra, window)) => {
+            let burst = js.object();
+            js.set(burst, "extra", whole(js, extra));
+            js.set(burst, "windowMs", millis(js, window));
+            js.set(object, "burst", burst);
+        }
+        None => {}
+    }
+    for (name, text) in [("by", &policy.by), ("action", &policy.action)] {
+        if let Some(text) = text {
+            js.set(object, name, js.string(text));
+        }
+    }
+    object
+}
+
+#[expect(clippy::cast_precision_loss, reason = "limits end at 2^32")]
+fn whole(js: Js, number: u64) -> Value {
+    js.double(number as f64)
+}
+
+/// Windows are whole microseconds, at most ten years: a double of milliseconds tells them apart.
+#[expect(clippy::cast_precision_loss, reason = "ten years are less than 2^53 microseconds")]
+fn millis(js: Js, length: Micros) -> Value {
+    js.double(length.0 as f64 / 1_000.0)
+}

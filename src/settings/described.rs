@@ -1,0 +1,75 @@
+//! What a limiter was made of, told back: headers, metrics and pages name its limits by it.
+
+use std::iter;
+
+use super::plan::Plan;
+use crate::algorithm::Policy;
+use crate::clock::Micros;
+use crate::limits::{By, Limit, NEW_KEYS};
+
+/// One limit, in the words of the options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its own name, or `default`.
+    pub name: String,
+    /// The action whose limit it is.
+    pub action: Option<String>,
+    /// The algorithm's name.
+    pub algorithm: &'static str,
+    /// Units a window.
+    pub limit: u64,
+    /// The window.
+    pub window: Micros,
+    /// A bucket's size, or what a windowed limit admits above itself.
+    pub burst: Option<Burst>,
+    /// The field of the key by which it counts, or `global`; nothing where it counts by the whole key.
+    pub by: Option<String>,
+}
+
+/// What one call may take at once, beside the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Burst {
+    /// So many units in a full bucket, or so many that wait their turn.
+    Units(u64),
+    /// So many above the limit, which come back over a window of their own.
+    Extra(u64, Micros),
+}
+
+impl Plan {
+    /// The limits, then those of actions by the actions' names, then the one on new keys. None where they are given later.
+    pub fn described(&self) -> Vec<Described> {
+        if self.is_open && self.actions.is_empty() {
+            return Vec::new();
+        }
+        let mut actions: Vec<_> = self.actions.iter().collect();
+        actions.sort_unstable_by_key(|(name, _)| *name);
+        let own = (!self.is_open).then_some((None, &self.limits));
+        let all = own.into_iter().chain(actions.into_iter().map(|(name, limits)| (Some(name.as_str()), limits)));
+        let each = all.flat_map(|(action, limits)| iter::repeat(action).zip(limits.iter()));
+        each.map(|(action, limit)| self.describe(action, limit))
+            .chain(self.new_keys.iter().map(|limit| Described { name: NEW_KEYS.into(), ..self.describe(None, limit) }))
+            .collect()
+    }
+
+    fn describe(&self, action: Option<&str>, limit: &Limit) -> Described {
+        let policy = &limit.policy;
+        let numbers = policy.numbers();
+        Described {
+            name: limit.name.as_deref().unwrap_or("default").to_owned(),
+            action: action.map(str::to_owned),
+            algorithm: policy.name(),
+            limit: numbers[0],
+            window: self.template.window_of(policy),
+            burst: match (policy, &*numbers) {
+                (Policy::TokenBucket(_) | Policy::LeakyBucket(_), &[_, _, burst]) => Some(Burst::Units(burst)),
+                (_, &[_, _, _, extra, window]) => Some(Burst::Extra(extra, Micros(window))),
+                _ => None,
+            },
+            by: match &limit.by {
+                By::Key => None,
+                By::Field(field) => Some(field.to_string()),
+                By::Global => Some("global".to_owned()),
+            },
+        }
+    }
+}
