@@ -1,14 +1,16 @@
 /** The examples, as somebody runs them: the limit holds, `Retry-After` is true, and two processes share one limit. */
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { assertEnded, assertQuiet } from './support/child.mjs'
-import { get, startServer } from './support/http.mjs'
-import { sleep } from './support/wait.mjs'
+import { get, post, startServer } from './support/http.mjs'
+import { sleep, until } from './support/wait.mjs'
 
 const LIMIT = 5
 
@@ -79,4 +81,132 @@ for (const example of ['express.mjs', 'fastify.mjs']) {
       })
     }
   })
+}
+
+describe('nest.mjs', { timeout: 60_000 }, () => {
+  const env = { LIMIT: '4', DEAR_LIMIT: '2', WINDOW: '1h' }
+  const statuses = async (port, path, user, calls) => {
+    const answers = []
+    for (let call = 0; call < calls; call += 1) answers.push(await get(port, path, { 'x-user-id': user }))
+    return answers.map(({ status }) => status)
+  }
+
+  for (const store of ['memory', 'redis']) {
+    test(`${store}: its guard and its decorator each keep their limit, for each user`, async (t) => {
+      await redisCommand(redis.port, 'FLUSHALL')
+      const { port } = await serve(t, 'nest.mjs', store === 'redis' ? { ...env, REDIS_URL: redis.url } : env)
+      assert.deepEqual(await statuses(port, '/report', 'alice', 3), [200, 200, 429])
+      assert.deepEqual(await statuses(port, '/', 'alice', 5), [200, 200, 200, 200, 429])
+      assert.deepEqual(await statuses(port, '/', 'bob', 1), [200])
+      const { headers, status } = await get(port, '/', { 'x-user-id': 'alice' })
+      assert.equal(status, 429)
+      assert.match(headers['retry-after'], /^\d+$/)
+    })
+  }
+
+  test('ends in order when it is asked to', async (t) => {
+    const { port, server } = await serve(t, 'nest.mjs', { ...env, REDIS_URL: redis.url })
+    assert.equal((await get(port, '/', { 'x-user-id': 'carol' })).status, 200)
+    const end = await server.stop('SIGTERM')
+    assertEnded(end, 'nest.mjs')
+    assertQuiet(end, 'nest.mjs')
+  })
+})
+
+describe('gateway.mjs', { timeout: 60_000 }, () => {
+  /** A service that knows which keys have reached it. */
+  async function upstream(t) {
+    const reached = []
+    const server = createServer((request, response) => {
+      reached.push(request.headers['x-api-key'])
+      response.end(`${request.method} ${request.url}`)
+    })
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    return { reached, url: `http://127.0.0.1:${server.address().port}` }
+  }
+
+  /** Starts it before a service; once all of its processes listen. */
+  async function gateway(t, env) {
+    await redisCommand(redis.port, 'FLUSHALL')
+    const service = await upstream(t)
+    const { port, server } = await serve(t, 'gateway.mjs', { REDIS_URL: redis.url, UPSTREAM: service.url, ...env })
+    await until(() => server.said.stdout.includes('4 processes'), 'all processes listened', 20_000)
+    return { port, server, reached: service.reached }
+  }
+
+  test('its four processes together let exactly the limit of each key through', async (t) => {
+    const { port, reached } = await gateway(t, { LIMIT: '50', WINDOW: '1h' })
+    const keys = ['abc', 'def']
+    const calls = Array.from({ length: 300 }, (_, call) => get(port, '/', { 'x-api-key': keys[call % 2] }))
+    const answers = await Promise.all(calls)
+    const times = (status) => answers.filter((answer) => answer.status === status).length
+    assert.deepEqual([times(200), times(429)], [100, 200])
+    for (const key of keys) assert.equal(reached.filter((one) => one === key).length, 50, key)
+    assert.match(answers.find(({ status }) => status === 429).headers['retry-after'], /^\d+$/)
+  })
+
+  test('hands requests on as they are, and knows whom it serves', async (t) => {
+    const { port } = await gateway(t)
+    const { status, body } = await get(port, '/a?b=c', { 'x-api-key': 'abc' })
+    assert.deepEqual([status, body], [200, 'GET /a?b=c'])
+    assert.equal((await get(port)).status, 401)
+  })
+
+  test('starts another process for one that dies, and ends in order', async (t) => {
+    const { port, server } = await gateway(t, { LIMIT: '1', WINDOW: '1h' })
+    const alice = { 'x-api-key': 'alice' }
+    assert.equal((await get(port, '/', alice)).status, 200)
+    const workers = childrenOf(server.pid)
+    assert.equal(workers.length, 4)
+    process.kill(workers[0], 'SIGKILL')
+    const anew = () => {
+      const now = childrenOf(server.pid)
+      return now.length === 4 && !now.includes(workers[0])
+    }
+    await until(anew, 'another process was started')
+    assert.equal((await get(port, '/', alice)).status, 429, 'what was counted is not forgotten')
+
+    const end = await server.stop('SIGTERM')
+    assertEnded(end, 'gateway.mjs')
+    assertQuiet(end, 'gateway.mjs')
+  })
+})
+
+describe('llm-budget.mjs', { timeout: 60_000 }, () => {
+  const words = (count) => JSON.stringify({ prompt: Array(count).fill('word').join(' ') })
+
+  test('what an answer did not use is given back, and what it used beyond is taken', async (t) => {
+    const env = { BUDGET: '100', MOST: '40', WINDOW: '1h', REDIS_URL: redis.url }
+    await redisCommand(redis.port, 'FLUSHALL')
+    const { port } = await serve(t, 'llm-budget.mjs', env)
+    const ask = async (count) => {
+      const { status, headers, body } = await post(port, '/', words(count), { 'x-user-id': 'alice' })
+      return { status, used: JSON.parse(body).used, retryAfter: headers['retry-after'] }
+    }
+    // A prompt of 5 words has an answer of 5: of 40 that were taken 30 come back.
+    assert.deepEqual(await ask(5), { status: 200, used: 10, retryAfter: undefined })
+    // One of 30 uses 60, 20 more than were taken. Without the penalty 50 would be left, without the refund none.
+    assert.deepEqual(await ask(30), { status: 200, used: 60, retryAfter: undefined })
+    // 30 are left, so the answer has 30 words at most; with the prompt's 35 it leaves a debt.
+    assert.deepEqual(await ask(35), { status: 200, used: 65, retryAfter: undefined })
+    const refused = await ask(1)
+    assert.equal(refused.status, 429)
+    assert.match(refused.retryAfter, /^\d+$/)
+    assert.equal((await post(port, '/', words(1), { 'x-user-id': 'bob' })).status, 200, 'somebody else')
+  })
+
+  test('a request that says nothing sensible is told so, and ends in order', async (t) => {
+    const { port, server } = await serve(t, 'llm-budget.mjs', {})
+    assert.equal((await post(port, '/', 'no JSON')).status, 400)
+    assert.equal((await post(port, '/', words(2))).status, 200)
+    const end = await server.stop('SIGTERM')
+    assertEnded(end, 'llm-budget.mjs')
+    assertQuiet(end, 'llm-budget.mjs')
+  })
+})
+
+/** The processes that one has started. */
+function childrenOf(pid) {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
 }

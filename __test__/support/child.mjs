@@ -40,6 +40,7 @@ export function start(file, { args = [], nodeArgs = [], env = {}, cwd, within = 
     return { code, signal, late, within, ...said }
   })
   return {
+    pid: child.pid,
     said,
     /** How it ended: `{ code, signal, late, stdout, stderr }`. */
     ended,

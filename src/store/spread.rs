@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all, try_join_all};
@@ -23,11 +24,18 @@ use crate::error::Error;
 use crate::limits::{Limit, Limits};
 use crate::newcomers::Newcomers;
 
-/// Runs calls of the script, each on the server that has its slot.
-pub(super) trait Run: Clone + Send + Sync + 'static {
+/// Runs calls of the script, each on the server that has its slot. An object, and what it runs is boxed: what follows is compiled
+/// once, and not for each kind of connection, which would be a tenth of the addon.
+pub(super) trait Run: Send + Sync + 'static {
     /// Runs one whose keys all lie in `slot`.
-    fn run(&self, slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<Self>;
+    fn run(&self, slot: u16, call: Packed) -> Running;
 }
+
+/// A call under way.
+pub(super) type Running = Pin<Box<dyn Future<Output = Ran> + Send>>;
+
+/// Whoever runs them, held by each call that is under way.
+type Runner = Arc<dyn Run>;
 
 /// What came of a call.
 pub(super) enum Ran {
@@ -49,7 +57,7 @@ fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
 }
 
 /// Decides a batch. Where one of the slots fails, it is those keys that do.
-pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+pub(super) fn decide(runner: Runner, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
     let mut calls: BTreeMap<u16, Vec<(Places, Request)>> = BTreeMap::new();
     let mut scattered = Vec::new();
     let mut keys = 0;
@@ -89,7 +97,7 @@ pub(super) fn decide<R: Run>(runner: &R, prefix: &[u8], batch: &mut dyn Iterator
 }
 
 /// Runs the requests of one slot, each with its place, in one call where that is possible.
-async fn run<R: Run>(runner: R, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
+async fn run(runner: Runner, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
     let call = Packed::of(&mut requests.iter().map(|(_, request)| request));
     match runner.run(slot, call).await {
         Ran::Answered(Ok(answers)) => {
@@ -122,7 +130,7 @@ fn part(request: &Request, indexes: &[usize]) -> Request {
 }
 
 /// Asks about a part of a request. Where one of its keys fails, all of it does.
-async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
+async fn ask(runner: &Runner, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
     match runner.run(slot, Packed::of(&mut std::iter::once(&request))).await {
         Ran::Answered(answers) => answers?.into_iter().collect(),
         Ran::Divided => Err(Error::PartAway("its keys are being moved to another server".into())),
@@ -130,7 +138,7 @@ async fn ask<R: Run>(runner: &R, slot: u16, request: Request) -> Result<Vec<Outc
 }
 
 /// Decides a request whose keys lie in several slots.
-async fn decide_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
+async fn decide_in_turn(runner: Runner, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
     let answers = if request.limits.has_new_keys() {
         admit_in_turn(runner, request, slots, wanted).await
     } else {
@@ -141,7 +149,7 @@ async fn decide_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wa
 }
 
 /// Takes from the slots of a request one after the other, always in the same order, or gives back what was taken.
-async fn take_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
+async fn take_in_turn(runner: Runner, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
     let mut groups: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
     for (index, slot) in slots.iter().enumerate() {
         groups.entry(*slot).or_default().push(index);
@@ -203,7 +211,7 @@ async fn take_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, want
 }
 
 /// Decides a request whose last limit is the one on new keys.
-async fn admit_in_turn<R: Run>(runner: R, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
+async fn admit_in_turn(runner: Runner, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
     let last = slots.len() - 1;
     let about = |indexes: &[usize], ask: Ask| Request { verb: Verb::Decide(ask), ..part(&request, indexes) };
     let looks = (0..=last).map(|index| {

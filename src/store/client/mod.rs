@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::redis::script::{Packed, Script};
 use super::redis::{eviction, roll};
-use super::spread::{self, Ran, Run};
+use super::spread::{self, Ran, Run, Running};
 use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveying};
 use crate::decision::Source;
 use crate::error::Error;
@@ -56,16 +56,16 @@ impl<W> Clone for Client<W> {
 
 impl<W: Work> Run for Client<W> {
     /// The client itself knows where a slot is.
-    fn run(&self, _slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<W> {
+    fn run(&self, _slot: u16, call: Packed) -> Running {
         let running = self.run_anywhere(call);
-        async move {
+        Box::pin(async move {
             match running.await {
                 Err(Error::StoreUnavailable(reason)) if reason.trim_start_matches('-').starts_with("TRYAGAIN") => {
                     Ran::Divided
                 }
                 answers => Ran::Answered(answers),
             }
-        }
+        })
     }
 }
 
@@ -112,7 +112,7 @@ impl<W: Work> Store for Client<W> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match &self.cluster {
             None => Box::pin(self.run_anywhere(Packed::of(batch))),
-            Some(cluster) => spread::decide(&self.clone(), &cluster.prefix, batch),
+            Some(cluster) => spread::decide(Arc::new(self.clone()), &cluster.prefix, batch),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::runtime::{Task, sleep, timeout, timeout_at};
 use crate::store::slot;
-use crate::store::spread::{self, Ran, Run};
+use crate::store::spread::{self, Ran, Run, Running};
 use crate::store::{Announcing, Answering, Answers, Listening, Request, Surveying};
 use map::{Map, Place, read_place};
 use node::Node;
@@ -110,7 +110,7 @@ impl<C: Connect> Cluster<C> {
 
     /// Decides a batch, each slot's part on the server that has it.
     pub fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        spread::decide(&self.shared, &[], batch)
+        spread::decide(Arc::new(self.shared.clone()), &[], batch)
     }
 
     /// Says to the server that has the list's slot that an instance is there, or goes.
@@ -157,9 +157,9 @@ impl<C: Connect> Cluster<C> {
 }
 
 impl<C: Connect> Run for Arc<Shared<C>> {
-    fn run(&self, slot: u16, call: Packed) -> impl Future<Output = Ran> + Send + use<C> {
+    fn run(&self, slot: u16, call: Packed) -> Running {
         let shared = self.clone();
-        async move {
+        Box::pin(async move {
             let Some(owner) = shared.owner(slot) else {
                 return Ran::Answered(Err(nobody_has(slot)));
             };
@@ -169,7 +169,7 @@ impl<C: Connect> Run for Arc<Shared<C>> {
                 Err(Failure::Error(error)) => Err(error),
             };
             Ran::Answered(shared.judge(&owner, answers))
-        }
+        })
     }
 }
 

@@ -1,0 +1,9 @@
+const express = require('express')
+const { RateLimiter } = require('distributed-rate-limiter')
+const { rateLimit } = require('distributed-rate-limiter/express')
+
+const limiter = new RateLimiter({ limit: 3, window: '1h' })
+const app = express()
+app.use(rateLimit({ limiter }))
+app.get('/', (req, res) => res.send('hello'))
+app.listen(Number(process.env.PORT), '127.0.0.1')
