@@ -13,12 +13,13 @@ import { judgeTargets } from './targets.mjs'
 
 /** What each document quotes, by its marker. */
 export const QUOTES = {
-  'README.md': { benchmark: () => summaryMarkdown(latest()), memory: () => readResults('memory.md') },
+  'README.md': { benchmark: () => summaryMarkdown(latest()) },
   'docs/index.md': { benchmark: () => summaryMarkdown(latest()) },
   'docs/operations.md': { sizing: () => sizingMarkdown(latest()) },
   'docs/algorithms.md': { algorithms: () => readResults('algorithms.md') },
   'docs/performance.md': {
     performance: () => reportMarkdown(latest(), { plotOf: (id) => `performance/${id}.svg` }),
+    memory: () => readResults('memory.md'),
     shared: () => findResults('shared.md') ?? 'Not measured yet.',
   },
 }

@@ -52,7 +52,7 @@ export default {
       { text: 'Start', link: '/getting-started' },
       { text: 'Reference', link: '/reference' },
       { text: 'Operations', link: '/operations' },
-      { text: version, link: '/changelog' },
+      { text: version, link: addressOf('CHANGELOG.md') },
     ],
     sidebar: sidebar(),
     outline: [2, 3],

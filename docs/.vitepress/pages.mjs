@@ -74,10 +74,11 @@ function filesOf(name) {
   return names.sort().map((file) => `docs/${name}${file}`)
 }
 
-/** A page's address on the site, from its file in the repository: those of docs/ stand at the top. */
+/** A page's address on the site, from its file in the repository: those of docs/ stand at the top, those of the root in a folder. */
 export function addressOf(file) {
-  const path = file.replace(/^docs\//, '').replace(/\.md$/, '')
-  return `/${path.replace(/(^|\/)(index|README)$/, '$1').toLowerCase()}`
+  const path = file.includes('/') ? file.replace(/^docs\//, '') : `project/${file}`
+  const name = path.replace(/\.md$/, '').replace(/(^|\/)(index|README)$/, '$1')
+  return `/${name.toLowerCase()}`
 }
 
 /** The sidebar, of the pages that are there. */
