@@ -41,7 +41,7 @@ export default {
     languageAlias: { acl: 'sh' },
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     anchor: { slugify },
-    preConfig: (md) => md.use(links.plugin).use(wholeFiles).use(roomyCells),
+    preConfig: (md) => md.use(links.plugin).use(wholeFiles).use(roomyCells).use(images),
   },
   buildEnd: ({ outDir }) => links.copyTo(outDir),
   vite: { server: { watch: { ignored: ['**/target/**', '**/results/**'] } } },
@@ -82,6 +82,17 @@ function roomyCells(md) {
       if (token.type === 'td_open' && tokens[index + 1].content.length > 50) token.attrJoin('class', 'roomy')
     }
   })
+}
+
+/** A picture in HTML, such as one for each colour scheme: without a dot before it, its file is taken for a package. */
+function images(md) {
+  const dotted = (token) => {
+    if (!token.type.startsWith('html_')) return
+    token.content = token.content.replaceAll(/\b(src|srcset)="(?![a-z]+:|[./])/g, '$1="./')
+  }
+  md.core.ruler.push('images', ({ tokens }) =>
+    tokens.flatMap((token) => [token, ...(token.children ?? [])]).forEach(dotted),
+  )
 }
 
 /** What is no page, as patterns. Whole folders are named: looking through `target` takes longer than all the rest. */
