@@ -114,8 +114,16 @@ describe('in a browser', { timeout: 10 * WITHIN_MS }, () => {
 
   /** Types `words` into the search, and gives the titles of what was found. */
   async function search(words) {
-    await page.keyboard.press('Control+k')
-    await page.locator('.VPLocalSearchBox input').fill(words)
+    const input = page.locator('.VPLocalSearchBox input')
+    // A page that is shown may not listen yet; the key opens the search, however often it is pressed.
+    const isOpen = () =>
+      input.waitFor({ timeout: 1_000 }).then(
+        () => true,
+        () => false,
+      )
+    do await page.keyboard.press('Control+k')
+    while (!(await isOpen()))
+    await input.fill(words)
     await page.locator('.VPLocalSearchBox .result').first().waitFor()
     return page.locator('.VPLocalSearchBox .result .titles').allInnerTexts()
   }

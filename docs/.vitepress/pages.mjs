@@ -87,7 +87,8 @@ export function sidebar() {
     const files = filesOf(name)
     if (files.length === 0) return []
     if (!name.endsWith('/')) return [{ text, link: addressOf(files[0]) }]
-    return [{ text, collapsed: true, items: files.map((file) => ({ text: titleOf(file), link: addressOf(file) })) }]
+    // Not to be folded: the theme would put one button into another.
+    return [{ text, items: files.map((file) => ({ text: titleOf(file), link: addressOf(file) })) }]
   }
   return CHAPTERS.map(([text, entries]) => ({ text, items: entries.flatMap(item) })).filter(({ items }) => items.length)
 }
