@@ -7,16 +7,19 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { format } from 'prettier'
 import { plotsOf } from './plots/index.mjs'
-import { reportMarkdown, summaryMarkdown } from './report/index.mjs'
+import { reportMarkdown, sizingMarkdown, summaryMarkdown } from './report/index.mjs'
 import { findResults, readResults, separateScenarios } from './results.mjs'
 import { judgeTargets } from './targets.mjs'
 
 /** What each document quotes, by its marker. */
 export const QUOTES = {
-  'README.md': { benchmark: () => summaryMarkdown(latest()), memory: () => readResults('memory.md') },
+  'README.md': { benchmark: () => summaryMarkdown(latest()) },
+  'docs/index.md': { benchmark: () => summaryMarkdown(latest()) },
+  'docs/operations.md': { sizing: () => sizingMarkdown(latest()) },
   'docs/algorithms.md': { algorithms: () => readResults('algorithms.md') },
   'docs/performance.md': {
     performance: () => reportMarkdown(latest(), { plotOf: (id) => `performance/${id}.svg` }),
+    memory: () => readResults('memory.md'),
     shared: () => findResults('shared.md') ?? 'Not measured yet.',
   },
 }

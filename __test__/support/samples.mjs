@@ -27,7 +27,7 @@ import { makeCertificates } from '../../scripts/certificates.mjs'
 import { freePort, startRedis } from '../../scripts/redis.mjs'
 import { redisCommand } from '../../scripts/resp.mjs'
 import { assertEnded, assertQuiet, describe, start } from './child.mjs'
-import { get } from './http.mjs'
+import { get, startServer } from './http.mjs'
 import { codeBlocks } from './markdown.mjs'
 import { isListening } from './port.mjs'
 import { sharedName } from './shared.mjs'
@@ -83,12 +83,32 @@ async function assertServes(running, sample, port, assertAnswers) {
   assert.ok(!end.late, `it did not end by SIGTERM: ${describe(end)}`)
 }
 
+/** Runs a sample that serves, in memory, while `use` is given its port. */
+export async function withServed(sample, use) {
+  const folder = dependentProject()
+  const port = await freePort()
+  const file = fileOf(sample, { folder, redis: {}, port })
+  const env = { PORT: String(port), REDIS_URL: undefined }
+  const server = await startServer(file, { port, env, cwd: folder, within: WITHIN_MS })
+  try {
+    await use(port)
+  } finally {
+    await server.stop('SIGTERM')
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const samplesOf = (path) => codeBlocks(readFileSync(join(root, path), 'utf8'), ['js', 'javascript', 'mjs', 'cjs'])
+
+/** Whether a Markdown file, from the repository's root, has samples. */
+export const hasSamples = (path) => samplesOf(path).length > 0
+
 /**
  * Describes the samples of `path`, from the repository's root: it has some, and each runs. `keepTheirWord` is said above;
  * `assertAnswers(ask, sample)` looks at each that serves, when it has been asked once.
  */
 export function describeSamples(path, { keepTheirWord = false, assertAnswers } = {}) {
-  const samples = codeBlocks(readFileSync(join(root, path), 'utf8'), ['js', 'javascript', 'mjs', 'cjs'])
+  const samples = samplesOf(path)
 
   suite(path, { timeout: (samples.length + 2) * WITHIN_MS }, () => {
     let redis

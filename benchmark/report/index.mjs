@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { machineLine, versionsLine } from '../machine.mjs'
 import { bytesTable } from './bytes-table.mjs'
 import { scenarioTable } from './scenario-table.mjs'
+import { keysTable, loadsTable } from './sizing.mjs'
 import { summaryTable } from './summary.mjs'
 import { toMarkdown, toText } from './table.mjs'
 import { targetsTable } from './targets-table.mjs'
@@ -32,10 +33,17 @@ export function reportMarkdown({ machine, scenarios, bytes, targets, ...run }, {
   ].join('\n')
 }
 
-/** A table without a heading, for the README. */
+/** A table without a heading, for the front pages. */
 export function summaryMarkdown({ machine, scenarios, ...run }) {
   const [, , ...table] = toMarkdown(summaryTable(scenarios)).split('\n')
   return [measuredLine({ machine, ...run }), '', ...table].join('\n')
+}
+
+/** What an operator reckons with, for the page on operations. */
+export function sizingMarkdown({ machine, scenarios, bytes, ...run }) {
+  return [measuredLine({ machine, ...run }), '', toMarkdown(loadsTable(scenarios)), toMarkdown(keysTable(bytes))].join(
+    '\n',
+  )
 }
 
 function measuredLine({ date, rounds, quick, machine }) {
