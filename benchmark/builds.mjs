@@ -129,7 +129,7 @@ async function main() {
     }
     console.log(rows.at(-1).join('  '))
   }
-  const what = values.instructions ? 'instructions a call, without a JIT' : 'ns a call, awaited'
+  const what = values.instructions ? 'instructions a call, without a JIT' : 'ns of CPU a call, awaited'
   const title = `A build and the one before it: ${what}`
   const note = machineLine(hardware())
   console.log(`\n${toText({ title, header: ['', 'before', 'after', 'ratio', 'middle half'], rows, note })}`)
