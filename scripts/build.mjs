@@ -15,15 +15,7 @@ const INPUTS = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'lua']
 export async function build({ profile = 'release', more = [] } = {}) {
   await ensureInstalled()
   const args = ['build', '--platform', '--profile', profile, '--js', 'binding.js', '--dts', 'binding.d.ts', ...more]
-  await runTool('@napi-rs/cli', 'napi', args, { env: { ...cargoEnvironment(), RUSTFLAGS: flags() } })
-}
-
-/**
- * What is large in the addon is asynchronous, runs once a batch or once a connection, and grows by being inlined into itself. What runs once
- * a call says `#[inline]`, which this does not touch.
- */
-function flags() {
-  return [process.env.RUSTFLAGS, '-C llvm-args=-inline-threshold=25'].filter(Boolean).join(' ')
+  await runTool('@napi-rs/cli', 'napi', args, { env: cargoEnvironment() })
 }
 
 /** Builds only when there is no addon, or when a source file is newer than it. */

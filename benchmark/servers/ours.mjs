@@ -8,8 +8,3 @@ export async function openLimiter({ limit, windowMs, redisUrl }) {
   await limiter.ready({ timeout: '10s' })
   return limiter
 }
-
-/** The header's value, which peers send as well: what is left, and for how many seconds. */
-export function standing({ remaining, resetAt }) {
-  return `"default";r=${remaining};t=${Math.max(0, Math.ceil((resetAt - Date.now()) / 1000))}`
-}
