@@ -67,10 +67,12 @@ class Screen {
   #enter() {
     if (this.#isOpen) return
     this.#isOpen = true
+    // Keys first: whoever sees the view may press one.
+    if (this.#input.isTTY) {
+      this.#input.setRawMode(true)
+      this.#input.setEncoding('utf8').on('data', this.#keys).resume()
+    }
     this.#output.write(ENTER)
-    if (!this.#input.isTTY) return
-    this.#input.setRawMode(true)
-    this.#input.setEncoding('utf8').on('data', this.#keys).resume()
   }
 
   #leave() {

@@ -39,7 +39,7 @@ pub(super) trait Run: Send + Sync + 'static {
 pub(super) type Running = Pin<Box<dyn Future<Output = Ran> + Send>>;
 
 /// Whoever runs them, held by each call that is under way.
-type Runner = Arc<dyn Run>;
+pub(super) type Runner = Arc<dyn Run>;
 
 /// What came of a call.
 pub(super) enum Ran {
@@ -61,7 +61,7 @@ fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
 }
 
 /// Decides a batch. Where one of the slots fails, it is those keys that do.
-pub(super) fn decide(runner: Runner, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
+pub(super) fn decide(runner: &Runner, prefix: &[u8], batch: &mut dyn Iterator<Item = &Request>) -> Answering {
     let mut calls: BTreeMap<u16, Vec<(Places, Request)>> = BTreeMap::new();
     let mut scattered = Vec::new();
     let mut keys = 0;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::redis::script::{Packed, Script};
 use super::redis::{eviction, roll};
-use super::spread::{self, Ran, Run, Running};
+use super::spread::{self, Ran, Run, Runner, Running};
 use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveying};
 use crate::decision::Source;
 use crate::error::Error;
@@ -127,7 +127,10 @@ impl<W: Work> Store for Client<W> {
                 self.merged.add(call.merged());
                 Box::pin(self.run_anywhere(call))
             }
-            Some(cluster) => spread::decide(Arc::new(self.clone()), &cluster.prefix, batch),
+            Some(cluster) => {
+                let runner: Runner = Arc::new(self.clone());
+                spread::decide(&runner, &cluster.prefix, batch)
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::fleet::Announcement;
 use crate::metrics::Counter;
 use crate::runtime::{Task, sleep, timeout, timeout_at};
 use crate::store::slot;
-use crate::store::spread::{self, Ran, Run, Running};
+use crate::store::spread::{self, Ran, Run, Runner, Running};
 use crate::store::{Announcing, Answering, Answers, Listening, Request, Surveying};
 use map::{Map, Place, read_place};
 use node::Node;
@@ -111,7 +111,8 @@ impl<C: Connect> Cluster<C> {
 
     /// Decides a batch, each slot's part on the server that has it.
     pub fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        spread::decide(Arc::new(self.shared.clone()), &[], batch)
+        let runner: Runner = Arc::new(self.shared.clone());
+        spread::decide(&runner, &[], batch)
     }
 
     /// Says to the server that has the list's slot that an instance is there, or goes.
