@@ -94,7 +94,10 @@ describe('the packed file', { timeout: 300_000 }, () => {
     const cli = join(dirname(require.resolve('@arethetypeswrong/cli/package.json')), 'dist', 'index.js')
     // How TypeScript 7 and later resolve; what they dropped (node10) does not know of subpaths.
     // Rules for Prometheus are a file to be found, and no module.
-    const [modules, files] = partition(Object.keys(require('../package.json').exports), (path) => !path.endsWith('.yml'))
+    const [modules, files] = partition(
+      Object.keys(require('../package.json').exports),
+      (path) => !path.endsWith('.yml'),
+    )
     const options = ['--profile', 'node16', '--no-emoji', '--no-color', '--exclude-entrypoints', ...files]
     const said = await command(process.execPath, [cli, file, ...options])
     for (const path of modules) {
