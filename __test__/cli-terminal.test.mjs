@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 
 import { RateLimiter } from 'distributed-rate-limiter'
+import { dashboard } from 'distributed-rate-limiter/dashboard'
 
 import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
@@ -428,6 +429,22 @@ describe('watch of an application', WITHIN, () => {
     assert.doesNotMatch(running.all, /hunter2/)
     const wanted = ['/limits/events', `Basic ${Buffer.from('me:hunter2').toString('base64')}`, 't1']
     assert.deepEqual(asked, [wanted, wanted])
+  })
+
+  test('shows what a dashboard tells of a limiter', async (t) => {
+    const api = new RateLimiter({ limit: 3, window: '1h' })
+    t.after(() => api.close())
+    for (let call = 0; call < 10; call += 1) await api.isAllowed('mallory')
+    const serve = dashboard({ api }, { open: true, path: '/limits' })
+    const url = await dashboardOf(t, serve)
+    const running = await onTerminal(['watch', '--url', url, '--every', '50ms'])
+    await running.shows('mallory')
+    const { text } = running.terminal
+    assert.match(text, /store none {3}circuit none/)
+    assert.match(text, /^default {2}3 in 1 h\w* +3 +7 /m)
+    assert.match(text, /^mallory +7$/m)
+    running.type('q')
+    assert.equal((await running.ended).code, 0)
   })
 
   test('prints lines and objects', async (t) => {
