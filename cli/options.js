@@ -4,6 +4,7 @@
 const { readFileSync } = require('node:fs')
 const { parseArgs } = require('node:util')
 const { RateLimiter } = require('../index.js')
+const { toMilliseconds } = require('../lib/duration.js')
 const { UsageError } = require('./failure.js')
 
 /** Those of every command that asks a Redis. */
@@ -104,12 +105,9 @@ function contents(name, path) {
   }
 }
 
-const UNITS = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }
-
 /** A length of time for the tool itself, in milliseconds. */
 function milliseconds(name, text, most) {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
-  const ms = Number(number) * UNITS[unit]
+  const ms = toMilliseconds(text)
   if (!(ms >= 1 && ms <= most))
     throw new UsageError(`--${name} must be a time such as 500ms, 5s or 1m, but '${text}' was given`)
   return ms

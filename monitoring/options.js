@@ -1,6 +1,7 @@
 // How the options of the functions here are read: own properties, none that is not known.
 'use strict'
 
+const { toMilliseconds } = require('../lib/duration.js')
 const { badOption, refusal } = require('../lib/errors.js')
 const { own } = require('../lib/own.js')
 
@@ -22,12 +23,9 @@ function readName(name = 'default') {
   throw badOption(TypeError, 'name', 'a non-empty string', name)
 }
 
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
 /** A duration, as the limiter's own options say it, in milliseconds. */
 function readDuration(value, what) {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) ?? []
-  const ms = typeof value === 'number' ? value : Number(number) * UNITS[unit]
+  const ms = toMilliseconds(value)
   if (ms > 0 && ms < 2 ** 31) return ms
   const Kind = typeof value === 'number' || typeof value === 'string' ? RangeError : TypeError
   throw badOption(Kind, what, "a duration from above 0 to 24 days, such as 500 or '10s'", value)

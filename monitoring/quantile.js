@@ -1,13 +1,13 @@
 // Histograms as `stats()` shows them: what was counted between two moments, and quantiles of it.
 'use strict'
 
-/** What `later` has counted beyond `earlier`. */
+/** What `later` has counted beyond `earlier`; everything where there is no `earlier`. */
 function since(earlier, later) {
   return {
     bounds: later.bounds,
-    counts: later.counts.map((count, index) => count - earlier.counts[index]),
-    sum: later.sum - earlier.sum,
-    count: later.count - earlier.count,
+    counts: later.counts.map((count, index) => count - (earlier?.counts[index] ?? 0)),
+    sum: later.sum - (earlier?.sum ?? 0),
+    count: later.count - (earlier?.count ?? 0),
   }
 }
 

@@ -2,6 +2,10 @@
 
 import { createConnection } from 'node:net'
 
+import reply from '../cli/redis/reply.js'
+
+const { encodeCommand } = reply
+
 const TIMEOUT_MS = 10_000
 
 /**
@@ -38,15 +42,6 @@ export function redisCommands(port, commands) {
     })
     for (const command of commands) socket.write(encodeCommand(command))
   })
-}
-
-function encodeCommand(args) {
-  const parts = [Buffer.from(`*${args.length}\r\n`)]
-  for (const arg of args) {
-    const bytes = Buffer.isBuffer(arg) ? arg : Buffer.from(String(arg))
-    parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n'))
-  }
-  return Buffer.concat(parts)
 }
 
 /** The RESP2 value that begins at `start` and where it ends, or `undefined` when it has not wholly arrived. */
