@@ -179,16 +179,19 @@ describe('an update', { timeout: 30_000 }, () => {
   test('shows in the headers of a guard that was made before', async (t) => {
     const limiter = limiterOf(t, { limit: 3, window: '90s' })
     const guard = guards.rateLimit({ limiter, key: () => 'a' })
+    const warned = []
+    process.on('warning', (warning) => warned.push(warning.name))
     for (let more = 0; more < 20; more += 1) guards.rateLimit({ limiter, key: () => 'a' })
     const headers = {}
     const response = { setHeader: (name, value) => (headers[name] = value) }
     await guard({ headers: {} }, response, () => {})
-    assert.match(headers['RateLimit-Policy'], /q=3/)
+    assert.match(headers['RateLimit-Policy'], /q=3;w=90/)
     const told = new Promise((resolve) => limiter.once('policies', resolve))
-    limiter.update({ limit: 7, window: '90s' })
+    limiter.update({ limit: 7, window: '30s' })
     await told
     await guard({ headers: {} }, response, () => {})
-    assert.match(headers['RateLimit-Policy'], /q=7/)
+    assert.match(headers['RateLimit-Policy'], /q=7;w=30/)
+    assert.deepEqual(warned, [], 'that many listeners are no leak')
   })
 })
 

@@ -113,3 +113,51 @@ impl Names {
         (all(&self.limits), actions)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::Given;
+    use crate::settings::Settings;
+
+    /// A plan of one limit and one action with a limit, of these names.
+    fn plan(name: &str, action: &str) -> Plan {
+        let record = |fields: Vec<(&str, Given)>| {
+            Given::Record(fields.into_iter().map(|(name, given)| (name.to_owned(), given)).collect())
+        };
+        let numbers = || vec![("limit", Given::Number(1.0)), ("window", Given::Number(1_000.0))];
+        let named = vec![("name", Given::Text(name.into()))].into_iter().chain(numbers()).collect();
+        let options =
+            vec![("limits", Given::List(vec![record(named)])), ("actions", record(vec![(action, record(numbers()))]))];
+        Settings::read(&record(options)).unwrap().plan
+    }
+
+    #[test]
+    fn what_was_counted_stays_with_its_name() {
+        let mut names = Names::new(&plan("a", "x"));
+        names.decided(Side::Here, Some("a"), Some("x"), true);
+        names.decided(Side::There, Some("a"), Some("w"), false);
+        names.add(&plan("b", "w"));
+        names.decided(Side::There, Some("b"), Some("w"), true);
+        names.decided(Side::Here, Some("a"), Some("x"), true);
+        let (limits, actions) = names.counts();
+        let shown = |counts: Counts| -> Vec<(String, u64, u64)> {
+            counts.into_iter().map(|(name, count)| (name.to_string(), count.allowed, count.denied)).collect()
+        };
+        assert_eq!(shown(limits), [("a".into(), 2, 1), ("default".into(), 0, 0), ("b".into(), 1, 0)]);
+        assert_eq!(shown(actions), [("w".into(), 1, 0), ("x".into(), 2, 0), ("other".into(), 0, 1)]);
+    }
+
+    /// However often limits are changed: names that are made up by a program would fill the memory otherwise.
+    #[test]
+    fn there_is_an_end_to_names() {
+        let mut names = Names::new(&plan("a", "x"));
+        for number in 0..2 * MOST {
+            names.add(&plan(&format!("limit-{number}"), &format!("action-{number}")));
+        }
+        let (limits, actions) = names.counts();
+        assert!(limits.len() <= MOST + 1 && actions.len() <= MOST, "{} and {}", limits.len(), actions.len());
+        names.decided(Side::Here, Some("limit-2000"), Some("action-2000"), true);
+        assert_eq!(names.counts().1.last().unwrap().0.as_ref(), OTHER);
+    }
+}
