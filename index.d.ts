@@ -260,28 +260,32 @@ export interface LeaseOptions {
  * One limit; several that are decided together, all or nothing; or `limit: 'configured'`, where each key's limit is given by
  * `configure` or with the call.
  */
-export type RateLimiterOptions = CommonOptions &
-  (
-    | (LimitOptions & { limits?: undefined; newKeys?: undefined })
-    | ({
-        limits: NamedLimitOptions[]
-        /**
-         * How many new identities one source may bring, against floods of made-up ones. Every limit and action must say its `by` then, and a call
-         * names its source as well: `check({ user: 'u1', ip: '::1' })`. Whom a call names in a field by which limits count, other than this one's,
-         * is new where none of these limits counts anything of theirs. A call that brings somebody new takes one unit of this limit, whatever it
-         * costs, or is refused by it, takes nothing and writes nothing; any other call takes none of it. In decisions its name is `'newKeys'`.
-         * `reset({ ip })`, which names nobody else, forgets what the source has brought; nothing else changes it. Its algorithm is the limiter's own
-         * unless it says another.
-         */
-        newKeys?: NewKeysOptions
-        limit?: undefined
-        window?: undefined
-      } & Pick<LimitOptions, 'algorithm' | 'resolution' | 'align'>)
-    | ({ limit: 'configured'; limits?: undefined; newKeys?: undefined; window?: undefined } & Pick<
-        LimitOptions,
-        'algorithm' | 'resolution' | 'align'
-      >)
-  )
+export type RateLimiterOptions = CommonOptions & LimitForms
+
+/** The forms in which limits are described: one, several, or those that come with `configure` or with the call. */
+export type LimitForms =
+  | (LimitOptions & { limits?: undefined; newKeys?: undefined })
+  | ({
+      limits: NamedLimitOptions[]
+      /**
+       * How many new identities one source may bring, against floods of made-up ones. Every limit and action must say its `by` then, and a call
+       * names its source as well: `check({ user: 'u1', ip: '::1' })`. Whom a call names in a field by which limits count, other than this one's,
+       * is new where none of these limits counts anything of theirs. A call that brings somebody new takes one unit of this limit, whatever it
+       * costs, or is refused by it, takes nothing and writes nothing; any other call takes none of it. In decisions its name is `'newKeys'`.
+       * `reset({ ip })`, which names nobody else, forgets what the source has brought; nothing else changes it. Its algorithm is the limiter's own
+       * unless it says another.
+       */
+      newKeys?: NewKeysOptions
+      limit?: undefined
+      window?: undefined
+    } & Pick<LimitOptions, 'algorithm' | 'resolution' | 'align'>)
+  | ({ limit: 'configured'; limits?: undefined; newKeys?: undefined; window?: undefined } & Pick<
+      LimitOptions,
+      'algorithm' | 'resolution' | 'align'
+    >)
+
+/** What {@link RateLimiter.update} takes: the options that describe limits, of any form that {@link RateLimiterOptions} has. */
+export type Limits = LimitForms & Pick<CommonOptions, 'actions'>
 
 /** Whom a call is about: a non-empty string; or, where `limits` say `by`, one for each of their fields. */
 export type Key = string | { readonly [field: string]: string }
@@ -478,6 +482,8 @@ export interface RateLimiterEvents {
    * a connection is made, where the user may say `INFO`; told once for each policy.
    */
   storeEvicts: [policy: string]
+  /** The limits were changed by {@link RateLimiter.update}: what {@link RateLimiter.policies} tells from now on. */
+  policies: [policies: Policy[]]
   /** The limiter has been closed, and what was called has settled. Told once. */
   close: []
 }
@@ -560,6 +566,20 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   configure(key: Key, limit: { limit: number; window: Duration } | null): void
 
   /**
+   * Decides by other limits from the next call on, in this process. They are described as for the constructor, and replace all that it was
+   * given of them: what is left out is as it is without it. All else of the constructor stays, as do limits given by {@link configure}.
+   *
+   * What keys have consumed survives: a higher limit has as much more room at once; under a lower one nothing is admitted that would pass it
+   * over what is still remembered. `docs/algorithms.md` says what that means for each algorithm. Calls under way are decided by what they
+   * began with. What is known of refusals is forgotten, and units leased under other numbers are given back. Emits `policies`.
+   *
+   * A limit keeps its algorithm, and a windowed one that it has a `burst` or none: what its keys have consumed could not be read.
+   * @throws as the constructor, with `ERR_RATE_LIMIT_OPTION` also for an option that cannot be changed and another algorithm, and
+   * `ERR_RATE_LIMIT_CLOSED` after {@link close}. Then nothing has changed.
+   */
+  update(limits: Limits): void
+
+  /**
    * Resolves when the store answers: at once without Redis and while Redis answers, otherwise when it first or again does.
    * Nothing has to wait for it. Rejects with `ERR_RATE_LIMIT_STORE_UNAVAILABLE` after `timeout` (1 ms to 1 h, default 5 s), and with
    * `ERR_RATE_LIMIT_CLOSED` when the limiter is closed.
@@ -580,7 +600,10 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 }
 
 /** The options of a {@link RateLimiter}, or in other words: `maxRequests` for `limit`, `timeWindowMs` for `window`. */
-export type DistributedRateLimiterOptions = Partial<CommonOptions> & {
+export type DistributedRateLimiterOptions = Partial<CommonOptions> & DistributedLimits
+
+/** The limits among them: what {@link DistributedRateLimiter.update} takes. */
+export type DistributedLimits = Pick<CommonOptions, 'actions'> & {
   [Option in keyof (LimitOptions & { limits: NamedLimitOptions[]; newKeys: NewKeysOptions })]?: (LimitOptions & {
     limits: NamedLimitOptions[]
     newKeys: NewKeysOptions
@@ -603,6 +626,9 @@ export type DistributedRateLimiterOptions = Partial<CommonOptions> & {
 export declare class DistributedRateLimiter extends RateLimiter {
   /** @throws as {@link RateLimiter}. */
   constructor(options?: DistributedRateLimiterOptions)
+
+  /** As {@link RateLimiter.update}, in these words. */
+  update(limits: DistributedLimits | Limits): void
 
   /** Gives a client a limit of its own, `null` takes it away; as {@link RateLimiter.configure}. */
   configureRateLimit(clientId: string, rateLimit: { limit: number; windowMs: number } | null): void

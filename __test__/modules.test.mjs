@@ -29,6 +29,7 @@ const METHODS = [
   'reset',
   'stats',
   'unblock',
+  'update',
 ]
 
 describe('modules', { timeout: 30_000 }, () => {

@@ -18,10 +18,22 @@ const NAMES = {
 const FALLBACK = ['fallbackMaxRequests', 'fallbackTimeWindowMs']
 
 class DistributedRateLimiter extends RateLimiter {
+  #shared
+
   constructor(options = {}) {
     const own = translate(options)
     try {
       super(own)
+    } catch (error) {
+      throw inWordsOf(options, error)
+    }
+    this.#shared = own.shared
+  }
+
+  update(options) {
+    const own = translate(options, this.#shared)
+    try {
+      super.update(own)
     } catch (error) {
       throw inWordsOf(options, error)
     }
@@ -52,8 +64,8 @@ class DistributedRateLimiter extends RateLimiter {
   }
 }
 
-/** The options of a RateLimiter for those given here. */
-function translate(options) {
+/** The options of a RateLimiter for those given here; `shared` is the memory of one whose limits they change. */
+function translate(options, shared) {
   // Anything but an object is refused where all options are.
   if (typeof options !== 'object' || options === null || Array.isArray(options)) return options
   const given = ownOf(options)
@@ -75,7 +87,7 @@ function translate(options) {
   const isOpen = own.limit === undefined && own.window === undefined && own.limits === undefined
   if (isOpen) own.limit = 'configured'
   // Shared memory is never away.
-  const hasDefault = typeof maxRequests === 'number' && own.shared === undefined
+  const hasDefault = typeof maxRequests === 'number' && own.shared === undefined && shared === undefined
   const twice = hasDefault ? Math.min(maxRequests * 2, 2 ** 32) : undefined
   const fallback = {
     limit: fallbackMaxRequests === undefined ? twice : fallbackMaxRequests,

@@ -131,6 +131,11 @@ class RateLimiter extends EventEmitter {
     this.#calls.configure(key, limit)
   }
 
+  update(options) {
+    this.#calls.update(options)
+    this[TELL]('policies', this.policies())
+  }
+
   ready(options) {
     return this.#do(() => this.#calls.ready(options))
   }

@@ -14,6 +14,14 @@ const SKIPPED = Object.freeze({ allowed: true })
 /** The client has gone: there is nobody to answer, and nothing is to be done. */
 const GONE = Object.freeze({ allowed: false })
 
+/** Hears of limits that are changed. An application has as many guards as it likes: they do not count among its own listeners. */
+function follow(limiter, hear) {
+  if (typeof limiter.on !== 'function') return
+  const most = limiter.getMaxListeners()
+  if (most > 0) limiter.setMaxListeners(most + 1)
+  limiter.on('policies', hear)
+}
+
 /**
  * A face has these functions; `request` and `response` are whatever the framework hands to a middleware.
  * @typedef {object} Face
@@ -56,6 +64,9 @@ class Guard {
     this.#proxies = own.proxies
     this.#ipv6Prefix = own.ipv6Prefix
     this.#headers = new Headers(policies, own.headers, own.cost !== undefined)
+    follow(own.limiter, (policies) => {
+      this.#headers = new Headers(policies, own.headers, own.cost !== undefined)
+    })
     /** Of a refusal. */
     this.status = own.status
     /** What the application does with a refusal instead, in its framework's own way. */

@@ -131,6 +131,7 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   unblock: true,
   reset: true,
   configure: true,
+  update: true,
   policies: true,
   ready: true,
   close: true,
@@ -179,6 +180,13 @@ export async function calls(limiter: RateLimiter): Promise<void> {
   )
   limiter.configure('user:1', { limit: 10, window: '1m' })
   limiter.configure('user:1', null)
+  limiter.update({ limit: 200, window: '1m', actions: { login: { limit: 5, window: '1h' } } }) satisfies void
+  limiter.update({ limits: [named] })
+  limiter.update({ limit: 'configured' })
+  // @ts-expect-error what does not describe limits stays as it was
+  limiter.update({ limit: 200, window: '1m', prefix: 'other' })
+  // @ts-expect-error a limit has a window
+  limiter.update({ limit: 200 })
   void [decided, allowRequest, retryAfter]
 
   const nothing: void[] = [
@@ -220,6 +228,7 @@ export const limitDecisionMembers: Every<LimitDecision> = {
 export async function otherWords(limiter: DistributedRateLimiter): Promise<boolean> {
   limiter.configureRateLimit('user123', { limit: 10, windowMs: 60_000 })
   limiter.configureRateLimit('user123', null)
+  limiter.update({ maxRequests: 10, timeWindowMs: 60_000 })
   return (await limiter.isAllowed('user123')) && (await limiter.isAllowed('user123', 'create_post', 10, 60))
 }
 
@@ -324,6 +333,7 @@ export const events: Every<RateLimiterEvents> = {
   storeUp: true,
   fleetUnknown: true,
   storeEvicts: true,
+  policies: true,
   close: true,
 }
 
@@ -332,6 +342,7 @@ export function listen(limiter: RateLimiter): RateLimiter {
     .on('storeDown', (error) => void (error satisfies Error).message)
     .once('storeUp', () => {})
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
+    .on('policies', ([policy]) => void (policy?.windowMs satisfies number | undefined))
     .on('storeEvicts', (policy) => void (policy satisfies string).length)
     .once('close', () => {})
     .off('storeUp', () => {})

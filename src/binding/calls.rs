@@ -33,7 +33,7 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 16] = [
+const CALLS: [(&str, Callback); 17] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
@@ -47,6 +47,7 @@ const CALLS: [(&str, Callback); 16] = [
     ("unblock", unblock),
     ("reset", reset),
     ("configure", configure),
+    ("update", update),
     ("ready", ready),
     ("close", close),
     ("finish", finish),
@@ -301,6 +302,14 @@ unsafe extern "C" fn configure(env: sys::napi_env, info: sys::napi_callback_info
     run(env, info, |js, bound, Arguments { first, second, .. }| {
         let own = given::read_optional(js, second)?;
         bound.limiter.configure(&text::who(js, first)?, &own)?;
+        Ok(js.undefined())
+    })
+}
+
+/// `update(options)`.
+unsafe extern "C" fn update(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first: options, .. }| {
+        bound.limiter.update(&given::read(js, options)?)?;
         Ok(js.undefined())
     })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::{Terms, give_back};
-use crate::algorithm::{Lease, Outcome};
+use crate::algorithm::{Lease, Outcome, Policy};
 use crate::clock::Micros;
 use crate::decision::{Decision, Source};
 use crate::key::Key;
@@ -102,6 +102,11 @@ impl Held {
 
     fn limit(&self) -> Option<&Limit> {
         self.limits.only()
+    }
+
+    /// Under which numbers it is leased.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        self.limit().map(|limit| &limit.policy)
     }
 
     /// Units that may be used now.

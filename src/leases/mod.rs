@@ -26,7 +26,7 @@ use smallvec::smallvec;
 
 use self::demand::Demand;
 use self::held::{Grant, Held};
-use crate::algorithm::{Ask, Lease, Outcome};
+use crate::algorithm::{Ask, Lease, Outcome, Policy};
 use crate::clock::Micros;
 use crate::decision::Decision;
 use crate::key::Key;
@@ -195,6 +195,17 @@ impl Leases {
         *book = Book::default();
         self.len.store(0, Ordering::Relaxed);
         requests
+    }
+
+    /// What is to be given back since the limits have changed: everything that was leased under numbers that are not kept. What is
+    /// still under way under those is given back when its lease ends.
+    pub fn revoke(&self, is_kept: impl Fn(&Policy) -> bool) -> Vec<Request> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut book = self.book();
+        let changed = book.keys.iter_mut().filter(|held| !held.policy().is_some_and(&is_kept));
+        changed.flat_map(Held::all).collect()
     }
 
     /// The keys of a request are about to be forgotten or blocked, or have been: what is leased of them is void.

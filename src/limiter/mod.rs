@@ -1,10 +1,11 @@
 //! What happens on a call: decided here where that is possible, otherwise asked of the store.
 
 mod request;
+mod update;
 
 pub use request::{Deed, Who};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,18 +27,21 @@ use crate::limits::{By, Limits};
 use crate::metrics::{Counter, Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
 use crate::refusals::Refusals;
-use crate::settings::{Described, Plan, Settings};
+use crate::settings::{Described, Frame, Plan, Settings};
 use crate::store::{Gate, Memory, Reach, Request, Shared, Verb, When};
 
 /// One limit on many keys, or several limits together.
 pub struct Limiter {
-    plan: Plan,
+    /// Replaced as a whole by [`update`](Self::update). A call takes it once, so that none is decided half by one and half by another.
+    plan: RefCell<Arc<Plan>>,
+    /// What no update changes of it.
+    frame: Frame,
     /// The limits of actions that have none of their own, made when the action is first seen.
     derived: RefCell<HashMap<String, Arc<Limits>>>,
     /// The limits that `configure` has given to single keys.
     configured: RefCell<HashMap<Key, Policy>>,
     /// Whether a call that is a key and nothing else is decided by one limit without a name, by the key as it is.
-    is_simple: bool,
+    is_simple: Cell<bool>,
     replays: bool,
     pseudonyms: Option<Pseudonyms>,
     memory: Arc<Memory>,
@@ -81,12 +85,11 @@ struct Asked {
 impl Limiter {
     /// A limiter that decides in memory, whatever store the settings name.
     pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
-        let plan = settings.plan.clone();
-        let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
-        Self {
-            is_simple: unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none(),
-            metrics: Arc::new(Metrics::new(&plan)),
-            plan,
+        let limiter = Self {
+            is_simple: Cell::new(false),
+            metrics: Arc::new(Metrics::new(&settings.plan)),
+            plan: RefCell::new(Arc::new(settings.plan.clone())),
+            frame: settings.frame.clone(),
             derived: RefCell::default(),
             configured: RefCell::default(),
             replays: settings.replays,
@@ -94,7 +97,9 @@ impl Limiter {
             memory: Arc::new(Memory::new(settings.max_memory, clock)),
             decider: Decider::Memory,
             closed: AtomicBool::new(false),
-        }
+        };
+        limiter.simplify();
+        limiter
     }
 
     /// A limiter that decides by what the processes of the machine share.
@@ -138,8 +143,8 @@ impl Limiter {
     }
 
     /// What the limiter decides by.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plan(&self) -> Arc<Plan> {
+        self.plan.borrow().clone()
     }
 
     /// Whether every call is decided in this process.
@@ -159,7 +164,15 @@ impl Limiter {
     /// Whether [`decide_here`](Self::decide_here) may be used for a call without options.
     #[inline]
     pub fn is_simple(&self) -> bool {
-        self.is_simple && self.configured.borrow().is_empty()
+        self.is_simple.get()
+    }
+
+    /// Finds out anew whether it is: after whatever changes by what is decided.
+    fn simplify(&self) {
+        let plan = self.plan();
+        let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
+        let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none();
+        self.is_simple.set(is_plain && self.configured.borrow().is_empty());
     }
 
     /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
@@ -169,7 +182,8 @@ impl Limiter {
     /// even computed then, and most calls want no more than a boolean.
     #[inline]
     pub fn decide_here<T>(&self, key: &[u8], ask: Ask, read: impl FnOnce(Decision) -> T) -> Result<Option<T>, Error> {
-        match (&self.decider, self.plan.limits.only()) {
+        let plan = self.plan.borrow();
+        match (&self.decider, plan.limits.only()) {
             (Decider::Memory, Some(limit)) => {
                 self.must_be_open()?;
                 let outcome = self.memory.decide(&limit.policy, key, ask);
@@ -188,15 +202,15 @@ impl Limiter {
             }
             (Decider::Asked(remote), _) => {
                 self.must_be_open()?;
-                if let (Some(leases), Some(limit)) = (remote.leases(), self.plan.limits.only())
+                if let (Some(leases), Some(limit)) = (remote.leases(), plan.limits.only())
                     && let Some(taken) = leases.take(limit, key, ask, Instant::now())
                 {
-                    let decision = self.decided_by_lease(remote, taken, &self.plan.limits, key);
+                    let decision = self.decided_by_lease(remote, taken, &plan.limits, key);
                     self.metrics.here().decided_simply(key, decision.source, decision.allowed);
                     return Ok(Some(read(decision)));
                 }
                 let keys = std::iter::once(key);
-                let refused = |refusals: &Refusals, now| refusals.find_ask(&self.plan.limits, keys, ask, true, now);
+                let refused = |refusals: &Refusals, now| refusals.find_ask(&plan.limits, keys, ask, true, now);
                 if let Some(decision) = remote.refusal_known(refused) {
                     self.metrics.here().decided_simply(key, decision.source, decision.allowed);
                     return Ok(Some(read(decision)));
@@ -207,14 +221,16 @@ impl Limiter {
             }
             (Decider::Memory | Decider::Shared(_), None) => {}
         }
+        drop(plan);
         // What is known has been looked at.
         Ok(self.answer_here(&self.simple(key, Verb::Decide(ask)), Trust::Nothing)?.map(read))
     }
 
     /// A request about one key under the limiter's own limits.
     pub fn simple(&self, key: &[u8], verb: Verb) -> Request {
-        let keys = self.plan.limits.iter().map(|_| Key::from_normal(key)).collect();
-        Request { limits: self.plan.limits.clone(), keys, verb, when: When::Now }
+        let limits = self.plan.borrow().limits.clone();
+        let keys = limits.iter().map(|_| Key::from_normal(key)).collect();
+        Request { limits, keys, verb, when: When::Now }
     }
 
     /// Answers at once where nobody must be asked, as [`decide_here`](Self::decide_here) does. What is known of the keys may refuse
@@ -330,7 +346,7 @@ impl Limiter {
 
     /// The limits that it was given, in the words of its options.
     pub fn policies(&self) -> Vec<Described> {
-        self.plan.described()
+        self.plan.borrow().described()
     }
 
     /// How many instances share the fallback's limit, as far as is known.

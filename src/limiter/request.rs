@@ -13,7 +13,7 @@ use crate::input::{self, Given};
 use crate::key::Key;
 use crate::limits::{By, Limit, Limits};
 use crate::policy;
-use crate::settings::CallOptions;
+use crate::settings::{CallOptions, Plan};
 use crate::store::{Request, Verb, When};
 
 /// Whom a call is about: normalised keys.
@@ -46,8 +46,9 @@ const MOST_DERIVED: usize = 1_024;
 impl Limiter {
     /// The request that a call comes to.
     pub fn request(&self, who: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Request, Error> {
-        let own = self.limits_of(who, options)?;
-        if self.plan.is_open && options.own.is_none() && !self.has_own(who, options, &own)? {
+        let plan = &*self.plan();
+        let own = self.limits_of(plan, who, options)?;
+        if plan.is_open && options.own.is_none() && !self.has_own(plan, who, options, &own)? {
             return Err(Error::NoLimit(
                 "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
             ));
@@ -57,7 +58,7 @@ impl Limiter {
             (Deed::Take | Deed::Look | Deed::Reserve(_), Some(guarded)) => guarded.clone(),
             _ => own,
         };
-        let keys = self.keys_of(&limits, who)?;
+        let keys = self.keys_of(plan, &limits, who)?;
         let name = if options.up_to { "upTo" } else { "cost" };
         let cost = policy::cost(name, capacity, options.cost.as_ref())?;
         let verb = match deed {
@@ -88,26 +89,27 @@ impl Limiter {
 
     /// The request that blocks, unblocks or resets: under those limits that count by what is named.
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
-        let mut limits = self.limits_of(who, options)?;
+        let plan = &*self.plan();
+        let mut limits = self.limits_of(plan, who, options)?;
         if let Who::Fields(fields) = who {
             // The owner says whose somebody is, and is meant itself only where nobody else is named.
-            let is_meant = |field: &str| fields.len() == 1 || self.plan.owner.as_deref() != Some(field);
+            let is_meant = |field: &str| fields.len() == 1 || plan.owner.as_deref() != Some(field);
             let named = |limit: &&Limit| match &limit.by {
                 By::Field(name) => is_meant(name) && fields.iter().any(|(field, _)| **field == **name),
                 By::Key | By::Global => false,
             };
             // Whoever names a source and nobody else means what it has brought, too.
-            let of_source = self.plan.new_keys.iter().filter(|limit| {
+            let of_source = plan.new_keys.iter().filter(|limit| {
                 let is_whole =
-                    |field: &str| By::Field(field.into()) == limit.by || self.plan.owner.as_deref() == Some(field);
+                    |field: &str| By::Field(field.into()) == limit.by || plan.owner.as_deref() == Some(field);
                 verb == Verb::Reset && named(limit) && fields.iter().all(|(field, _)| is_whole(field))
             });
             limits = Arc::new(Limits::new(limits.iter().filter(named).chain(of_source).cloned()));
             if limits.is_empty() {
-                return Err(Error::Key(format!("the key names nobody: {}", self.expected_fields())));
+                return Err(Error::Key(format!("the key names nobody: {}", plan.expected_fields())));
             }
         }
-        let keys = self.keys_of(&limits, who)?;
+        let keys = self.keys_of(plan, &limits, who)?;
         let when = match verb {
             Verb::Block(_) => self.when(options)?,
             // When a key was last seen is the only time that is known of it.
@@ -118,91 +120,91 @@ impl Limiter {
     }
 
     /// The limits of a call: those of its action, with the numbers that `configure` or the call itself has given.
-    fn limits_of(&self, who: &Who<'_>, options: &CallOptions) -> Result<Arc<Limits>, Error> {
+    fn limits_of(&self, plan: &Plan, who: &Who<'_>, options: &CallOptions) -> Result<Arc<Limits>, Error> {
         let (limits, has_own) = match &options.action {
-            None => (self.plan.limits.clone(), false),
-            Some(action) => match self.plan.actions.get(action) {
+            None => (plan.limits.clone(), false),
+            Some(action) => match plan.actions.get(action) {
                 Some(limits) => (limits.clone(), true),
-                None => (self.derive(action), false),
+                None => (self.derive(plan, action), false),
             },
         };
         if let Some((limit, window)) = &options.own {
             let only = limits.only().ok_or_else(|| {
                 input::contradiction("a call's own `limit` is for a limiter with one limit: leave it out".into())
             })?;
-            let policy = self.plan.template.build(limit, window)?;
-            return Ok(Arc::new(self.plan.guarded(Limits::new([only.with(policy, policy)]))));
+            let policy = plan.template.build(limit, window)?;
+            return Ok(Arc::new(plan.guarded(Limits::new([only.with(policy, policy)]))));
         }
         if has_own {
             return Ok(limits);
         }
         if let Some(only) = limits.only()
             && !self.configured.borrow().is_empty()
-            && let Some(policy) = self.configured.borrow().get(&self.keys_of(&limits, who)?[0])
+            && let Some(policy) = self.configured.borrow().get(&self.keys_of(plan, &limits, who)?[0])
         {
-            return Ok(Arc::new(self.plan.guarded(Limits::new([only.with(*policy, *policy)]))));
+            return Ok(Arc::new(plan.guarded(Limits::new([only.with(*policy, *policy)]))));
         }
         Ok(limits)
     }
 
     /// Whether somebody has said what the limit of this key is.
-    fn has_own(&self, who: &Who<'_>, options: &CallOptions, limits: &Limits) -> Result<bool, Error> {
-        let of_action = options.action.as_ref().is_some_and(|action| self.plan.actions.contains_key(action));
-        Ok(of_action || self.configured.borrow().contains_key(&self.keys_of(limits, who)?[0]))
+    fn has_own(&self, plan: &Plan, who: &Who<'_>, options: &CallOptions, limits: &Limits) -> Result<bool, Error> {
+        let of_action = options.action.as_ref().is_some_and(|action| plan.actions.contains_key(action));
+        Ok(of_action || self.configured.borrow().contains_key(&self.keys_of(plan, limits, who)?[0]))
     }
 
-    fn derive(&self, action: &str) -> Arc<Limits> {
+    fn derive(&self, plan: &Plan, action: &str) -> Arc<Limits> {
         let mut derived = self.derived.borrow_mut();
         if let Some(limits) = derived.get(action) {
             return limits.clone();
         }
         let of = |limit: &Limit| {
             let (by, name) = (limit.by.clone(), limit.name.as_deref());
-            let derived = Limit::new(&self.plan.prefix, name, Some(action), by, limit.policy, limit.fallback)
-                .shared(limit.is_shared);
+            let derived =
+                Limit::new(&plan.prefix, name, Some(action), by, limit.policy, limit.fallback).shared(limit.is_shared);
             if limit.is_tagged() { derived.tagged() } else { derived }
         };
-        let limits = Arc::new(self.plan.guarded(Limits::new(self.plan.limits.iter().map(of))));
+        let limits = Arc::new(plan.guarded(Limits::new(plan.limits.iter().map(of))));
         if derived.len() < MOST_DERIVED {
             derived.insert(action.to_owned(), limits.clone());
         }
         limits
     }
 
-    fn keys_of(&self, limits: &Limits, who: &Who<'_>) -> Result<SmallVec<[Key; 1]>, Error> {
-        if matches!(who, Who::Fields(_)) && self.fields().next().is_none() {
+    fn keys_of(&self, plan: &Plan, limits: &Limits, who: &Who<'_>) -> Result<SmallVec<[Key; 1]>, Error> {
+        if matches!(who, Who::Fields(_)) && plan.fields().next().is_none() {
             return Err(Error::Key("a key must be a non-empty string, but an object was given".into()));
         }
         if let Who::Fields(fields) = who
-            && let Some((field, _)) = fields.iter().find(|(field, _)| !self.counts_by(field))
+            && let Some((field, _)) = fields.iter().find(|(field, _)| !plan.counts_by(field))
         {
-            return Err(Error::Key(format!("no limit counts by `{field}`: {}", self.expected_fields())));
+            return Err(Error::Key(format!("no limit counts by `{field}`: {}", plan.expected_fields())));
         }
-        let Some(owner) = &self.plan.owner else {
-            return limits.iter().map(|limit| self.key_by(&limit.by, who)).collect();
+        let Some(owner) = &plan.owner else {
+            return limits.iter().map(|limit| self.key_by(plan, &limit.by, who)).collect();
         };
         let owner = By::Field(owner.clone());
-        let whose = self.key_by(&owner, who)?;
+        let whose = self.key_by(plan, &owner, who)?;
         let of_owner = |limit: &Limit| {
-            let own = (limit.by != owner).then(|| self.key_by(&limit.by, who)).transpose()?;
+            let own = (limit.by != owner).then(|| self.key_by(plan, &limit.by, who)).transpose()?;
             Ok(Key::of_owner(&whose, own.as_ref()))
         };
         limits.iter().map(of_owner).collect()
     }
 
     /// The part of a caller's key that a limit counts by.
-    fn key_by(&self, by: &By, who: &Who<'_>) -> Result<Key, Error> {
+    fn key_by(&self, plan: &Plan, by: &By, who: &Who<'_>) -> Result<Key, Error> {
         match (by, who) {
             (By::Global, _) => Ok(Key::from_normal(b"global")),
             (By::Key, Who::Key(key)) => Ok(self.stored(key)),
             (By::Field(name), Who::Fields(fields)) => match fields.iter().find(|(field, _)| **field == **name) {
                 Some((_, key)) => Ok(self.stored(key)),
-                None => Err(Error::Key(format!("the key has no `{name}`: {}", self.expected_fields()))),
+                None => Err(Error::Key(format!("the key has no `{name}`: {}", plan.expected_fields()))),
             },
             (By::Key, Who::Fields(_)) => {
                 Err(Error::Key("a key must be a non-empty string, but an object was given".into()))
             }
-            (By::Field(_), Who::Key(_)) => Err(Error::Key(format!("a string was given: {}", self.expected_fields()))),
+            (By::Field(_), Who::Key(_)) => Err(Error::Key(format!("a string was given: {}", plan.expected_fields()))),
         }
     }
 
@@ -211,14 +213,49 @@ impl Limiter {
         self.pseudonyms.as_ref().map_or_else(|| Key::from_normal(key), |pseudonyms| pseudonyms.of(key))
     }
 
+    /// Gives a key a limit of its own, `{ limit, window }`, or takes it away, `null`.
+    pub fn configure(&self, who: &Who<'_>, own: &Given) -> Result<(), Error> {
+        self.must_be_open()?;
+        let plan = &*self.plan();
+        if plan.limits.only().is_none() {
+            return Err(Error::Unsupported(
+                "`configure` is for a limiter with one limit, and this one has several: give each group of callers a limiter of its own"
+                    .into(),
+            ));
+        }
+        let keys = self.keys_of(plan, &plan.limits, who)?;
+        let policy = match own {
+            Given::Other("null") => None,
+            given => {
+                let fields = input::record("limit", given, "an object such as { limit: 10, window: '1m' }, or null")?;
+                input::only_known("configure", fields, &["limit", "window"])?;
+                let [limit, window] = ["limit", "window"].map(|name| input::field(fields, name));
+                Some(plan.template.build(limit, window)?)
+            }
+        };
+        let mut configured = self.configured.borrow_mut();
+        for key in keys {
+            match policy {
+                Some(policy) => configured.insert(key, policy),
+                None => configured.remove(&key),
+            };
+        }
+        drop(configured);
+        self.simplify();
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// The fields by which its limits count.
     fn fields(&self) -> impl Iterator<Item = &str> {
-        let all = std::iter::once(&self.plan.limits).chain(self.plan.actions.values());
-        let counting = all.flat_map(|limits| limits.iter()).chain(&self.plan.new_keys);
+        let all = std::iter::once(&self.limits).chain(self.actions.values());
+        let counting = all.flat_map(|limits| limits.iter()).chain(&self.new_keys);
         let counted = counting.filter_map(|limit| match &limit.by {
             By::Field(name) => Some(&**name),
             By::Key | By::Global => None,
         });
-        counted.chain(self.plan.owner.as_deref())
+        counted.chain(self.owner.as_deref())
     }
 
     fn counts_by(&self, field: &str) -> bool {
@@ -230,34 +267,5 @@ impl Limiter {
         fields.sort();
         fields.dedup();
         format!("the key must be an object with a non-empty string for each field, as in {{ {} }}", fields.join(", "))
-    }
-
-    /// Gives a key a limit of its own, `{ limit, window }`, or takes it away, `null`.
-    pub fn configure(&self, who: &Who<'_>, own: &Given) -> Result<(), Error> {
-        self.must_be_open()?;
-        if self.plan.limits.only().is_none() {
-            return Err(Error::Unsupported(
-                "`configure` is for a limiter with one limit, and this one has several: give each group of callers a limiter of its own"
-                    .into(),
-            ));
-        }
-        let keys = self.keys_of(&self.plan.limits, who)?;
-        let policy = match own {
-            Given::Other("null") => None,
-            given => {
-                let fields = input::record("limit", given, "an object such as { limit: 10, window: '1m' }, or null")?;
-                input::only_known("configure", fields, &["limit", "window"])?;
-                let [limit, window] = ["limit", "window"].map(|name| input::field(fields, name));
-                Some(self.plan.template.build(limit, window)?)
-            }
-        };
-        let mut configured = self.configured.borrow_mut();
-        for key in keys {
-            match policy {
-                Some(policy) => configured.insert(key, policy),
-                None => configured.remove(&key),
-            };
-        }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 
 mod counter;
 mod histogram;
+mod names;
 mod sample;
 mod state;
 mod tally;
@@ -21,31 +22,28 @@ pub use top::Ranked;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use self::histogram::{BATCH, Histogram, LATENCY};
+use self::names::{Names, Side};
 use self::tally::Tally;
 use self::top::Top;
 use crate::decision::{Decision, Source};
-use crate::limits::{DEFAULT, NEW_KEYS};
+use crate::limits::DEFAULT;
 use crate::settings::Plan;
 use crate::store::Request;
 
 /// Keys that are shown of those that are refused most.
 const SHOWN: usize = 20;
 
-/// What actions are called together that have no limit of their own.
-const OTHER: &str = "other";
-
 /// The counters of one limiter.
 pub struct Metrics {
     here: Tally,
     there: Tally,
-    /// By what is decided, in the order in which it is shown.
-    limits: Vec<Arc<str>>,
-    /// The actions that have a limit of their own, in the order of their letters.
-    actions: Vec<Arc<str>>,
+    /// By what is decided, and for which actions. Looked at where a limit has a name or a call an action, and written when limits are
+    /// changed.
+    names: RwLock<Names>,
     /// The field of every key that says whose it is.
     owner: Option<Arc<str>>,
     /// Held for one key, and by either thread for one refusal in many.
@@ -64,28 +62,16 @@ pub struct Metrics {
 pub struct Counting<'a> {
     metrics: &'a Metrics,
     tally: &'a Tally,
+    side: Side,
 }
 
 impl Metrics {
     /// Nothing yet, of a limiter that decides by `plan`.
     pub fn new(plan: &Plan) -> Self {
-        let mut limits: Vec<Arc<str>> = Vec::new();
-        let default = || Arc::from(DEFAULT);
-        let named = plan.limits.iter().map(|limit| limit.name.clone().unwrap_or_else(default));
-        // The limits of actions have no names.
-        let of_actions = (!plan.actions.is_empty()).then(default);
-        let of_new_keys = plan.new_keys.as_ref().map(|_| Arc::from(NEW_KEYS));
-        for name in named.chain(of_actions).chain(of_new_keys) {
-            if !limits.contains(&name) {
-                limits.push(name);
-            }
-        }
-        let mut actions: Vec<Arc<str>> = plan.actions.keys().map(|action| Arc::from(action.as_str())).collect();
-        actions.sort();
-        let tally = || Tally::new(limits.len(), actions.len() + 1);
         Self {
-            here: tally(),
-            there: tally(),
+            here: Tally::default(),
+            there: Tally::default(),
+            names: RwLock::new(Names::new(plan)),
             owner: plan.owner.clone(),
             denied: Mutex::default(),
             latency: Histogram::new(&LATENCY),
@@ -95,21 +81,28 @@ impl Metrics {
             told: Counter::default(),
             store: AtomicU8::new(StoreState::None as u8),
             circuit: AtomicU8::new(CircuitState::None as u8),
-            limits,
-            actions,
         }
+    }
+
+    /// It decides by `plan` from now on. What was counted stays counted.
+    pub fn name(&self, plan: &Plan) {
+        self.names.write().unwrap_or_else(PoisonError::into_inner).add(plan);
+    }
+
+    fn names(&self) -> RwLockReadGuard<'_, Names> {
+        self.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the thread of the callers.
     #[inline]
     pub fn here(&self) -> Counting<'_> {
-        Counting { metrics: self, tally: &self.here }
+        Counting { metrics: self, tally: &self.here, side: Side::Here }
     }
 
     /// For that of the worker, who alone counts all that is not [of both](Counting).
     #[inline]
     pub fn there(&self) -> Counting<'_> {
-        Counting { metrics: self, tally: &self.there }
+        Counting { metrics: self, tally: &self.there, side: Side::There }
     }
 
     /// A batch of so many calls was sent.
@@ -157,25 +150,22 @@ impl Metrics {
         let both = |of: fn(&Tally) -> u64| of(&self.here) + of(&self.there);
         // What is a part of a sum is read before it, so that it is not more.
         let settled = self.there.waits.get();
-        let limits: Vec<Count> =
-            Self::sums(self.limits.len(), |index| self.tallies(|tally| tally.limits[index].count()));
-        let actions = Self::sums(self.actions.len() + 1, |index| self.tallies(|tally| tally.actions[index].count()));
+        let (limits, actions) = self.names().counts();
         let by_source = Source::ALL.map(|source| self.tallies(|tally| tally.sources[source as usize].count()));
         let Count { allowed, denied } = by_source.into_iter().sum();
-        let named: Count = limits.iter().copied().sum();
+        let named: Count = limits.iter().map(|(_, count)| *count).sum();
         let rest =
             Count { allowed: allowed.saturating_sub(named.allowed), denied: denied.saturating_sub(named.denied) };
-        let limits = self
-            .limits
-            .iter()
-            .zip(limits)
-            .map(|(name, count)| (name.clone(), if **name == *DEFAULT { count + rest } else { count }));
+        let limits = limits.into_iter().map(|(name, count)| {
+            let count = if *name == *DEFAULT { count + rest } else { count };
+            (name, count)
+        });
         Snapshot {
             allowed,
             denied,
             by_source: by_source.map(|Count { allowed, denied }| allowed + denied),
             limits: limits.collect(),
-            actions: self.named_actions(&actions),
+            actions,
             top_denied: self.denied.lock().unwrap_or_else(PoisonError::into_inner).ranking(SHOWN),
             store_errors: both(|tally| tally.store_errors.get()),
             latency: self.latency.picture(),
@@ -192,22 +182,6 @@ impl Metrics {
     fn tallies(&self, of: impl Fn(&Tally) -> Count) -> Count {
         of(&self.here) + of(&self.there)
     }
-
-    fn sums(len: usize, of: impl Fn(usize) -> Count) -> Vec<Count> {
-        (0..len).map(of).collect()
-    }
-
-    /// The last of the counts is that of all other actions, and shown where there were any.
-    fn named_actions(&self, counts: &[Count]) -> Vec<(Arc<str>, Count)> {
-        let mut actions: Vec<(Arc<str>, Count)> = self.actions.iter().cloned().zip(counts.iter().copied()).collect();
-        let others = counts[self.actions.len()];
-        if let Some((_, count)) = actions.iter_mut().find(|(action, _)| **action == *OTHER) {
-            *count = *count + others;
-        } else if others != Count::default() {
-            actions.push((OTHER.into(), others));
-        }
-        actions
-    }
 }
 
 impl Counting<'_> {
@@ -222,17 +196,10 @@ impl Counting<'_> {
     /// A decision was made.
     pub fn decided(self, request: &Request, decision: &Decision) {
         let looks = self.tally.add(decision.source, decision.allowed);
-        let names = &self.metrics.limits;
-        if let Some(named) = &decision.named
-            && let Some((name, _)) = named.each.get(named.decisive)
-            && let Some(index) = names.iter().position(|known| known == name)
-        {
-            self.tally.limits[index].add(decision.allowed);
-        }
-        if let Some(action) = request.limits.action() {
-            let actions = &self.metrics.actions;
-            let index = actions.binary_search_by(|known| (**known).cmp(action)).unwrap_or(actions.len());
-            self.tally.actions[index].add(decision.allowed);
+        let name = decision.named.as_ref().and_then(|named| named.each.get(named.decisive)).map(|(name, _)| name);
+        let action = request.limits.action();
+        if name.is_some() || action.is_some() {
+            self.metrics.names().decided(self.side, name.map(|name| &**name), action, decision.allowed);
         }
         if looks {
             self.look(&self.whom(request));

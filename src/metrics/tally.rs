@@ -43,14 +43,10 @@ impl std::iter::Sum for Count {
 }
 
 /// See the module. Written by that thread alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     /// By [`Source`].
     pub(super) sources: [Pair; Source::ALL.len()],
-    /// By the limit that decided, where it has a name.
-    pub(super) limits: Box<[Pair]>,
-    /// By the action, of those that are counted apart; at last all others.
-    pub(super) actions: Box<[Pair]>,
     pub(super) store_errors: Counter,
     /// Calls that have begun to wait for the store, or have been answered.
     pub(super) waits: Counter,
@@ -59,18 +55,6 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(limits: usize, actions: usize) -> Self {
-        let pairs = |count| (0..count).map(|_| Pair::default()).collect();
-        Self {
-            sources: std::array::from_fn(|_| Pair::default()),
-            limits: pairs(limits),
-            actions: pairs(actions),
-            store_errors: Counter::default(),
-            waits: Counter::default(),
-            sampler: Sampler::default(),
-        }
-    }
-
     /// Counts a decision as such. Answers whether it is to be looked at for whom it refused.
     #[inline]
     pub(super) fn add(&self, source: Source, allowed: bool) -> bool {

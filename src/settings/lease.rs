@@ -10,8 +10,8 @@ use crate::leases::Terms;
 /// The most units of one lease.
 const MOST: u64 = 1_000_000;
 
-/// Reads it, if it is given, for a limiter that decides by `plan`.
-pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Terms>, Error> {
+/// Reads it, if it is given.
+pub(super) fn read(options: &[(String, Given)]) -> Result<Option<Terms>, Error> {
     let given = field(options, "lease");
     if matches!(given, Given::Missing | Given::Flag(false)) {
         return Ok(None);
@@ -28,6 +28,11 @@ pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Te
             "`lease` is for a limiter on Redis, from which units are leased: give it a `redisUrl`, `sentinel` or `redisClient`, or leave out `lease`".into(),
         ));
     }
+    Ok(Some(Terms { max, ttl }))
+}
+
+/// Whether units may be leased of the limits of `plan`.
+pub(super) fn fits(ttl: Micros, plan: &Plan) -> Result<(), Error> {
     if plan.limits.only().is_none() || plan.new_keys.is_some() {
         return Err(contradiction(
             "`lease` is for a limiter with one limit, and several were given: leave out `lease`, or make a limiter of each".into(),
@@ -44,7 +49,7 @@ pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Te
             return Err(too_long());
         }
     }
-    Ok(Some(Terms { max, ttl }))
+    Ok(())
 }
 
 /// Refuses a lease that is longer than the window of a limit under which it is taken.

@@ -2,6 +2,7 @@
 
 mod call;
 mod described;
+mod frame;
 mod lease;
 mod new_keys;
 mod plan;
@@ -10,18 +11,18 @@ mod shared;
 
 pub use call::{CallOptions, read_duration, read_patience};
 pub use described::{Burst, Described};
+pub use frame::Frame;
 pub use plan::{Plan, Template};
 pub use shared::SharedMemory;
 
-use crate::algorithm::{Algorithm, SlidingCounter};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{self, Given, field};
 use crate::leases::Terms;
 use crate::pseudonym::Pseudonyms;
+use crate::store::DEFAULT_BYTES;
 use crate::store::redis::{Servers, Topology};
-use crate::store::{DEFAULT_BYTES, cache};
 
 /// The fewest bytes that a store in memory can be told to keep to, and the most.
 const LEAST_MEMORY: u64 = 64 << 10;
@@ -78,6 +79,8 @@ pub enum Driver {
 pub struct Settings {
     /// What is decided by.
     pub plan: Plan,
+    /// What stays the same when that is changed.
+    pub frame: Frame,
     /// The store; none decides in memory.
     pub redis: Option<Servers>,
     /// Whether the store is reached through a client of the application's.
@@ -111,16 +114,13 @@ impl Settings {
     pub fn read(given: &Given) -> Result<Self, Error> {
         let options = input::record("options", given, "an object such as { limit: 100, window: '1m' }")?;
         input::only_known("RateLimiter", options, &OPTIONS)?;
-        let has_cache = *field(options, "cacheClient") != Given::Missing;
         let redis = servers::read(options)?;
-        let plan = if has_cache { countable(options)? } else { Plan::read(options)? };
-        let lease = lease::read(options, &plan)?;
+        let (frame, plan) = Frame::read(options)?;
+        let has_cache = frame.has_cache;
         let settings = Self {
-            plan: match lease {
-                Some(terms) => plan.lasting(terms.ttl),
-                None => plan,
-            },
-            lease,
+            plan,
+            lease: frame.lease,
+            frame,
             deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,
@@ -199,33 +199,6 @@ fn deny_cache(given: &Given, is_heard: bool) -> Result<Option<Micros>, Error> {
     input::or_default(given, is_heard.then_some(LONGEST_REFUSAL), |given| {
         input::duration_or_none("denyCache", given, Micros::from_millis(1)..=Micros::from_millis(60_000))
     })
-}
-
-/// What a limiter on a cache decides by: two windows, whose counts go up by one.
-fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
-    if *field(options, "newKeys") != Given::Missing {
-        return Err(cache::beyond("`newKeys`"));
-    }
-    let mut options = options.to_vec();
-    if *field(&options, "algorithm") == Given::Missing {
-        options.retain(|(name, _)| name != "algorithm");
-        options.push(("algorithm".into(), Given::Text(SlidingCounter::NAME.into())));
-    }
-    let plan = Plan::read(&options)?;
-    if plan.limits.only().is_none() {
-        return Err(cache::beyond("more than one of `limits`"));
-    }
-    if plan.has_shares() {
-        return Err(cache::beyond("`fallback.share`"));
-    }
-    if !matches!(field(&options, "denyCache"), Given::Missing | Given::Flag(false)) {
-        // Calls that overtake each other may be refused for a moment.
-        return Err(cache::beyond("`denyCache`"));
-    }
-    for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
-        limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;
-    }
-    Ok(plan)
 }
 
 /// Refuses a `cacheClient` that is nothing of the kind.

@@ -68,6 +68,13 @@ impl Template {
         window - (policy.lasting(self.longer).window() - window)
     }
 
+    /// The policy of the same limit and window as another template's, with the algorithm of this one.
+    pub(crate) fn rebuild(&self, policy: &Policy) -> Result<Policy, Error> {
+        #[expect(clippy::cast_precision_loss, reason = "limits end at 2^32, and windows below 2^53 microseconds")]
+        let [limit, window] = [policy.numbers()[0] as f64, self.window_of(policy).0 as f64 / 1_000.0];
+        self.build(&Given::Number(limit), &Given::Number(window))
+    }
+
     /// The same policy where its units may be leased.
     fn leased(&self, policy: Policy) -> Result<Policy, Error> {
         if self.longer > policy.window() { Err(super::lease::too_long()) } else { Ok(policy.lasting(self.longer)) }

@@ -58,13 +58,22 @@ impl LuaTwins {
     }
 
     pub(super) fn replay(&mut self, policy: &Policy, calls: &[(Micros, Op)]) -> Vec<Said> {
-        let numbers = policy.numbers();
-        let mut packed_policy = vec![policy.id(), u8::try_from(numbers.len()).unwrap()];
-        for number in numbers {
-            wire::put::<7>(&mut packed_policy, number);
+        let calls: Vec<_> = calls.iter().map(|(now, op)| (0, *now, *op)).collect();
+        self.replay_under(&[*policy], &calls)
+    }
+
+    /// Calls on one key, each under one of several policies of one algorithm.
+    pub(super) fn replay_under(&mut self, policies: &[Policy], calls: &[(usize, Micros, Op)]) -> Vec<Said> {
+        let mut packed_policies = Vec::new();
+        for policy in policies {
+            let numbers = policy.numbers();
+            packed_policies.extend([policy.id(), u8::try_from(numbers.len()).unwrap()]);
+            for number in numbers {
+                wire::put::<7>(&mut packed_policies, number);
+            }
         }
         let mut packed = Vec::new();
-        for (now, op) in calls {
+        for (policy, now, op) in calls {
             let zero = Micros::ZERO;
             let (kind, cost, least, time) = match *op {
                 Op::Ask(Ask { cost, least }) => (1, cost, least, zero),
@@ -74,7 +83,7 @@ impl LuaTwins {
                 Op::Change(Change::Lease { units, term }) => (5, units, 0, term),
                 Op::Change(Change::GiveBack { units, booked }) => (6, units, 0, booked),
             };
-            packed.push(kind);
+            packed.extend([kind, u8::try_from(policy + 1).unwrap()]);
             wire::put::<7>(&mut packed, now.0);
             wire::put::<5>(&mut packed, cost);
             wire::put::<5>(&mut packed, least);
@@ -83,7 +92,7 @@ impl LuaTwins {
         let said: Vec<Replied> = redis::cmd("EVAL")
             .arg(self.script.text())
             .arg(0)
-            .arg(packed_policy)
+            .arg(packed_policies)
             .arg(packed)
             .query(&mut self.client)
             .unwrap();
@@ -92,14 +101,24 @@ impl LuaTwins {
 }
 
 fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), TestCaseError> {
-    let calls = schedule::timed(calls);
-    let said = twins.replay(policy, &calls);
+    let calls: Vec<_> = schedule::timed(calls).into_iter().map(|(now, op)| (0, now, op)).collect();
+    agree_under(twins, &[*policy], &calls)
+}
+
+/// The same where each call is decided by one of several policies of one algorithm.
+pub(super) fn agree_under(
+    twins: &mut LuaTwins,
+    policies: &[Policy],
+    calls: &[(usize, Micros, Op)],
+) -> Result<(), TestCaseError> {
+    let said = twins.replay_under(policies, calls);
     prop_assert_eq!(said.len(), calls.len());
-    let mut state = policy.fresh();
+    let mut state = policies[0].fresh();
     let mut kept = Micros::ZERO;
-    // A window is among the numbers, whichever it is.
-    let longest = Micros(policy.numbers().into_iter().max().expect("a policy has numbers"));
-    for ((now, op), Said { outcome, written, expires, seen }) in calls.into_iter().zip(said) {
+    for (&(index, now, op), Said { outcome, written, expires, seen }) in calls.iter().zip(said) {
+        let policy = &policies[index];
+        // A window is among the numbers, whichever it is.
+        let longest = Micros(policy.numbers().into_iter().max().expect("a policy has numbers"));
         let mut next = state.clone();
         let rust = op.apply(policy, &mut next, now);
         prop_assert_eq!(rust, outcome, "{:?} at {:?}", op, now);

@@ -1,0 +1,104 @@
+//! What stays the same of a limiter whose limits are changed, and what a change may say.
+
+use super::plan::{NUMBERS, Plan};
+use super::{OPTIONS, lease};
+use crate::algorithm::{Algorithm, SlidingCounter};
+use crate::error::Error;
+use crate::input::{self, Given, contradiction, field};
+use crate::leases::Terms;
+use crate::limits::NEW_KEYS;
+use crate::store::cache;
+
+/// The options that describe limits, beside the [numbers](NUMBERS) of one.
+const SEVERAL: [&str; 3] = ["limits", NEW_KEYS, "actions"];
+
+/// What every plan of a limiter is read with, as its constructor was given it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    prefix: Given,
+    hash_tag: Given,
+    /// What may be leased of a key, where that is wanted.
+    pub(super) lease: Option<Terms>,
+    /// Whether the store can only count.
+    pub(super) has_cache: bool,
+    /// Whether the store is memory that is never away.
+    has_shared: bool,
+}
+
+impl Frame {
+    /// Reads the constructor's options, and by what its limiter decides at first.
+    pub(super) fn read(options: &[(String, Given)]) -> Result<(Self, Plan), Error> {
+        let is_given = |name| *field(options, name) != Given::Missing;
+        let mut frame = Self {
+            prefix: field(options, "prefix").clone(),
+            hash_tag: field(options, "hashTag").clone(),
+            lease: None,
+            has_cache: is_given("cacheClient"),
+            has_shared: is_given("shared"),
+        };
+        let plan = frame.read_plan(options)?;
+        frame.lease = lease::read(options)?;
+        let plan = frame.leased(plan)?;
+        Ok((frame, plan))
+    }
+
+    /// The plan that the argument of `update` describes: as if the constructor had been given it, with all else as it was.
+    pub fn change(&self, given: &Given) -> Result<Plan, Error> {
+        let options = input::record("options", given, "an object such as { limit: 200, window: '1m' }")?;
+        let describes = |name: &str| NUMBERS.contains(&name) || SEVERAL.contains(&name);
+        if let Some((fixed, _)) = options.iter().find(|(name, _)| !describes(name) && OPTIONS.contains(&name.as_str()))
+        {
+            return Err(contradiction(format!(
+                "`{fixed}` cannot be changed: `update` takes what describes limits, so leave it out, or make another limiter"
+            )));
+        }
+        let known: Vec<&str> = OPTIONS.into_iter().filter(|name| describes(name)).collect();
+        input::only_known("update", options, &known)?;
+        if self.has_shared && *field(options, "fallback") != Given::Missing {
+            return Err(contradiction(
+                "`fallback` is for a store that may be away, which shared memory never is: leave it out".into(),
+            ));
+        }
+        let mut options = options.to_vec();
+        options.push(("prefix".into(), self.prefix.clone()));
+        options.push(("hashTag".into(), self.hash_tag.clone()));
+        self.leased(self.read_plan(&options)?)
+    }
+
+    fn read_plan(&self, options: &[(String, Given)]) -> Result<Plan, Error> {
+        if self.has_cache { countable(options) } else { Plan::read(options) }
+    }
+
+    fn leased(&self, plan: Plan) -> Result<Plan, Error> {
+        let Some(terms) = self.lease else { return Ok(plan) };
+        lease::fits(terms.ttl, &plan)?;
+        Ok(plan.lasting(terms.ttl))
+    }
+}
+
+/// What a limiter on a cache decides by: two windows, whose counts go up by one.
+fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
+    if *field(options, "newKeys") != Given::Missing {
+        return Err(cache::beyond("`newKeys`"));
+    }
+    let mut options = options.to_vec();
+    if *field(&options, "algorithm") == Given::Missing {
+        options.retain(|(name, _)| name != "algorithm");
+        options.push(("algorithm".into(), Given::Text(SlidingCounter::NAME.into())));
+    }
+    let plan = Plan::read(&options)?;
+    if plan.limits.only().is_none() {
+        return Err(cache::beyond("more than one of `limits`"));
+    }
+    if plan.has_shares() {
+        return Err(cache::beyond("`fallback.share`"));
+    }
+    if !matches!(field(&options, "denyCache"), Given::Missing | Given::Flag(false)) {
+        // Calls that overtake each other may be refused for a moment.
+        return Err(cache::beyond("`denyCache`"));
+    }
+    for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
+        limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;
+    }
+    Ok(plan)
+}
