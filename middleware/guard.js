@@ -3,6 +3,7 @@
 'use strict'
 
 const { refusal } = require('../lib/errors.js')
+const { ROUTE_OF } = require('../lib/route-of.js')
 const { canonicalAddress, forwardedAddress } = require('./address.js')
 const { Headers, secondsOf } = require('./headers.js')
 const { messageOf, problemOf } = require('./problem.js')
@@ -55,7 +56,7 @@ class Guard {
     this.#maxWait = own.maxWait
     this.#proxies = own.proxies
     this.#ipv6Prefix = own.ipv6Prefix
-    this.#headers = new Headers(policies, own.headers, own.cost !== undefined)
+    this.#headers = new Headers(policies, own.headers, own.cost !== undefined, own.limiter[ROUTE_OF])
     /** Of a refusal. */
     this.status = own.status
     /** What the application does with a refusal instead, in its framework's own way. */

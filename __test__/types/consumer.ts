@@ -233,6 +233,7 @@ export function readDecision(decision: Decision): number {
     'deny-cache': 5,
     lease: 6,
     shared: 7,
+    list: 8,
   }
   const yes: boolean = allowed
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
@@ -242,6 +243,8 @@ export const statsMembers: Every<Stats> = {
   allowed: true,
   denied: true,
   sources: true,
+  lists: true,
+  policiesInvalid: true,
   limits: true,
   actions: true,
   storeErrors: true,

@@ -1,8 +1,10 @@
 //! What happens on a call: decided here where that is possible, otherwise asked of the store.
 
 mod request;
+mod rules;
 
 pub use request::{Deed, Who};
+pub use rules::Called;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -84,7 +86,11 @@ impl Limiter {
         let plan = settings.plan.clone();
         let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
         Self {
-            is_simple: unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none(),
+            is_simple: unnamed
+                && !plan.is_open
+                && !settings.replays
+                && settings.pseudonyms.is_none()
+                && plan.rules.is_none(),
             metrics: Arc::new(Metrics::new(&plan)),
             plan,
             derived: RefCell::default(),

@@ -5,12 +5,14 @@ mod described;
 mod lease;
 mod new_keys;
 mod plan;
+mod rules;
 mod servers;
 mod shared;
 
 pub use call::{CallOptions, read_duration, read_patience};
 pub use described::{Burst, Described};
 pub use plan::{Plan, Template};
+pub use rules::{MOST_PATTERNS, Routes, Rule, Rules};
 pub use shared::SharedMemory;
 
 use crate::algorithm::{Algorithm, SlidingCounter};
@@ -31,12 +33,16 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 30] = [
+pub const OPTIONS: [&str; 34] = [
     "limit",
     "window",
     "limits",
     "actions",
     "newKeys",
+    "overrides",
+    "allow",
+    "deny",
+    "policies",
     "redisUrl",
     "cluster",
     "sentinel",
@@ -224,6 +230,9 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
     }
     for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
         limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;
+    }
+    if let (Some(rules), Some(limit)) = (&plan.rules, plan.limits.only()) {
+        rules.policies().try_for_each(|policy| cache::accepts(&limit.with(*policy, *policy)).map(drop))?;
     }
     Ok(plan)
 }
