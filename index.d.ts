@@ -314,6 +314,8 @@ export type RateLimiterOptions = CommonOptions &
         limit?: undefined
         window?: undefined
       } & Pick<LimitOptions, 'algorithm' | 'resolution' | 'align'>)
+    // What it does not say here is in the file.
+    | ({ policies: string; limits?: NamedLimitOptions[]; newKeys?: NewKeysOptions } & Partial<LimitOptions>)
     | ({ limit: 'configured'; limits?: undefined; newKeys?: undefined; window?: undefined } & Pick<
         LimitOptions,
         'algorithm' | 'resolution' | 'align'

@@ -65,6 +65,11 @@ const commonOptions: Required<CommonOptions> = {
   cacheClient,
   shared: 'api',
   actions: { download: { limit: 5, window: '1h', by: 'user' } },
+  overrides: { 'user:42': { limit: 5, window: '1h', burst: 9 }, 'partner:*': { policy: 'gold' } },
+  allow: ['internal:*'] as const,
+  deny: ['10.0.0.0/8'],
+  policies:
+    Math.random() < 0.5 ? './limits.yaml' : { gold: { extends: 'silver', limit: 5 }, silver: { limit: 1, window: 1 } },
   clock: 'store',
   prefix: 'app',
   hashKeys: 'a secret of all servers',
@@ -91,6 +96,11 @@ export const guarded = new DistributedRateLimiter({ limits: [named], newKeys: { 
 export const unguarded = new RateLimiter({ limit: 1, window: '1m', newKeys })
 // @ts-expect-error It counts by something.
 export const byNothing = new RateLimiter({ limits: [named], newKeys: { limit: 1, window: '1m' } })
+export const fromFile = new RateLimiter({ policies: './limits.yaml', redisUrl: 'redis://localhost' })
+// @ts-expect-error Policies with names are no limit of everybody.
+export const withoutLimit = new RateLimiter({ policies: { gold: { limit: 1, window: '1m' } } })
+// @ts-expect-error A policy has its numbers.
+export const withBoth = new RateLimiter({ limit: 1, window: '1m', overrides: { a: { policy: 'gold', limit: 1 } } })
 export const open = new RateLimiter({ limit: 'configured', algorithm: 'token-bucket' })
 export const faces: DistributedRateLimiter[] = [
   new DistributedRateLimiter(),
@@ -204,6 +214,7 @@ export const decisionMembers: Every<Decision> = {
   resetAt: true,
   delayMs: true,
   source: true,
+  reason: true,
   name: true,
   limits: true,
 }
@@ -327,6 +338,7 @@ export const events: Every<RateLimiterEvents> = {
   storeUp: true,
   fleetUnknown: true,
   storeEvicts: true,
+  policiesInvalid: true,
   close: true,
 }
 
@@ -336,6 +348,7 @@ export function listen(limiter: RateLimiter): RateLimiter {
     .once('storeUp', () => {})
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
     .on('storeEvicts', (policy) => void (policy satisfies string).length)
+    .on('policiesInvalid', ({ message, problems }) => void [message, problems?.[0]?.line satisfies number | undefined])
     .once('close', () => {})
     .off('storeUp', () => {})
 }
