@@ -43,7 +43,7 @@ impl Patterns {
                 Pattern::Network(network) => networks.push((*network, index(number))),
             }
         }
-        texts.sort_by(|(_, one), (_, other)| one.length().cmp(&other.length()));
+        texts.sort_by_cached_key(|(_, text)| text.length());
         let mut ranked: Vec<tree::Ranked<'_>> = texts
             .iter()
             .enumerate()

@@ -96,7 +96,6 @@ pub(super) fn read(text: &str) -> Result<Option<Network>, String> {
     let network = Network::new(address, length).ok_or_else(invalid)?;
     if network != network.masked() {
         let first = network.masked().bits;
-        #[expect(clippy::cast_possible_truncation, reason = "of IPv4 there are 32 bits, at the upper end")]
         let first: IpAddr =
             if network.is_v6 { Ipv6Addr::from(first).into() } else { Ipv4Addr::from((first >> 96) as u32).into() };
         return Err(format!(

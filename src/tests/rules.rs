@@ -503,7 +503,11 @@ fn what_is_no_rule_is_refused_with_a_reason() {
             Class::Type,
             "`policies.a.window` must be a duration",
         ),
-        (several(&[by.clone()], ("deny", list(&["a"]))), Class::Type, "`deny` is for keys that are one text"),
+        (
+            several(std::slice::from_ref(&by), ("deny", list(&["a"]))),
+            Class::Type,
+            "`deny` is for keys that are one text",
+        ),
         (
             several(&[two("x"), two("y")], ("overrides", record(&[("a", limit(1.0))]))),
             Class::Type,
