@@ -104,6 +104,28 @@ export interface LimitOptions {
   fallback?: Fallback
 }
 
+/**
+ * Which keys, or actions, are meant: a text for itself (`'user:42'`), a `*` at the end for any rest (`'partner:*'`), `/:name` for one segment of a path
+ * (`'GET /users/:id'`), an address or a network (`'10.0.0.0/8'`, `'2001:db8::/32'`). `\\` takes from `*`, `:`, `/` and itself what they mean. 1 to 256
+ * characters, at most 100,000 a limiter. The longest match wins: the smallest network, or else the most literal characters.
+ */
+export type Pattern = string
+
+/** The limit of keys that have another than everybody. */
+export type OverrideOptions =
+  | { limit: number; window: Duration; burst?: number | Burst; policy?: undefined }
+  | { policy: string; limit?: undefined; window?: undefined; burst?: undefined }
+
+/** A limit with a name. */
+export interface PolicyOptions {
+  /** The name of another, whose numbers this one has where it says none. */
+  extends?: string
+  /** As in {@link LimitOptions}. */
+  limit?: number
+  window?: Duration
+  burst?: number | Burst
+}
+
 /** One of several limits that are decided together. */
 export interface NamedLimitOptions extends LimitOptions {
   /** 1 to 64 letters, digits, `-`, `_` or `.`; each limit has its own, and none is called `newKeys`. */
@@ -180,10 +202,25 @@ export interface CommonOptions {
    */
   shared?: string
   /**
-   * Limits of single actions, by the name that a call gives as its `action`. An action without an entry has the limiter's own
-   * limit, and is counted apart all the same.
+   * Limits of single actions, by the name that a call gives as its `action`, or by a {@link Pattern} for several: all that it matches is
+   * counted together. An action without an entry has the limiter's own limit, and is counted apart all the same.
    */
   actions?: Record<string, LimitOptions & { by?: string }>
+  /**
+   * Limits of single keys or groups of them, by {@link Pattern}: `{ limit, window, burst? }` with the limiter's algorithm, or the name of one of
+   * {@link policies}. The longest pattern of `overrides`, `allow` and `deny` together decides; {@link RateLimiter.configure} beats an override, a
+   * call's own limit both, and an action's own limit stays. While the store is away it is the same limit. For a limiter with one limit.
+   */
+  overrides?: Record<Pattern, OverrideOptions>
+  /** Keys that are never counted and always allowed, by {@link Pattern}. Not for `limits` with a `by`, as `deny`. */
+  allow?: readonly Pattern[]
+  /** Keys that are always refused, by {@link Pattern}: nobody is asked, and `retryAfterMs` is a day. */
+  deny?: readonly Pattern[]
+  /**
+   * Limits with names (1 to 64 letters, digits, `-`, `_` or `.`), for {@link overrides}: what one does not say is as in the one that it extends. Or the
+   * path of a file, `.yaml`, `.yml` or `.json`, that has these options; see `docs/policies.md`.
+   */
+  policies?: Record<string, PolicyOptions> | string
   /**
    * `'store'` (default): the time of Redis, or of this process where it decides. `'timestamps'`, for a limiter in memory: each call's
    * `timestamp` is the time itself, so that what has happened can be replayed.
@@ -260,7 +297,9 @@ export interface LeaseOptions {
  * One limit; several that are decided together, all or nothing; or `limit: 'configured'`, where each key's limit is given by
  * `configure` or with the call.
  */
-export type RateLimiterOptions = CommonOptions & LimitForms
+export type RateLimiterOptions = CommonOptions &
+  // What it does not say with `policies` is in the file.
+  (LimitForms | ({ policies: string; limits?: NamedLimitOptions[]; newKeys?: NewKeysOptions } & Partial<LimitOptions>))
 
 /** The forms in which limits are described: one, several, or those that come with `configure` or with the call. */
 export type LimitForms =
@@ -285,7 +324,7 @@ export type LimitForms =
     >)
 
 /** What {@link RateLimiter.update} takes: the options that describe limits, of any form that {@link RateLimiterOptions} has. */
-export type Limits = LimitForms & Pick<CommonOptions, 'actions'>
+export type Limits = LimitForms & Pick<CommonOptions, 'actions' | 'overrides' | 'allow' | 'deny' | 'policies'>
 
 /** Whom a call is about: a non-empty string; or, where `limits` say `by`, one for each of their fields. */
 export type Key = string | { readonly [field: string]: string }
@@ -338,10 +377,12 @@ export interface Decision {
   /**
    * Who decided: Redis, this process as the only store, this process in place of a store that failed, the application's client,
    * this process since it knows a refusal that still holds ({@link CommonOptions.denyCache}), this process by units that Redis has
-   * leased to it ({@link CommonOptions.lease}; `remaining` is then what Redis had left when it did, and what is left of the lease), or
-   * this process by memory that others share ({@link CommonOptions.shared}).
+   * leased to it ({@link CommonOptions.lease}; `remaining` is then what Redis had left when it did, and what is left of the lease),
+   * this process by memory that others share ({@link CommonOptions.shared}), or a list ({@link CommonOptions.allow}, {@link CommonOptions.deny}).
    */
-  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease' | 'shared'
+  readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease' | 'shared' | 'list'
+  /** Which list the key is on; left out where it is on none. Then nothing was counted, whatever the call cost. */
+  readonly reason?: 'allow-list' | 'deny-list'
   /**
    * Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left,
    * `newKeys` left out.
@@ -398,7 +439,10 @@ export interface Stats {
     readonly 'deny-cache': number
     readonly lease: number
     readonly shared: number
+    readonly list: number
   }
+  /** Those of them whose keys are on a list; they are in no limit's and no action's count. */
+  readonly lists: Count
   /** The same calls by the limit that decided, as {@link Decision.name} tells; `'default'` is one without a name, among them those of `actions`. */
   readonly limits: Readonly<Record<string, Count>>
   /**
@@ -406,6 +450,8 @@ export interface Stats {
    * there is one.
    */
   readonly actions: Readonly<Record<string, Count>>
+  /** How often the file of {@link CommonOptions.policies} has changed into something that is not right. */
+  readonly policiesInvalid: number
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
   /** Script calls sent to Redis, and the calls that travelled in those that were answered in time. On a cluster all slots' are one. */
@@ -467,6 +513,15 @@ export interface Policy {
   readonly action?: string
 }
 
+/** Something that is wrong in a file of policies. Line and column count from 1. */
+export interface PolicyProblem {
+  readonly line?: number
+  readonly column?: number
+  /** Such as `overrides.user:42.limit`. */
+  readonly field?: string
+  readonly message: string
+}
+
 export interface RateLimiterEvents {
   /** Redis stopped answering, and the circuit is open: calls are decided by `onStoreError` until `storeUp`. */
   storeDown: [error: Error]
@@ -484,6 +539,11 @@ export interface RateLimiterEvents {
   storeEvicts: [policy: string]
   /** The limits were changed by {@link RateLimiter.update}: what {@link RateLimiter.policies} tells from now on. */
   policies: [policies: Policy[]]
+  /**
+   * The file of {@link CommonOptions.policies} has changed and is not right, or cannot be read: the last good policies stay in force. Told once for
+   * each such change; the error has the code `ERR_RATE_LIMIT_POLICIES` and all that was found, or it is what the change itself threw.
+   */
+  policiesInvalid: [error: Error & { problems?: readonly PolicyProblem[] }]
   /** The limiter has been closed, and what was called has settled. Told once. */
   close: []
 }
@@ -493,7 +553,7 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * @throws {TypeError | RangeError} with a `code` (`ERR_RATE_LIMIT_OPTION`, `…_UNKNOWN_OPTION`, `…_URL`) and a sentence that
    * names the option, what was given and what is expected.
    * @throws {Error} with `shared`: `ERR_RATE_LIMIT_SHARED_UNAVAILABLE`, `…_SHARED_UNSAFE`, `…_SHARED_FORMAT` about its file, and
-   * `ERR_RATE_LIMIT_UNSUPPORTED` where there is none on this system.
+   * `ERR_RATE_LIMIT_UNSUPPORTED` where there is none on this system. With a file of `policies`: `ERR_RATE_LIMIT_POLICIES`.
    */
   constructor(options: RateLimiterOptions)
 

@@ -5,7 +5,8 @@
 const OWN = 10
 const EACH = 5
 const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
-const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared']
+const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared', 'list']
+const LIST = SOURCES.indexOf('list')
 
 /** The decision that was written last; `names` are those of its limits, where they have any. */
 function decisionOf(names) {
@@ -20,6 +21,7 @@ function decisionOf(names) {
     delayMs: row[7],
     source: SOURCES[row[8]],
   }
+  if (row[8] === LIST) decision.reason = decision.allowed ? 'allow-list' : 'deny-list'
   if (names !== undefined) {
     decision.name = names[row[9]]
     decision.limits = names.map(limitOf)

@@ -7,6 +7,8 @@ const { denied, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
+const { openPolicies } = require('./policies/index.js')
+const { ROUTE_OF } = require('./route-of.js')
 const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
@@ -26,7 +28,15 @@ const STATES = new Map([
 
 // Weak, so that a limiter which the application has dropped can be collected, and its connection closed.
 const limiters = new Map()
-const collected = new FinalizationRegistry((id) => limiters.delete(id))
+// The files that are followed for some of them, which nobody else would stop.
+const files = new Map()
+const collected = new FinalizationRegistry(forget)
+
+function forget(id) {
+  limiters.delete(id)
+  files.get(id)?.stop()
+  files.delete(id)
+}
 
 function tell(id, event, what) {
   limiters.get(id)?.deref()?.[TELL](event, what)
@@ -49,9 +59,11 @@ class RateLimiter extends EventEmitter {
   #isAllowed
   #isAllowedSync
   #check
+  #policiesInvalid = 0
 
-  constructor(options) {
+  constructor(given) {
     super()
+    const { options, follow } = openPolicies(given)
     const adapter = adapterOf(options)
     this.#native = new native.RateLimiter(options, adapter)
     if (adapter !== undefined) employ(this.#native.id, adapter)
@@ -63,6 +75,7 @@ class RateLimiter extends EventEmitter {
     this.#check = this.#calls.check
     limiters.set(this.#native.id, new WeakRef(this))
     collected.register(this, this.#native.id)
+    if (follow !== undefined) files.set(this.#native.id, followed(follow, new WeakRef(this)))
   }
 
   isAllowed(key, options) {
@@ -143,6 +156,8 @@ class RateLimiter extends EventEmitter {
   close() {
     if (this.#closed === undefined) {
       this.#calls.close()
+      files.get(this.#native.id)?.stop()
+      files.delete(this.#native.id)
       const finish = () => this.#do(this.#calls.finish)
       const finished = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
       this.#closed = finished.finally(() => this[TELL]('close'))
@@ -150,12 +165,17 @@ class RateLimiter extends EventEmitter {
     return this.#closed
   }
 
+  /** A function of its own, which the middleware keeps. */
+  get [ROUTE_OF]() {
+    return this.#calls.routeOf
+  }
+
   policies() {
     return this.#native.policies()
   }
 
   stats() {
-    return statsOf(this.#native)
+    return { ...statsOf(this.#native), policiesInvalid: this.#policiesInvalid }
   }
 
   #checked(key, options) {
@@ -219,6 +239,7 @@ class RateLimiter extends EventEmitter {
 
   // In a tick of its own: a listener that throws is its owner's error, and must not stop answers from being delivered.
   [TELL](event, what) {
+    if (event === 'policiesInvalid') this.#policiesInvalid += 1
     process.nextTick(() => {
       this.#log(event, what)
       if (state.hasSubscribers && STATES.has(event)) {
@@ -236,6 +257,8 @@ class RateLimiter extends EventEmitter {
     } else if (event === 'storeUp') {
       if (this.#isDown) logger?.warn('distributed-rate-limiter: Redis answers again')
       this.#isDown = false
+    } else if (event === 'policiesInvalid') {
+      logger?.error(`distributed-rate-limiter: the last good policies stay in force: ${what.message}`)
     } else if (event === 'fleetUnknown') {
       logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${what.message}`)
     } else if (event === 'storeEvicts') {
@@ -244,6 +267,14 @@ class RateLimiter extends EventEmitter {
       )
     }
   }
+}
+
+/** Has changes of a file of policies applied to a limiter, for as long as there is one. */
+function followed(follow, limiter) {
+  return follow({
+    apply: (options) => limiter.deref()?.update(options),
+    fail: (error) => limiter.deref()?.[TELL]('policiesInvalid', error),
+  })
 }
 
 /** Options as the last argument, or none: a call without any is the faster one. */

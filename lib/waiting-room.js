@@ -129,7 +129,8 @@ class WaitingRoom {
         this.#makeWay(line, waiter)
         return this.#waitForPlace(id, waiter, decision)
       }
-      if (decision.retryAfterMs > waiter.remaining()) return decision
+      // Who is on a list of those who are refused would wait for nothing.
+      if (decision.reason === 'deny-list' || decision.retryAfterMs > waiter.remaining()) return decision
       if (this.#isClosed) return this.#refuse(waiter)
       await waiter.until(waiter.woken(), decision.retryAfterMs)
     }

@@ -3,6 +3,7 @@
 'use strict'
 
 const { refusal } = require('../lib/errors.js')
+const { ROUTE_OF } = require('../lib/route-of.js')
 const { canonicalAddress, forwardedAddress } = require('./address.js')
 const { Headers, secondsOf } = require('./headers.js')
 const { messageOf, problemOf } = require('./problem.js')
@@ -63,9 +64,10 @@ class Guard {
     this.#maxWait = own.maxWait
     this.#proxies = own.proxies
     this.#ipv6Prefix = own.ipv6Prefix
-    this.#headers = new Headers(policies, own.headers, own.cost !== undefined)
+    const headersOf = (policies) => new Headers(policies, own.headers, own.cost !== undefined, own.limiter[ROUTE_OF])
+    this.#headers = headersOf(policies)
     follow(own.limiter, (policies) => {
-      this.#headers = new Headers(policies, own.headers, own.cost !== undefined)
+      this.#headers = headersOf(policies)
     })
     /** Of a refusal. */
     this.status = own.status

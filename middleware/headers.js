@@ -11,6 +11,8 @@ const UNIT_OF_COSTS = 'units'
 /** Whole seconds, never earlier than the truth. */
 const secondsOf = (ms) => Math.max(1, Math.ceil(ms / 1_000))
 
+const itself = (action) => action
+
 class Headers {
   #draft
   #legacy
@@ -18,9 +20,12 @@ class Headers {
   /** Of the limits, and of each action that has its own. */
   #own
   #actions = new Map()
+  /** The action of the options under which another falls, which may be a pattern. */
+  #routeOf
 
-  /** `policies` are those of the limiter, `hasCost` says whether requests cost different numbers of units. */
-  constructor(policies, { draft, legacy, partitionKey, quotaUnit }, hasCost) {
+  /** `policies` are those of the limiter, `hasCost` says whether requests cost different numbers of units, `routeOf` which action another falls under. */
+  constructor(policies, { draft, legacy, partitionKey, quotaUnit }, hasCost, routeOf = itself) {
+    this.#routeOf = routeOf
     this.#draft = draft
     this.#legacy = legacy
     this.#partitionKey = partitionKey
@@ -62,7 +67,7 @@ class Headers {
   }
 
   #of(action) {
-    return action === undefined ? this.#own : (this.#actions.get(action) ?? this.#own)
+    return action === undefined ? this.#own : (this.#actions.get(this.#routeOf(action)) ?? this.#own)
   }
 }
 

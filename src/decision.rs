@@ -23,12 +23,25 @@ pub enum Source {
     Lease,
     /// Memory that the processes of one machine share.
     Shared,
+    /// A list, on which the key is: nothing was counted, and no store asked.
+    List,
 }
+
+/// When whoever is on a list of those who are refused is asked to come back: nobody knows when they will be taken off it.
+const LISTED: Micros = Micros::from_millis(86_400_000);
 
 impl Source {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Redis, Self::Memory, Self::Fallback, Self::Client, Self::DenyCache, Self::Lease, Self::Shared];
+    pub const ALL: [Self; 8] = [
+        Self::Redis,
+        Self::Memory,
+        Self::Fallback,
+        Self::Client,
+        Self::DenyCache,
+        Self::Lease,
+        Self::Shared,
+        Self::List,
+    ];
 
     /// The name in a decision.
     pub fn name(self) -> &'static str {
@@ -40,6 +53,7 @@ impl Source {
             Self::DenyCache => "deny-cache",
             Self::Lease => "lease",
             Self::Shared => "shared",
+            Self::List => "list",
         }
     }
 }
@@ -151,5 +165,21 @@ impl Decision {
         };
         let outcomes: Vec<Outcome> = limits.iter().map(outcome).collect();
         Self::new(limits, |limit| &limit.policy, &outcomes, Source::Fallback)
+    }
+
+    /// What is said to whoever is on a list: where they are allowed, with all that the limits have left, since nothing was taken.
+    pub fn listed(limits: &Limits, allowed: bool, now: Micros, ask: Ask) -> Self {
+        let retry_after = if allowed { Micros::ZERO } else { LISTED };
+        let outcome = |limit: &Limit| Outcome {
+            allowed,
+            granted: if allowed { ask.cost } else { 0 },
+            remaining: if allowed { limit.policy.capacity() } else { 0 },
+            retry_after,
+            reset_at: now + retry_after,
+            delay: Micros::ZERO,
+            booked: Micros::ZERO,
+        };
+        let outcomes: Vec<Outcome> = limits.iter().map(outcome).collect();
+        Self::new(limits, |limit| &limit.policy, &outcomes, Source::List)
     }
 }

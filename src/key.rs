@@ -12,7 +12,7 @@ use crate::error::Error;
 pub const MAX_LEN: usize = 1_024;
 
 /// Opens a digest. No text is encoded with this byte, so a digest never equals a key that was given.
-const DIGEST: u8 = 0xFF;
+pub(crate) const DIGEST: u8 = 0xFF;
 
 /// Opens a [pseudonym](crate::pseudonym), which no key and no digest equals either.
 pub(crate) const PSEUDONYM: u8 = 0xFD;

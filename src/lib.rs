@@ -29,6 +29,7 @@ pub mod newcomers;
 pub mod policy;
 pub mod pseudonym;
 pub mod refusals;
+pub mod rules;
 pub mod runtime;
 pub mod settings;
 pub mod store;

@@ -134,7 +134,7 @@ function describeCounting(source, limiterOf) {
     await limiter.check('b')
     const { allowed, denied, sources, storeErrors, pending, circuitOpened } = limiter.stats()
     assert.deepEqual({ allowed, denied }, { allowed: 6, denied: 3 })
-    const none = { redis: 0, memory: 0, fallback: 0, client: 0, 'deny-cache': 0, lease: 0, shared: 0 }
+    const none = { redis: 0, memory: 0, fallback: 0, client: 0, 'deny-cache': 0, lease: 0, shared: 0, list: 0 }
     assert.deepEqual({ ...sources }, { ...none, [source]: 9 })
     assert.deepEqual({ storeErrors, pending, circuitOpened }, { storeErrors: 0, pending: 0, circuitOpened: 0 })
 

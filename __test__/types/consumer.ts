@@ -65,6 +65,11 @@ const commonOptions: Required<CommonOptions> = {
   cacheClient,
   shared: 'api',
   actions: { download: { limit: 5, window: '1h', by: 'user' } },
+  overrides: { 'user:42': { limit: 5, window: '1h', burst: 9 }, 'partner:*': { policy: 'gold' } },
+  allow: ['internal:*'] as const,
+  deny: ['10.0.0.0/8'],
+  policies:
+    Math.random() < 0.5 ? './limits.yaml' : { gold: { extends: 'silver', limit: 5 }, silver: { limit: 1, window: 1 } },
   clock: 'store',
   prefix: 'app',
   hashKeys: 'a secret of all servers',
@@ -91,6 +96,11 @@ export const guarded = new DistributedRateLimiter({ limits: [named], newKeys: { 
 export const unguarded = new RateLimiter({ limit: 1, window: '1m', newKeys })
 // @ts-expect-error It counts by something.
 export const byNothing = new RateLimiter({ limits: [named], newKeys: { limit: 1, window: '1m' } })
+export const fromFile = new RateLimiter({ policies: './limits.yaml', redisUrl: 'redis://localhost' })
+// @ts-expect-error Policies with names are no limit of everybody.
+export const withoutLimit = new RateLimiter({ policies: { gold: { limit: 1, window: '1m' } } })
+// @ts-expect-error A policy has its numbers.
+export const withBoth = new RateLimiter({ limit: 1, window: '1m', overrides: { a: { policy: 'gold', limit: 1 } } })
 export const open = new RateLimiter({ limit: 'configured', algorithm: 'token-bucket' })
 export const faces: DistributedRateLimiter[] = [
   new DistributedRateLimiter(),
@@ -212,6 +222,7 @@ export const decisionMembers: Every<Decision> = {
   resetAt: true,
   delayMs: true,
   source: true,
+  reason: true,
   name: true,
   limits: true,
 }
@@ -242,6 +253,7 @@ export function readDecision(decision: Decision): number {
     'deny-cache': 5,
     lease: 6,
     shared: 7,
+    list: 8,
   }
   const yes: boolean = allowed
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
@@ -251,6 +263,8 @@ export const statsMembers: Every<Stats> = {
   allowed: true,
   denied: true,
   sources: true,
+  lists: true,
+  policiesInvalid: true,
   limits: true,
   actions: true,
   storeErrors: true,
@@ -334,6 +348,7 @@ export const events: Every<RateLimiterEvents> = {
   fleetUnknown: true,
   storeEvicts: true,
   policies: true,
+  policiesInvalid: true,
   close: true,
 }
 
@@ -344,6 +359,7 @@ export function listen(limiter: RateLimiter): RateLimiter {
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
     .on('policies', ([policy]) => void (policy?.windowMs satisfies number | undefined))
     .on('storeEvicts', (policy) => void (policy satisfies string).length)
+    .on('policiesInvalid', ({ message, problems }) => void [message, problems?.[0]?.line satisfies number | undefined])
     .once('close', () => {})
     .off('storeUp', () => {})
 }

@@ -61,6 +61,7 @@ export const denial: Every<Denial> = {
   resetAt: true,
   delayMs: true,
   source: true,
+  reason: true,
   name: true,
   limits: true,
   violated: true,

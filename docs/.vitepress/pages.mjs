@@ -22,6 +22,7 @@ const CHAPTERS = [
     [
       ['Algorithms', 'algorithms'],
       ['Limits', 'limits'],
+      ['Policies', 'policies'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

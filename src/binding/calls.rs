@@ -20,9 +20,9 @@ use crate::decision::Decision;
 use crate::dispatcher::Ticket;
 use crate::error::Error;
 use crate::input::Given;
-use crate::limiter::{Deed, Limiter, Trust};
+use crate::limiter::{Called, Deed, Limiter, Trust};
 use crate::settings::{self, CallOptions, read_duration, read_patience};
-use crate::store::{Request, Verb};
+use crate::store::Verb;
 
 /// A limiter in its environment.
 pub(super) struct Bound {
@@ -48,6 +48,7 @@ const CALLS: [(&str, Callback); 17] = [
     ("reset", reset),
     ("configure", configure),
     ("update", update),
+    ("routeOf", route_of),
     ("ready", ready),
     ("close", close),
     ("finish", finish),
@@ -155,8 +156,16 @@ impl Bound {
         wants: Wants,
     ) -> Result<Value, Error> {
         let options = self.options(js, name, options, CallOptions::known())?;
-        let request = self.limiter.request(&text::who(js, key)?, deed, &options)?;
-        self.answer(js, request, wants)
+        let called = self.called(js, key, deed, &options)?;
+        self.answer(js, called, wants)
+    }
+
+    fn called(&self, js: Js, key: Value, deed: Deed, options: &CallOptions) -> Result<Called, Error> {
+        let who = text::who(js, key)?;
+        if !self.limiter.has_rules() {
+            return self.limiter.request(&who, deed, options).map(Called::Counted);
+        }
+        self.limiter.called(&who, &text::as_given(js, key, &who), deed, options)
     }
 
     fn options(&self, js: Js, name: &str, options: Option<Value>, known: &[&str]) -> Result<CallOptions, Error> {
@@ -167,12 +176,18 @@ impl Bound {
     }
 
     /// Answers here, or asks. What is known of the keys may refuse it.
-    fn answer(&self, js: Js, request: Request, wants: Wants) -> Result<Value, Error> {
+    fn answer(&self, js: Js, called: Called, wants: Wants) -> Result<Value, Error> {
         let trust = if wants == Wants::Decision { Trust::Times } else { Trust::Refusal };
-        self.answer_by(js, request, wants, trust)
+        self.answer_by(js, called, wants, trust)
     }
 
-    fn answer_by(&self, js: Js, request: Request, wants: Wants, trust: Trust) -> Result<Value, Error> {
+    fn answer_by(&self, js: Js, called: Called, wants: Wants, trust: Trust) -> Result<Value, Error> {
+        let request = match called {
+            Called::Counted(request) => request,
+            Called::Listed(request, allowed) => {
+                return Ok(self.show(js, &self.limiter.answer_by_list(&request, allowed)?, wants));
+            }
+        };
         match self.limiter.answer_here(&request, trust)? {
             Some(decision) => Ok(self.show(js, &decision, wants)),
             None => self.promise(js, wants, |ticket| self.limiter.ask(ticket, request)),
@@ -228,25 +243,25 @@ unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) 
         // `maxWait` and `signal` have been taken out, but whoever misspells one of them is to be told of it.
         let known = ["cost", "action", "limit", "window", "maxWait", "signal"];
         let options = bound.options(js, "acquire", second, &known)?;
-        let request = bound.limiter.request(&text::who(js, first)?, Deed::Reserve(patience), &options)?;
+        let called = bound.called(js, first, Deed::Reserve(patience), &options)?;
         // Whoever waits goes by what the store says now.
-        bound.answer_by(js, request, Wants::Decision, Trust::Nothing)
+        bound.answer_by(js, called, Wants::Decision, Trust::Nothing)
     })
 }
 
 /// `refund(key, cost, options)`, and the like.
-fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Request, Error> {
+fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Called, Error> {
     let Arguments { first, second, third } = given;
     let mut options = bound.options(js, name, third, &["action", "limit", "window", "timestamp"])?;
     let cost = given::read_optional(js, second)?;
     options.cost = (cost != Given::Missing).then_some(cost);
-    bound.limiter.request(&text::who(js, first)?, deed, &options)
+    bound.called(js, first, deed, &options)
 }
 
 unsafe extern "C" fn refund(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, given| {
-        let request = change(js, bound, "refund", given, Deed::Refund)?;
-        bound.answer(js, request, Wants::Decision)
+        let called = change(js, bound, "refund", given, Deed::Refund)?;
+        bound.answer(js, called, Wants::Decision)
     })
 }
 
@@ -254,9 +269,12 @@ unsafe extern "C" fn refund(env: sys::napi_env, info: sys::napi_callback_info) -
 /// it, until it is finished; what it knew by itself is gone with it.
 unsafe extern "C" fn give_back(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, given| {
-        let request = change(js, bound, "refund", given, Deed::Refund)?;
+        // Of who is on a list nothing was taken.
+        let Called::Counted(request) = change(js, bound, "refund", given, Deed::Refund)? else {
+            return Ok(js.undefined());
+        };
         match bound.limiter.must_be_open() {
-            Ok(()) => bound.answer(js, request, Wants::Nothing),
+            Ok(()) => bound.answer(js, Called::Counted(request), Wants::Nothing),
             Err(_) if bound.limiter.can_be_asked() => {
                 bound.promise(js, Wants::Nothing, |ticket| bound.limiter.ask(ticket, request))
             }
@@ -267,8 +285,8 @@ unsafe extern "C" fn give_back(env: sys::napi_env, info: sys::napi_callback_info
 
 unsafe extern "C" fn penalty(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, given| {
-        let request = change(js, bound, "penalty", given, Deed::Penalize)?;
-        bound.answer(js, request, Wants::Decision)
+        let called = change(js, bound, "penalty", given, Deed::Penalize)?;
+        bound.answer(js, called, Wants::Decision)
     })
 }
 
@@ -278,7 +296,7 @@ unsafe extern "C" fn block(env: sys::napi_env, info: sys::napi_callback_info) ->
         let duration = read_duration(&given::read_optional(js, second)?)?;
         let options = bound.options(js, "block", third, &["action", "timestamp"])?;
         let request = bound.limiter.request_for(&text::who(js, first)?, Verb::Block(duration), &options)?;
-        bound.answer(js, request, Wants::Nothing)
+        bound.answer(js, Called::Counted(request), Wants::Nothing)
     })
 }
 
@@ -286,7 +304,7 @@ unsafe extern "C" fn block(env: sys::napi_env, info: sys::napi_callback_info) ->
 fn forget(js: Js, bound: &Bound, name: &str, given: Arguments, verb: Verb) -> Result<Value, Error> {
     let options = bound.options(js, name, given.second, &["action"])?;
     let request = bound.limiter.request_for(&text::who(js, given.first)?, verb, &options)?;
-    bound.answer(js, request, Wants::Nothing)
+    bound.answer(js, Called::Counted(request), Wants::Nothing)
 }
 
 unsafe extern "C" fn unblock(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
@@ -311,6 +329,14 @@ unsafe extern "C" fn update(env: sys::napi_env, info: sys::napi_callback_info) -
     run(env, info, |js, bound, Arguments { first: options, .. }| {
         bound.limiter.update(&given::read(js, options)?)?;
         Ok(js.undefined())
+    })
+}
+
+/// `routeOf(action)`: the action of `actions` under whose limit it falls, `undefined` where there is none.
+unsafe extern "C" fn route_of(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, .. }| {
+        let action = text::lossy(js, first).unwrap_or_default();
+        Ok(bound.limiter.route_of(&action).map_or_else(|| js.undefined(), |name| js.string(name)))
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Stats {
     pub denied: f64,
     /// Decisions by who made them.
     pub sources: Sources,
+    /// Those of lists, on which the keys were.
+    pub lists: Listed,
     /// By the limit that decided.
     pub limits: Vec<Named>,
     /// By the action.
@@ -77,6 +79,17 @@ pub struct Sources {
     pub lease: f64,
     /// Memory that the processes of one machine share.
     pub shared: f64,
+    /// A list, on which the key was.
+    pub list: f64,
+}
+
+/// Decisions of lists.
+#[napi(object)]
+pub struct Listed {
+    /// Calls admitted.
+    pub allowed: f64,
+    /// Calls refused.
+    pub denied: f64,
 }
 
 /// Decisions of one kind.
@@ -138,7 +151,9 @@ impl Stats {
                 deny_cache: from(Source::DenyCache),
                 lease: from(Source::Lease),
                 shared: from(Source::Shared),
+                list: from(Source::List),
             },
+            lists: Listed { allowed: stats.lists.allowed as f64, denied: stats.lists.denied as f64 },
             limits: named(&stats.limits),
             actions: named(&stats.actions),
             store_errors: stats.store_errors as f64,

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::js::{Js, Kind, Value};
 use crate::error::Error;
-use crate::key::{MAX_LEN, normalize, wtf8};
+use crate::key::{DIGEST, MAX_LEN, normalize, wtf8};
 use crate::limiter::Who;
 
 /// A key's UTF-16 as Node writes it, with a NUL, and its bytes where all of it is ASCII.
@@ -53,6 +53,16 @@ pub(super) fn key(js: Js, value: Value, buffer: &mut Buffer) -> Result<Option<Co
 fn unusual_key(js: Js, value: Value) -> Result<Cow<'static, [u8]>, Error> {
     let units = js.utf16(value).unwrap_or_default();
     Ok(Cow::Owned(normalize(&wtf8(&units))?.into_owned()))
+}
+
+/// A key as it was given, of which `who` is the normalised one. Empty where it has fields.
+#[cold]
+pub(super) fn as_given<'a>(js: Js, value: Value, who: &'a Who<'_>) -> Cow<'a, [u8]> {
+    match who {
+        Who::Key(key) if key.first() == Some(&DIGEST) => Cow::Owned(wtf8(&js.utf16(value).unwrap_or_default())),
+        Who::Key(key) => Cow::Borrowed(key),
+        Who::Fields(_) => Cow::Borrowed(&[]),
+    }
 }
 
 /// Whom a call is about: a string, or an object with a string for each field.

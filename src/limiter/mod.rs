@@ -1,9 +1,11 @@
 //! What happens on a call: decided here where that is possible, otherwise asked of the store.
 
 mod request;
+mod rules;
 mod update;
 
 pub use request::{Deed, Who};
+pub use rules::Called;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -171,7 +173,7 @@ impl Limiter {
     fn simplify(&self) {
         let plan = self.plan();
         let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
-        let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none();
+        let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none() && plan.rules.is_none();
         self.is_simple.set(is_plain && self.configured.borrow().is_empty());
     }
 

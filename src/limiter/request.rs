@@ -13,7 +13,7 @@ use crate::input::{self, Given};
 use crate::key::Key;
 use crate::limits::{By, Limit, Limits};
 use crate::policy;
-use crate::settings::{CallOptions, Plan};
+use crate::settings::{CallOptions, Plan, Rule};
 use crate::store::{Request, Verb, When};
 
 /// Whom a call is about: normalised keys.
@@ -47,8 +47,21 @@ impl Limiter {
     /// The request that a call comes to.
     pub fn request(&self, who: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        let own = self.limits_of(plan, who, options)?;
-        if plan.is_open && options.own.is_none() && !self.has_own(plan, who, options, &own)? {
+        self.request_under(plan, who, deed, options, plan.rule_of(who))
+    }
+
+    /// The same, where the rule is known under which the caller falls.
+    pub(super) fn request_under(
+        &self,
+        plan: &Plan,
+        who: &Who<'_>,
+        deed: Deed,
+        options: &CallOptions,
+        rule: Option<&Rule>,
+    ) -> Result<Request, Error> {
+        let own = self.limits_of(plan, who, options, rule)?;
+        // Who is on a list needs no limit.
+        if plan.is_open && options.own.is_none() && rule.is_none() && !self.has_own(plan, who, options, &own)? {
             return Err(Error::NoLimit(
                 "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
             ));
@@ -90,7 +103,7 @@ impl Limiter {
     /// The request that blocks, unblocks or resets: under those limits that count by what is named.
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        let mut limits = self.limits_of(plan, who, options)?;
+        let mut limits = self.limits_of(plan, who, options, plan.rule_of(who))?;
         if let Who::Fields(fields) = who {
             // The owner says whose somebody is, and is meant itself only where nobody else is named.
             let is_meant = |field: &str| fields.len() == 1 || plan.owner.as_deref() != Some(field);
@@ -119,11 +132,17 @@ impl Limiter {
         Ok(Request { limits, keys, verb, when })
     }
 
-    /// The limits of a call: those of its action, with the numbers that `configure` or the call itself has given.
-    fn limits_of(&self, plan: &Plan, who: &Who<'_>, options: &CallOptions) -> Result<Arc<Limits>, Error> {
+    /// The limits of a call: those of its action, with the numbers that an override, `configure` or the call itself has given.
+    fn limits_of(
+        &self,
+        plan: &Plan,
+        who: &Who<'_>,
+        options: &CallOptions,
+        rule: Option<&Rule>,
+    ) -> Result<Arc<Limits>, Error> {
         let (limits, has_own) = match &options.action {
             None => (plan.limits.clone(), false),
-            Some(action) => match plan.actions.get(action) {
+            Some(action) => match plan.own_of(action) {
                 Some(limits) => (limits.clone(), true),
                 None => (self.derive(plan, action), false),
             },
@@ -144,12 +163,16 @@ impl Limiter {
         {
             return Ok(Arc::new(plan.guarded(Limits::new([only.with(*policy, *policy)]))));
         }
+        // There are overrides only where there is one limit, and none on new keys.
+        if let (Some(only), Some(Rule::Limit(policy))) = (limits.only(), rule) {
+            return Ok(Arc::new(Limits::new([only.with(*policy, *policy)])));
+        }
         Ok(limits)
     }
 
     /// Whether somebody has said what the limit of this key is.
     fn has_own(&self, plan: &Plan, who: &Who<'_>, options: &CallOptions, limits: &Limits) -> Result<bool, Error> {
-        let of_action = options.action.as_ref().is_some_and(|action| plan.actions.contains_key(action));
+        let of_action = options.action.as_ref().is_some_and(|action| plan.own_of(action).is_some());
         Ok(of_action || self.configured.borrow().contains_key(&self.keys_of(plan, limits, who)?[0]))
     }
 

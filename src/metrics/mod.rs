@@ -153,7 +153,9 @@ impl Metrics {
         let (limits, actions) = self.names().counts();
         let by_source = Source::ALL.map(|source| self.tallies(|tally| tally.sources[source as usize].count()));
         let Count { allowed, denied } = by_source.into_iter().sum();
-        let named: Count = limits.iter().map(|(_, count)| *count).sum();
+        // What a list decides is no limit's.
+        let lists = by_source[Source::List as usize];
+        let named: Count = limits.iter().map(|(_, count)| *count).sum::<Count>() + lists;
         let rest =
             Count { allowed: allowed.saturating_sub(named.allowed), denied: denied.saturating_sub(named.denied) };
         let limits = limits.into_iter().map(|(name, count)| {
@@ -164,6 +166,7 @@ impl Metrics {
             allowed,
             denied,
             by_source: by_source.map(|Count { allowed, denied }| allowed + denied),
+            lists,
             limits: limits.collect(),
             actions,
             top_denied: self.denied.lock().unwrap_or_else(PoisonError::into_inner).ranking(SHOWN),
@@ -206,6 +209,13 @@ impl Counting<'_> {
         }
     }
 
+    /// Somebody called who is on a list.
+    pub fn listed(self, request: &Request, allowed: bool) {
+        if self.tally.add(Source::List, allowed) {
+            self.look(&self.whom(request));
+        }
+    }
+
     /// The store did not decide a call.
     pub fn store_failed(self) {
         self.tally.store_errors.add(1);
@@ -237,6 +247,8 @@ pub struct Snapshot {
     pub denied: u64,
     /// Decisions in the order of [`Source::ALL`].
     pub by_source: [u64; Source::ALL.len()],
+    /// Those of lists, on which the keys were.
+    pub lists: Count,
     /// By the limit that decided.
     pub limits: Vec<(Arc<str>, Count)>,
     /// By the action, of calls that name one.

@@ -10,7 +10,7 @@ use crate::limits::NEW_KEYS;
 use crate::store::cache;
 
 /// The options that describe limits, beside the [numbers](NUMBERS) of one.
-const SEVERAL: [&str; 3] = ["limits", NEW_KEYS, "actions"];
+const SEVERAL: [&str; 7] = ["limits", NEW_KEYS, "actions", "overrides", "allow", "deny", "policies"];
 
 /// What every plan of a limiter is read with, as its constructor was given it.
 #[derive(Clone, Debug)]
@@ -99,6 +99,9 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
     }
     for limits in std::iter::once(&plan.limits).chain(plan.actions.values()) {
         limits.iter().try_for_each(|limit| cache::accepts(limit).map(drop))?;
+    }
+    if let (Some(rules), Some(limit)) = (&plan.rules, plan.limits.only()) {
+        rules.policies().try_for_each(|policy| cache::accepts(&limit.with(*policy, *policy)).map(drop))?;
     }
     Ok(plan)
 }

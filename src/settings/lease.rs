@@ -39,7 +39,8 @@ pub(super) fn fits(ttl: Micros, plan: &Plan) -> Result<(), Error> {
         ));
     }
     let all = std::iter::once(&plan.limits).chain(plan.actions.values()).flat_map(|limits| limits.iter());
-    for policy in all.map(|limit| &limit.policy) {
+    let of_rules = plan.rules.iter().flat_map(|rules| rules.policies());
+    for policy in all.map(|limit| &limit.policy).chain(of_rules) {
         if !matches!(policy, Policy::SlidingWindow(_) | Policy::TokenBucket(_)) {
             return Err(contradiction(
                 "`lease` is for `algorithm: 'sliding-window'` without a `burst`, or 'token-bucket': leave out `lease`, or choose one of them".into(),

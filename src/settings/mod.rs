@@ -6,6 +6,7 @@ mod frame;
 mod lease;
 mod new_keys;
 mod plan;
+mod rules;
 mod servers;
 mod shared;
 
@@ -13,6 +14,7 @@ pub use call::{CallOptions, read_duration, read_patience};
 pub use described::{Burst, Described};
 pub use frame::Frame;
 pub use plan::{Plan, Template};
+pub use rules::{MOST_PATTERNS, Routes, Rule, Rules};
 pub use shared::SharedMemory;
 
 use crate::clock::Micros;
@@ -32,12 +34,16 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 30] = [
+pub const OPTIONS: [&str; 34] = [
     "limit",
     "window",
     "limits",
     "actions",
     "newKeys",
+    "overrides",
+    "allow",
+    "deny",
+    "policies",
     "redisUrl",
     "cluster",
     "sentinel",

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::rules::{self, Routes, Rules};
 use crate::algorithm::Policy;
 use crate::clock::Micros;
 use crate::error::Error;
@@ -34,6 +35,10 @@ pub struct Plan {
     pub prefix: String,
     /// What limits that are given later are made of.
     pub template: Template,
+    /// Who has another limit than everybody, or is on a list.
+    pub rules: Option<Arc<Rules>>,
+    /// What the names of actions match, where some are patterns.
+    pub routes: Option<Arc<Routes>>,
 }
 
 /// The algorithm and its options for limits of which only the numbers are given.
@@ -51,11 +56,22 @@ pub struct Template {
 impl Template {
     /// The policy of `limit` and `window`, as they were given.
     pub fn build(&self, limit: &Given, window: &Given) -> Result<Policy, Error> {
+        self.build_with(limit, window, &Given::Missing)
+    }
+
+    /// The same with a burst of its own, where one is given. Without a burst a windowed limit's keys have another state than with
+    /// one, so there it is part of the algorithm.
+    pub(super) fn build_with(&self, limit: &Given, window: &Given, burst: &Given) -> Result<Policy, Error> {
+        if matches!(burst, Given::Record(_)) && self.burst == Given::Missing {
+            return Err(contradiction(
+                "`burst` was given where the limiter's own limit has none: give that one a `burst`, too, or leave it out".into(),
+            ));
+        }
         policy::build(&policy::Options {
             limit,
             window,
             algorithm: &self.algorithm,
-            burst: &self.burst,
+            burst: if *burst == Given::Missing { &self.burst } else { burst },
             resolution: &self.resolution,
             align: &self.align,
         })
@@ -124,7 +140,10 @@ impl Plan {
             given => Some(super::new_keys::read(prefix, given, options)?),
         };
         let limits = Arc::new(limits);
-        let plan = Self { limits, actions, new_keys, is_open, owner: None, prefix: prefix.to_owned(), template };
+        let rules = rules::read(options, &limits, &template)?.map(Arc::new);
+        let routes = rules::routes(actions.keys())?.map(Arc::new);
+        let prefix = prefix.to_owned();
+        let plan = Self { limits, actions, new_keys, is_open, owner: None, prefix, template, rules, routes };
         let plan = match field(options, "hashTag") {
             Given::Missing | Given::Flag(false) => plan,
             Given::Flag(true) => plan.tagged(None),
@@ -151,7 +170,17 @@ impl Plan {
             Arc::new(Limits::new(limits.iter().map(|limit| limit.with(limit.policy.lasting(longer), limit.fallback))))
         };
         let actions = self.actions.iter().map(|(action, limits)| (action.clone(), last(limits))).collect();
-        Self { limits: last(&self.limits), actions, template: Template { longer, ..self.template }, ..self }
+        let rules = self.rules.map(|rules| Arc::new(Rules::clone(&rules).lasting(longer)));
+        Self { limits: last(&self.limits), actions, rules, template: Template { longer, ..self.template }, ..self }
+    }
+
+    /// The limits that an action has of its own, by its name or by the longest pattern that it matches.
+    pub fn own_of(&self, action: &str) -> Option<&Arc<Limits>> {
+        let name = match &self.routes {
+            Some(routes) => routes.find(action)?,
+            None => action,
+        };
+        self.actions.get(name)
     }
 
     /// Whether instances share the fallback of some limit.

@@ -14,6 +14,7 @@ mod memory;
 mod promise;
 mod pseudonym;
 mod refusals;
+mod rules;
 mod runtime;
 mod schedule;
 mod server;

@@ -23,6 +23,7 @@ const SOURCES = {
   fallback: ['Fallback', 'this process, in place of a store that did not answer'],
   'deny-cache': ['Known refusals', 'refused here, since the store has said until when'],
   lease: ['Leases', 'units that the store has leased to this process'],
+  list: ['Lists', 'whoever is always allowed or refused, uncounted'],
 }
 
 export const circuitWords = ({ circuit, store }) =>

@@ -71,6 +71,11 @@ impl Memory {
         Self::within(1, Bound { places, buckets, marks: (1 << bits) - 1, ..bound }, clock)
     }
 
+    /// What time it is here.
+    pub(crate) fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
     fn within(shards: usize, bound: Bound, clock: Arc<dyn Clock>) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
