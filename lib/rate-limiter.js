@@ -1,333 +1,313 @@
 // The class that applications see: a thin face over native functions, every rule of which is in Rust.
-"use strict";
+'use strict'
 
-const { EventEmitter } = require("node:events");
-const native = require("./native.js");
-const { denied, state, store } = require("./channels.js");
-const { employ, release, work } = require("./clients/bridge.js");
-const { adapterOf } = require("./clients/index.js");
-const { row, decisionOf } = require("./decision.js");
-const { statsOf } = require("./stats.js");
-const { WaitingRoom } = require("./waiting-room.js");
+const { EventEmitter } = require('node:events')
+const native = require('./native.js')
+const { denied, state, store } = require('./channels.js')
+const { employ, release, work } = require('./clients/bridge.js')
+const { adapterOf } = require('./clients/index.js')
+const { row, decisionOf } = require('./decision.js')
+const { SharedPolicies, sharesNone, sharesPolicies } = require('./policies/shared.js')
+const { statsOf } = require('./stats.js')
+const { WaitingRoom } = require('./waiting-room.js')
 
 // What is known at once is answered by a promise that exists already.
-const ALLOWED = Promise.resolve(true);
-const DENIED = Promise.resolve(false);
-const DONE = Promise.resolve();
+const ALLOWED = Promise.resolve(true)
+const DENIED = Promise.resolve(false)
+const DONE = Promise.resolve()
 
-const TELL = Symbol("tell");
+const TELL = Symbol('tell')
 
 // What the channel of states calls these events.
 const STATES = new Map([
-  ["storeDown", "down"],
-  ["storeUp", "up"],
-  ["close", "closed"],
-]);
+  ['storeDown', 'down'],
+  ['storeUp', 'up'],
+  ['close', 'closed'],
+])
 
 // Weak, so that a limiter which the application has dropped can be collected, and its connection closed.
-const limiters = new Map();
-const collected = new FinalizationRegistry((id) => limiters.delete(id));
+const limiters = new Map()
+const collected = new FinalizationRegistry((id) => limiters.delete(id))
 
 function tell(id, event, what) {
-  limiters.get(id)?.deref()?.[TELL](event, what);
+  limiters.get(id)?.deref()?.[TELL](event, what)
 }
 
-native.install(row, decisionOf, tell, work, release);
+native.install(row, decisionOf, tell, work, release)
 
 /** Whether a native function has decided at once; else its answer is the promise of who was asked. */
 function isDecided(answer) {
-  return answer === undefined || Array.isArray(answer);
+  return answer === undefined || Array.isArray(answer)
 }
 
 class RateLimiter extends EventEmitter {
-  #native;
-  #logger;
-  #isDown = false;
-  #closed;
-  #waiting;
-  #options;
-  #first;
-  #current;
-  #calls;
-  #isAllowed;
-  #isAllowedSync;
-  #check;
+  #native
+  #logger
+  #isDown = false
+  #closed
+  #waiting
+  #options
+  #first
+  #current
+  #shared
+  #calls
+  #isAllowed
+  #isAllowedSync
+  #check
 
   constructor(options) {
-    super();
-    const adapter = adapterOf(options);
-    this.#native = new native.RateLimiter(options, adapter);
-    if (adapter !== undefined) employ(this.#native.id, adapter);
-    this.#logger = Object.hasOwn(options, "logger")
-      ? options.logger
-      : undefined;
-    this.#calls = this.#native.calls();
-    this.#options = options;
-    this.#first = this.#calls;
-    this.#current = this.#native;
+    super()
+    const adapter = adapterOf(options)
+    this.#native = new native.RateLimiter(options, adapter)
+    if (adapter !== undefined) employ(this.#native.id, adapter)
+    this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
+    this.#calls = this.#native.calls()
+    this.#options = options
+    this.#first = this.#calls
+    this.#current = this.#native
     // Those that are called once a request.
-    this.#isAllowed = this.#calls.isAllowed;
-    this.#isAllowedSync = this.#calls.isAllowedSync;
-    this.#check = this.#calls.check;
-    limiters.set(this.#native.id, new WeakRef(this));
-    collected.register(this, this.#native.id);
+    this.#isAllowed = this.#calls.isAllowed
+    this.#isAllowedSync = this.#calls.isAllowedSync
+    this.#check = this.#calls.check
+    if (sharesPolicies(options)) {
+      this.#shared = new SharedPolicies(options, {
+        apply: (limits) => this.update(limits),
+        publish: (asked) => this.ready().then(() => this.#calls.publish(asked)),
+        refuse: (error) => this[TELL]('policiesInvalid', error),
+      })
+    }
+    limiters.set(this.#native.id, new WeakRef(this))
+    collected.register(this, this.#native.id)
   }
 
   isAllowed(key, options) {
     // A boolean says nothing of a denial, so who wants to hear of it has it decided by the call that tells all.
-    if (denied.hasSubscribers)
-      return this.#checked(key, options).then(isAllowed);
+    if (denied.hasSubscribers) return this.#checked(key, options).then(isAllowed)
     try {
-      const answer =
-        options === undefined
-          ? this.#isAllowed(key)
-          : this.#isAllowed(key, options);
-      return answer === true
-        ? ALLOWED
-        : answer === false
-          ? DENIED
-          : this.#asked("isAllowed", key, answer);
+      const answer = options === undefined ? this.#isAllowed(key) : this.#isAllowed(key, options)
+      return answer === true ? ALLOWED : answer === false ? DENIED : this.#asked('isAllowed', key, answer)
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error)
     }
   }
 
   isAllowedSync(key, options) {
-    const allowed =
-      options === undefined
-        ? this.#isAllowedSync(key)
-        : this.#isAllowedSync(key, options);
-    if (!allowed) this.#denied(key, undefined);
-    return allowed;
+    const allowed = options === undefined ? this.#isAllowedSync(key) : this.#isAllowedSync(key, options)
+    if (!allowed) this.#denied(key, undefined)
+    return allowed
   }
 
   check(key, options) {
-    return this.#checked(key, options);
+    return this.#checked(key, options)
   }
 
   peek(key, options) {
-    return this.#decide("peek", key, () =>
-      this.#calls.peek(key, ...given(options)),
-    );
+    return this.#decide('peek', key, () => this.#calls.peek(key, ...given(options)))
   }
 
   refund(key, cost, options) {
-    return this.#decide("refund", key, () =>
-      this.#calls.refund(key, cost, ...given(options)),
-    );
+    return this.#decide('refund', key, () => this.#calls.refund(key, cost, ...given(options)))
   }
 
   penalty(key, cost, options) {
-    return this.#decide("penalty", key, () =>
-      this.#calls.penalty(key, cost, ...given(options)),
-    );
+    return this.#decide('penalty', key, () => this.#calls.penalty(key, cost, ...given(options)))
   }
 
   block(key, duration, options) {
-    return this.#change("block", key, () =>
-      this.#calls.block(key, duration, ...given(options)),
-    );
+    return this.#change('block', key, () => this.#calls.block(key, duration, ...given(options)))
   }
 
   unblock(key, options) {
-    return this.#change("unblock", key, () =>
-      this.#calls.unblock(key, ...given(options)),
-    );
+    return this.#change('unblock', key, () => this.#calls.unblock(key, ...given(options)))
   }
 
   reset(key, options) {
-    return this.#change("reset", key, () =>
-      this.#calls.reset(key, ...given(options)),
-    );
+    return this.#change('reset', key, () => this.#calls.reset(key, ...given(options)))
   }
 
   async checkRequest(userId, timestamp) {
-    const options = timestamp === undefined ? undefined : { timestamp };
-    const { allowed, retryAfter } = await this.check(userId, options);
-    return { allowRequest: allowed, retryAfter };
+    const options = timestamp === undefined ? undefined : { timestamp }
+    const { allowed, retryAfter } = await this.check(userId, options)
+    return { allowRequest: allowed, retryAfter }
   }
 
   acquire(key, options) {
     this.#waiting ??= new WaitingRoom({
       patience: this.#calls.patience,
       reserve: (key, options, patience) =>
-        this.#decide("acquire", key, () =>
-          this.#calls.reserve(key, options, patience),
-        ),
+        this.#decide('acquire', key, () => this.#calls.reserve(key, options, patience)),
       peek: (key, options) => this.peek(key, options),
-      giveBack: (key, cost, options) =>
-        this.#change("giveBack", key, () =>
-          this.#calls.giveBack(key, cost, options),
-        ),
-    });
-    return this.#heard(key, this.#waiting.acquire(key, options));
+      giveBack: (key, cost, options) => this.#change('giveBack', key, () => this.#calls.giveBack(key, cost, options)),
+    })
+    return this.#heard(key, this.#waiting.acquire(key, options))
   }
 
   configure(key, limit) {
-    this.#calls.configure(key, limit);
+    this.#calls.configure(key, limit)
   }
 
   ready(options) {
-    return this.#do(() => this.#calls.ready(options));
+    return this.#do(() => this.#calls.ready(options))
   }
 
   close() {
     if (this.#closed === undefined) {
-      this.#calls.close();
-      const finish = () => this.#do(this.#calls.finish);
-      const finished =
-        this.#waiting === undefined
-          ? finish()
-          : this.#waiting.close().then(finish);
-      this.#closed = finished.finally(() => this[TELL]("close"));
+      this.#calls.close()
+      const finish = () => this.#do(this.#calls.finish)
+      const finished = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
+      this.#closed = finished.finally(() => this[TELL]('close'))
     }
-    return this.#closed;
+    return this.#closed
   }
 
   update(limits) {
     const names = [
-      "limit",
-      "window",
-      "algorithm",
-      "burst",
-      "resolution",
-      "align",
-      "fallback",
-      "limits",
-      "newKeys",
-      "actions",
-    ];
-    const kept = Object.entries(this.#options).filter(
-      ([name]) => ![...names, "policies"].includes(name),
-    );
-    const options = { ...Object.fromEntries(kept), ...limits };
-    const adapter = adapterOf(options);
-    const next = new native.RateLimiter(options, adapter);
-    if (adapter !== undefined) employ(next.id, adapter);
-    const [first, calls] = [this.#first, next.calls()];
-    this.#current = next;
+      'limit',
+      'window',
+      'algorithm',
+      'burst',
+      'resolution',
+      'align',
+      'fallback',
+      'limits',
+      'newKeys',
+      'actions',
+    ]
+    const kept = Object.entries(this.#options).filter(([name]) => ![...names, 'policies'].includes(name))
+    const options = { ...Object.fromEntries(kept), ...limits }
+    const adapter = adapterOf(options)
+    const next = new native.RateLimiter(options, adapter)
+    if (adapter !== undefined) employ(next.id, adapter)
+    const [first, calls] = [this.#first, next.calls()]
+    this.#current = next
     this.#calls = {
       ...calls,
       publish: first.publish,
       close: () => [first, calls].forEach(({ close }) => close()),
-      finish: () =>
-        Promise.all([first.finish(), calls.finish()]).then(() => undefined),
-    };
-    this.#isAllowed = calls.isAllowed;
-    this.#isAllowedSync = calls.isAllowedSync;
-    this.#check = calls.check;
-    this[TELL]("policies", this.policies());
+      finish: () => Promise.all([first.finish(), calls.finish()]).then(() => undefined),
+    }
+    this.#isAllowed = calls.isAllowed
+    this.#isAllowedSync = calls.isAllowedSync
+    this.#check = calls.check
+    this[TELL]('policies', this.policies())
   }
 
   policies() {
-    return this.#current.policies();
+    return this.#current.policies()
+  }
+
+  async publishPolicies(document, options) {
+    if (this.#shared === undefined) throw sharesNone('publishPolicies')
+    return this.#shared.publish(document, options)
+  }
+
+  sharedPolicies() {
+    if (this.#shared === undefined) throw sharesNone('sharedPolicies')
+    return this.#shared.current()
   }
 
   stats() {
-    return statsOf(this.#native);
+    return statsOf(this.#native, this.#shared)
   }
 
   #checked(key, options) {
     try {
-      const answer =
-        options === undefined ? this.#check(key) : this.#check(key, options);
-      if (!isDecided(answer))
-        return this.#heard(key, this.#asked("check", key, answer));
-      const decision = decisionOf(answer);
-      if (!decision.allowed) this.#denied(key, decision);
-      return Promise.resolve(decision);
+      const answer = options === undefined ? this.#check(key) : this.#check(key, options)
+      if (!isDecided(answer)) return this.#heard(key, this.#asked('check', key, answer))
+      const decision = decisionOf(answer)
+      if (!decision.allowed) this.#denied(key, decision)
+      return Promise.resolve(decision)
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error)
     }
   }
 
   #decide(name, key, call) {
     try {
-      const answer = call();
-      return isDecided(answer)
-        ? Promise.resolve(decisionOf(answer))
-        : this.#asked(name, key, answer);
+      const answer = call()
+      return isDecided(answer) ? Promise.resolve(decisionOf(answer)) : this.#asked(name, key, answer)
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error)
     }
   }
 
   #change(name, key, call) {
     try {
-      const answer = call();
-      return answer === undefined ? DONE : this.#asked(name, key, answer);
+      const answer = call()
+      return answer === undefined ? DONE : this.#asked(name, key, answer)
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error)
     }
   }
 
   #do(call) {
     try {
-      return call() ?? DONE;
+      return call() ?? DONE
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error)
     }
   }
 
   /** What the store was asked, told to who wants to hear of it. */
   #asked(call, key, answer) {
-    if (!store.hasSubscribers) return answer;
-    store.publish({ limiter: this, call, key, answer });
+    if (!store.hasSubscribers) return answer
+    store.publish({ limiter: this, call, key, answer })
     // A promise of the caller's own: one on which a subscriber waits would never be reported as rejected and not handled.
-    return answer.then(itself);
+    return answer.then(itself)
   }
 
   /** The promise of a decision, of which subscribers hear if it is a denial. */
   #heard(key, promise) {
-    if (!denied.hasSubscribers) return promise;
+    if (!denied.hasSubscribers) return promise
     return promise.then((decision) => {
-      if (!decision.allowed) this.#denied(key, decision);
-      return decision;
-    });
+      if (!decision.allowed) this.#denied(key, decision)
+      return decision
+    })
   }
 
   #denied(key, decision) {
-    if (denied.hasSubscribers) denied.publish({ limiter: this, key, decision });
+    if (denied.hasSubscribers) denied.publish({ limiter: this, key, decision })
   }
 
   // In a tick of its own: a listener that throws is its owner's error, and must not stop answers from being delivered.
   [TELL](event, what) {
+    // At once, since nobody else is called: whoever has published goes on when it is in force.
+    if (event === 'sharedPolicies') return void (this.#closed ?? this.#shared?.heard(what))
     process.nextTick(() => {
-      this.#log(event, what);
+      this.#log(event, what)
       if (state.hasSubscribers && STATES.has(event)) {
-        state.publish({ limiter: this, state: STATES.get(event), error: what });
+        state.publish({ limiter: this, state: STATES.get(event), error: what })
       }
-      this.emit(event, ...(what === undefined ? [] : [what]));
-    });
+      this.emit(event, ...(what === undefined ? [] : [what]))
+    })
   }
 
   #log(event, what) {
-    const logger = this.#logger;
-    if (event === "storeDown") {
-      this.#isDown = true;
-      logger?.error(`distributed-rate-limiter: ${what.message}`);
-    } else if (event === "storeUp") {
-      if (this.#isDown)
-        logger?.warn("distributed-rate-limiter: Redis answers again");
-      this.#isDown = false;
-    } else if (event === "fleetUnknown") {
-      logger?.warn(
-        `distributed-rate-limiter: no share of the fallback is known: ${what.message}`,
-      );
-    } else if (event === "storeEvicts") {
+    const logger = this.#logger
+    if (event === 'storeDown') {
+      this.#isDown = true
+      logger?.error(`distributed-rate-limiter: ${what.message}`)
+    } else if (event === 'storeUp') {
+      if (this.#isDown) logger?.warn('distributed-rate-limiter: Redis answers again')
+      this.#isDown = false
+    } else if (event === 'fleetUnknown') {
+      logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${what.message}`)
+    } else if (event === 'policiesInvalid') {
+      logger?.error(`distributed-rate-limiter: ${what.message}`)
+    } else if (event === 'storeEvicts') {
       logger?.warn(
         `distributed-rate-limiter: Redis may evict keys (maxmemory-policy is ${what}), and an evicted key has its limit once more: set noeviction`,
-      );
+      )
     }
   }
 }
 
 /** Options as the last argument, or none: a call without any is the faster one. */
 function given(options) {
-  return options === undefined ? [] : [options];
+  return options === undefined ? [] : [options]
 }
 
-const isAllowed = ({ allowed }) => allowed;
-const itself = (answer) => answer;
+const isAllowed = ({ allowed }) => allowed
+const itself = (answer) => answer
 
-module.exports = { RateLimiter };
+module.exports = { RateLimiter }

@@ -33,7 +33,7 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 16] = [
+const CALLS: [(&str, Callback); 17] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
@@ -47,6 +47,7 @@ const CALLS: [(&str, Callback); 16] = [
     ("unblock", unblock),
     ("reset", reset),
     ("configure", configure),
+    ("publish", publish),
     ("ready", ready),
     ("close", close),
     ("finish", finish),
@@ -314,6 +315,26 @@ unsafe extern "C" fn ready(env: sys::napi_env, info: sys::napi_callback_info) ->
         }
         bound.promise(js, Wants::Nothing, |ticket| bound.limiter.ready(ticket, timeout))
     })
+}
+
+/// `publish(asked)`: what `lua/policies.lua` is asked, whose answer it promises.
+unsafe extern "C" fn publish(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first: asked, .. }| {
+        bound.limiter.must_be_open()?;
+        match text::lossy(js, asked) {
+            Some(asked) if bound.limiter.shares_policies() => {
+                bound.promise(js, Wants::Nothing, |ticket| bound.limiter.publish(ticket, asked))
+            }
+            _ => Err(Error::Internal("nothing is shared, or no text was handed in".into())),
+        }
+    })
+}
+
+/// `checkOptions(options)`: throws what the constructor would say of them, and makes nothing.
+pub(super) unsafe extern "C" fn check_options(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let js = Js::new(env);
+    let ([options], _, _) = js.arguments::<1>(info);
+    guarded(js, || settings::Settings::read(&given::read(js, options)?).map(|_| js.undefined()))
 }
 
 unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {

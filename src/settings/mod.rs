@@ -5,6 +5,7 @@ mod described;
 mod lease;
 mod new_keys;
 mod plan;
+mod policies;
 mod servers;
 mod shared;
 
@@ -31,7 +32,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 30] = [
+pub const OPTIONS: [&str; 31] = [
     "limit",
     "window",
     "limits",
@@ -59,6 +60,7 @@ pub const OPTIONS: [&str; 30] = [
     "maxMemory",
     "denyCache",
     "lease",
+    "policies",
     "onStoreError",
     "fallback",
     "logger",
@@ -98,6 +100,8 @@ pub struct Settings {
     pub deny_cache: Option<Micros>,
     /// What may be leased of a key, where that is wanted.
     pub lease: Option<Terms>,
+    /// The name of the policies that a fleet shares, where it does.
+    pub policies: Option<String>,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -122,6 +126,7 @@ impl Settings {
             },
             lease,
             deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
+            policies: policies::read(options, redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,
