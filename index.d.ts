@@ -233,6 +233,13 @@ export interface CommonOptions {
    */
   lease?: LeaseOptions | false
   /**
+   * The limits are what a fleet shares in Redis, once anything is stored there by {@link RateLimiter.publishPolicies}; until then, and in a process
+   * that begins while Redis is away, those of this constructor. `{ shared: name }` names which (1 to 64 letters, digits, `-`, `_` or `.`), so that several limiters of
+   * one {@link prefix} may have their own; `'shared'` is the name `'default'`. For a limiter on `redisUrl`, `sentinel` or `redisClient`.
+   * Default: nothing is shared.
+   */
+  policies?: 'shared' | { shared: string }
+  /**
    * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by the limit's `fallback`;
    * `'allow'` and `'deny'` say so; `'throw'` rejects with an error whose `code` names the cause.
    */
@@ -282,6 +289,34 @@ export type RateLimiterOptions = CommonOptions &
         'algorithm' | 'resolution' | 'align'
       >)
   )
+
+type OfEach<Options> = Options extends unknown ? Omit<Options, Exclude<keyof CommonOptions, 'actions'>> : never
+
+/** Limits as a fleet shares them: those of {@link RateLimiterOptions}, and nothing that belongs to a limiter itself. JSON can say all of it. */
+export type PoliciesDocument = {
+  /** For editors. Means nothing here. */
+  $schema?: string
+  /** The form of the document. There is one. */
+  version?: 1
+} & OfEach<RateLimiterOptions>
+
+/** What {@link RateLimiter.publishPolicies} may be told. */
+export interface PublishOptions {
+  /** The version that must be the present one, 0 where nothing is stored yet. Default: whichever it is. */
+  ifVersion?: number
+}
+
+/** The shared policies that are in force in this process. */
+export interface SharedPolicies {
+  /** Grows by one with each that is published. 0 while those of the constructor are in force. */
+  readonly version: number
+  /** As it was published, a copy. `null` while those of the constructor are in force. */
+  readonly document: PoliciesDocument | null
+  /** Epoch milliseconds, by this process's clock, since when they are in force here. */
+  readonly since: number
+  /** Epoch milliseconds, by the clock of Redis, when they were published. `null` while those of the constructor are in force. */
+  readonly publishedAt: number | null
+}
 
 /** Whom a call is about: a non-empty string; or, where `limits` say `by`, one for each of their fields. */
 export type Key = string | { readonly [field: string]: string }
@@ -435,6 +470,11 @@ export interface Stats {
   readonly told: number
   /** With `share: 'fleet'`, by how many instances the fallback's limit is divided. `null` without it, and while none was heard of. */
   readonly fleet: number | null
+  /**
+   * With {@link CommonOptions.policies}: the version in force here, 0 while it is the constructor's; how often another came into force here; and
+   * how often what was stored could not. All 0 without it.
+   */
+  readonly policies: { readonly version: number; readonly changes: number; readonly invalid: number }
   /** With `lease`: the keys of which this process has units that it may use now, and how many those are. */
   readonly leases: { readonly held: number; readonly units: number }
   /**
@@ -478,6 +518,12 @@ export interface RateLimiterEvents {
    * a connection is made, where the user may say `INFO`; told once for each policy.
    */
   storeEvicts: [policy: string]
+  /**
+   * With {@link CommonOptions.policies}: what Redis holds cannot be in force here, since it was damaged, was lost, went back to an earlier version, or is not
+   * understood by this version of the package. The last good ones stay in force. The error's `code` is `ERR_RATE_LIMIT_POLICIES`; its `cause`, where there is
+   * one, says what is wrong with the document. Told once for each.
+   */
+  policiesInvalid: [error: Error]
   /** The limiter has been closed, and what was called has settled. Told once. */
   close: []
 }
@@ -574,6 +620,24 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * last. None where `limit` is `'configured'`, but those of its `actions`.
    */
   policies(): Policy[]
+
+  /**
+   * Stores limits for all processes that share policies of this name, after the constructor's own checks: what it would refuse is rejected with its
+   * error, and nothing changes. Resolves with the new version when it is stored and in force here; in the others it is within a second. The whole
+   * document replaces the one before.
+   *
+   * Rejects with `ERR_RATE_LIMIT_OPTION` or `ERR_RATE_LIMIT_UNKNOWN_OPTION` for what is no document (also one of more than 8 MiB of JSON),
+   * `ERR_RATE_LIMIT_POLICIES_CONFLICT` where `ifVersion` is not the present version, which the error's `version` is;
+   * `ERR_RATE_LIMIT_POLICIES` where something else lies under its key, `ERR_RATE_LIMIT_STORE_UNAVAILABLE` where Redis does not answer within 5 s (it may
+   * have been stored all the same), `ERR_RATE_LIMIT_CLOSED`, and `ERR_RATE_LIMIT_UNSUPPORTED` without {@link CommonOptions.policies}.
+   */
+  publishPolicies(document: PoliciesDocument, options?: PublishOptions): Promise<{ version: number }>
+
+  /**
+   * The shared policies that are in force here.
+   * @throws `ERR_RATE_LIMIT_UNSUPPORTED` without {@link CommonOptions.policies}.
+   */
+  sharedPolicies(): SharedPolicies
 
   /** What was counted since the limiter was made, and how it stands now: a picture, which takes some microseconds. */
   stats(): Stats

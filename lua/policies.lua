@@ -43,11 +43,8 @@ local function show(found, outcome)
   elseif not found.version then
     return { found.tag, outcome, 'none' }
   end
-  local document = redis.pcall('HGET', key, 'document')
-  if type(document) == 'table' then
-    return { found.tag, outcome, 'damaged', document.err }
-  end
-  return { found.tag, outcome, 'stored', found.version, document or '', found.sum, found.at }
+  local document = redis.call('HMGET', key, 'document')[1] or ''
+  return { found.tag, outcome, 'stored', found.version, document, found.sum, found.at }
 end
 
 local found = stored()

@@ -22,6 +22,7 @@ const CHAPTERS = [
     [
       ['Algorithms', 'algorithms'],
       ['Limits', 'limits'],
+      ['Shared policies', 'policies-shared'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],
