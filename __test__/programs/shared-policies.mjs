@@ -56,6 +56,8 @@ async function publish() {
         ifVersion: version,
       })
       won.push(published.version)
+      // Otherwise somebody else's was overwritten that nobody has read.
+      if (published.version !== version + 1) torn.push({ version, published: published.version })
     } catch (error) {
       if (error.code !== 'ERR_RATE_LIMIT_POLICIES_CONFLICT') throw error
     }
