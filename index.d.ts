@@ -217,10 +217,13 @@ export interface CommonOptions {
   /** Keys that are always refused, by {@link Pattern}: nobody is asked, and `retryAfterMs` is a day. */
   deny?: readonly Pattern[]
   /**
-   * Limits with names (1 to 64 letters, digits, `-`, `_` or `.`), for {@link overrides}: what one does not say is as in the one that it extends. Or the
-   * path of a file, `.yaml`, `.yml` or `.json`, that has these options; see `docs/policies.md`.
+   * One of three. Limits with names (1 to 64 letters, digits, `-`, `_` or `.`), for {@link overrides}: what one does not say is as in the one that it
+   * extends. Or the path of a file, `.yaml`, `.yml` or `.json`, that has these options; see `docs/policies.md`. Or `'shared'`: the limits are what a
+   * fleet shares in Redis, once anything is stored there by {@link RateLimiter.publishPolicies}; until then, and in a process that begins while Redis
+   * is away, those of this constructor. `{ shared: name }` names which (of the same signs), so that several limiters of one {@link prefix} may have their
+   * own; `'shared'` is the name `'default'`. For a limiter on `redisUrl`, `sentinel` or `redisClient`.
    */
-  policies?: Record<string, PolicyOptions> | string
+  policies?: Record<string, PolicyOptions> | 'shared' | { shared: string } | (string & {})
   /**
    * `'store'` (default): the time of Redis, or of this process where it decides. `'timestamps'`, for a limiter in memory: each call's
    * `timestamp` is the time itself, so that what has happened can be replayed.
@@ -299,7 +302,10 @@ export interface LeaseOptions {
  */
 export type RateLimiterOptions = CommonOptions &
   // What it does not say with `policies` is in the file.
-  (LimitForms | ({ policies: string; limits?: NamedLimitOptions[]; newKeys?: NewKeysOptions } & Partial<LimitOptions>))
+  (
+    | LimitForms
+    | ({ policies: string & {}; limits?: NamedLimitOptions[]; newKeys?: NewKeysOptions } & Partial<LimitOptions>)
+  )
 
 /** The forms in which limits are described: one, several, or those that come with `configure` or with the call. */
 export type LimitForms =
@@ -324,7 +330,34 @@ export type LimitForms =
     >)
 
 /** What {@link RateLimiter.update} takes: the options that describe limits, of any form that {@link RateLimiterOptions} has. */
-export type Limits = LimitForms & Pick<CommonOptions, 'actions' | 'overrides' | 'allow' | 'deny' | 'policies'>
+export type Limits = LimitForms &
+  Pick<CommonOptions, 'actions' | 'overrides' | 'allow' | 'deny'> & { policies?: Record<string, PolicyOptions> }
+
+/** Limits as a fleet shares them: those of {@link RateLimiterOptions}, and nothing that belongs to a limiter itself. JSON can say all of it. */
+export type PoliciesDocument = {
+  /** For editors. Means nothing here. */
+  $schema?: string
+  /** The form of the document. There is one. */
+  version?: 1
+} & Limits
+
+/** What {@link RateLimiter.publishPolicies} may be told. */
+export interface PublishOptions {
+  /** The version that must be the present one, 0 where nothing is stored yet. Default: whichever it is. */
+  ifVersion?: number
+}
+
+/** The shared policies that are in force in this process. */
+export interface SharedPolicies {
+  /** Grows by one with each that is published. 0 while those of the constructor are in force. */
+  readonly version: number
+  /** As it was published, a copy. `null` while those of the constructor are in force. */
+  readonly document: PoliciesDocument | null
+  /** Epoch milliseconds, by this process's clock, since when they are in force here. */
+  readonly since: number
+  /** Epoch milliseconds, by the clock of Redis, when they were published. `null` while those of the constructor are in force. */
+  readonly publishedAt: number | null
+}
 
 /** Whom a call is about: a non-empty string; or, where `limits` say `by`, one for each of their fields. */
 export type Key = string | { readonly [field: string]: string }
@@ -450,8 +483,6 @@ export interface Stats {
    * there is one.
    */
   readonly actions: Readonly<Record<string, Count>>
-  /** How often the file of {@link CommonOptions.policies} has changed into something that is not right. */
-  readonly policiesInvalid: number
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
   /** Script calls sent to Redis, and the calls that travelled in those that were answered in time. On a cluster all slots' are one. */
@@ -485,6 +516,11 @@ export interface Stats {
   readonly told: number
   /** With `share: 'fleet'`, by how many instances the fallback's limit is divided. `null` without it, and while none was heard of. */
   readonly fleet: number | null
+  /**
+   * Of the policies that a fleet shares the version in force here, 0 while there is none; how often other limits came into force here, by
+   * {@link RateLimiter.update}, a file or the fleet; and how often what a file said or Redis held could not.
+   */
+  readonly policies: { readonly version: number; readonly changes: number; readonly invalid: number }
   /** With `lease`: the keys of which this process has units that it may use now, and how many those are. */
   readonly leases: { readonly held: number; readonly units: number }
   /**
@@ -537,11 +573,12 @@ export interface RateLimiterEvents {
    * a connection is made, where the user may say `INFO`; told once for each policy.
    */
   storeEvicts: [policy: string]
-  /** The limits were changed by {@link RateLimiter.update}: what {@link RateLimiter.policies} tells from now on. */
+  /** The limits were changed by {@link RateLimiter.update}, a file or the fleet: what {@link RateLimiter.policies} tells from now on. */
   policies: [policies: Policy[]]
   /**
-   * The file of {@link CommonOptions.policies} has changed and is not right, or cannot be read: the last good policies stay in force. Told once for
-   * each such change; the error has the code `ERR_RATE_LIMIT_POLICIES` and all that was found, or it is what the change itself threw.
+   * With {@link CommonOptions.policies}: what the file says, or what Redis holds, cannot be in force here, since it is not right, cannot be read, was
+   * damaged or lost, or went back to an earlier version. The last good ones stay in force. The error's `code` is `ERR_RATE_LIMIT_POLICIES`; its `problems`
+   * are all that was found in a file, and its `cause`, where there is one, says what is wrong with a shared document. Told once for each.
    */
   policiesInvalid: [error: Error & { problems?: readonly PolicyProblem[] }]
   /** The limiter has been closed, and what was called has settled. Told once. */
@@ -654,6 +691,24 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * last. None where `limit` is `'configured'`, but those of its `actions`.
    */
   policies(): Policy[]
+
+  /**
+   * Stores limits for all processes that share policies of this name, after the constructor's own checks: what it would refuse is rejected with its
+   * error, and nothing changes. Resolves with the new version when it is stored and in force here; in the others it is within a second. The whole
+   * document replaces the one before.
+   *
+   * Rejects with `ERR_RATE_LIMIT_OPTION` or `ERR_RATE_LIMIT_UNKNOWN_OPTION` for what is no document (also one of more than 8 MiB of JSON),
+   * `ERR_RATE_LIMIT_POLICIES_CONFLICT` where `ifVersion` is not the present version, which the error's `version` is;
+   * `ERR_RATE_LIMIT_POLICIES` where something else lies under its key, `ERR_RATE_LIMIT_STORE_UNAVAILABLE` where Redis does not answer within 5 s (it may
+   * have been stored all the same), `ERR_RATE_LIMIT_CLOSED`, and `ERR_RATE_LIMIT_UNSUPPORTED` without {@link CommonOptions.policies}.
+   */
+  publishPolicies(document: PoliciesDocument, options?: PublishOptions): Promise<{ version: number }>
+
+  /**
+   * The shared policies that are in force here.
+   * @throws `ERR_RATE_LIMIT_UNSUPPORTED` without {@link CommonOptions.policies}.
+   */
+  sharedPolicies(): SharedPolicies
 
   /** What was counted since the limiter was made, and how it stands now: a picture, which takes some microseconds. */
   stats(): Stats

@@ -1,6 +1,7 @@
 /** The line of docs/security.md that makes a Redis user: all of the limiter works with it, and without any of its rights it does not. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 
 import { RateLimiter } from 'distributed-rate-limiter'
@@ -9,7 +10,7 @@ import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { line, RIGHTS, urlFor } from './support/acl.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
-import { until } from './support/wait.mjs'
+import { settles, until } from './support/wait.mjs'
 
 let redis
 before(async () => {
@@ -150,6 +151,31 @@ describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {
     await assert.rejects(everything(t, 'sliding-window', '/1'), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
     await say([...line, '+select'])
     await everything(t, 'sliding-window', '/1')
+  })
+
+  test('needs +hmget and +hstrlen to share policies, and +hset to publish them', async (t) => {
+    const options = { limit: 5, window: '1h', redisUrl: urlFor(redis), timeout: '10s', policies: 'shared' }
+    const sharing = () => {
+      const limiter = new RateLimiter(options)
+      t.after(() => limiter.close())
+      return limiter
+    }
+    const refused = async (limiter) => {
+      const [error] = await settles(once(limiter, 'policiesInvalid'), 'the event')
+      assert.match(error.message, /cannot be read \(.*(NOPERM|can't run this command)/)
+    }
+    await say(line)
+    await refused(sharing())
+    await say([...line, '+hmget'])
+    await refused(sharing())
+    await say([...line, '+hmget', '+hstrlen'])
+    const reader = sharing()
+    const document = { limit: 7, window: '1h' }
+    await assert.rejects(reader.publishPolicies(document), { code: 'ERR_RATE_LIMIT_STORE_UNAVAILABLE' })
+    await say([...line, '+hmget', '+hstrlen', '+hset'])
+    await reader.publishPolicies(document)
+    const late = sharing()
+    await until(() => late.policies()[0].limit === 7, 'a reader has it in force')
   })
 
   test('cannot be used for keys of another prefix', async (t) => {

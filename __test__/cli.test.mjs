@@ -19,7 +19,7 @@ const require = createRequire(import.meta.url)
 const { version } = require('../package.json')
 const { globbed } = require('../cli/limits/names.js')
 
-const COMMANDS = ['inspect', 'top', 'watch', 'block', 'unblock', 'reset', 'validate', 'bench']
+const COMMANDS = ['inspect', 'top', 'watch', 'block', 'unblock', 'reset', 'policies', 'validate', 'bench']
 
 let redis
 let env

@@ -55,7 +55,7 @@ describe('a file', { timeout: 30_000 }, () => {
     assert.deepEqual(await check('alice'), [true, 3])
     assert.deepEqual(await check('partner:1'), [true, 7])
     assert.deepEqual(await check('mallory'), [false, 3])
-    assert.equal(limiter.stats().policiesInvalid, 0)
+    assert.equal(limiter.stats().policies.invalid, 0)
   })
 
   test('is JSON as well, and names its schema', async (t) => {
@@ -208,7 +208,7 @@ describe('a file that changes', { timeout: 60_000 }, () => {
     await until(() => errors.length > 0, 'it is told')
     assert.equal(errors[0].code, 'ERR_RATE_LIMIT_POLICIES')
     assert.deepEqual([errors[0].problems[0].line, errors[0].problems[0].field], [2, 'limit'])
-    assert.equal(limiter.stats().policiesInvalid, 1)
+    assert.equal(limiter.stats().policies.invalid, 1)
     assert.equal(messages.length, 1)
     assert.match(messages[0], /last good policies/)
     assert.equal((await limiter.check('alice')).limit, 3)

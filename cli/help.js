@@ -60,7 +60,8 @@ function generalHelp(commands, { style, stream }) {
   ]
 }
 
-const usage = ({ name, arguments: names }) => [name, ...names.map((each) => `<${each}>`)].join(' ')
+const usage = ({ name, arguments: names, optional = [] }) =>
+  [name, ...names.map((each) => `<${each}>`), ...optional.map((each) => `[${each}]`)].join(' ')
 
 /** Of one command. */
 function commandHelp(command, { style, stream }) {

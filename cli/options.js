@@ -73,10 +73,11 @@ function parse(command, args) {
   }
   if (read.values.help) return read
   const { length } = command.arguments
-  if (read.positionals.length > length) {
+  const most = length + (command.optional?.length ?? 0)
+  if (read.positionals.length > most) {
     // Which may be a URL with a password, so it is not quoted.
     throw new UsageError(
-      `${command.name} takes ${length === 0 ? 'no argument' : `only ${usageOf(command)}`}, but more was given`,
+      `${command.name} takes ${most === 0 ? 'no argument' : `only ${usageOf(command)}`}, but more was given`,
     )
   }
   if (read.positionals.length < length) throw new UsageError(`${command.name} needs ${usageOf(command)}`)
@@ -84,7 +85,8 @@ function parse(command, args) {
   return read
 }
 
-const usageOf = ({ arguments: names }) => names.map((name) => `<${name}>`).join(' ')
+const usageOf = ({ arguments: names, optional = [] }) =>
+  [...names.map((name) => `<${name}>`), ...optional.map((name) => `[${name}]`)].join(' ')
 
 /** Which Redis is meant: `{ urls, cluster, timeout, tls }`, where `timeout` is in milliseconds. Without one `urls` is empty. */
 function redisOptions(values, env = process.env) {

@@ -8,7 +8,7 @@ const { parse } = require('./options.js')
 const { styles, wantsColour } = require('./terminal/style.js')
 const { printable } = require('./terminal/text.js')
 
-const COMMANDS = ['inspect', 'top', 'watch', 'block', 'unblock', 'reset', 'validate', 'bench'].map((name) =>
+const COMMANDS = ['inspect', 'top', 'watch', 'block', 'unblock', 'reset', 'policies', 'validate', 'bench'].map((name) =>
   require(`./commands/${name}.js`),
 )
 

@@ -8,6 +8,7 @@ const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
 const { openPolicies } = require('./policies/index.js')
+const { SharedPolicies, sharesNone, sharesPolicies } = require('./policies/shared.js')
 const { ROUTE_OF } = require('./route-of.js')
 const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
@@ -55,11 +56,12 @@ class RateLimiter extends EventEmitter {
   #isDown = false
   #closed
   #waiting
+  #shared
   #calls
   #isAllowed
   #isAllowedSync
   #check
-  #policiesInvalid = 0
+  #counted = { changes: 0, invalid: 0 }
 
   constructor(given) {
     super()
@@ -73,6 +75,13 @@ class RateLimiter extends EventEmitter {
     this.#isAllowed = this.#calls.isAllowed
     this.#isAllowedSync = this.#calls.isAllowedSync
     this.#check = this.#calls.check
+    if (sharesPolicies(options)) {
+      this.#shared = new SharedPolicies(options, {
+        apply: (limits) => this.update(limits),
+        publish: (asked) => this.ready().then(() => this.#calls.publish(asked)),
+        refuse: (error) => this[TELL]('policiesInvalid', error),
+      })
+    }
     limiters.set(this.#native.id, new WeakRef(this))
     collected.register(this, this.#native.id)
     if (follow !== undefined) files.set(this.#native.id, followed(follow, new WeakRef(this)))
@@ -146,6 +155,7 @@ class RateLimiter extends EventEmitter {
 
   update(options) {
     this.#calls.update(options)
+    this.#counted.changes += 1
     this[TELL]('policies', this.policies())
   }
 
@@ -174,8 +184,18 @@ class RateLimiter extends EventEmitter {
     return this.#native.policies()
   }
 
+  async publishPolicies(document, options) {
+    if (this.#shared === undefined) throw sharesNone('publishPolicies')
+    return this.#shared.publish(document, options)
+  }
+
+  sharedPolicies() {
+    if (this.#shared === undefined) throw sharesNone('sharedPolicies')
+    return this.#shared.current()
+  }
+
   stats() {
-    return { ...statsOf(this.#native), policiesInvalid: this.#policiesInvalid }
+    return statsOf(this.#native, { ...this.#counted, version: this.#shared?.version ?? 0 })
   }
 
   #checked(key, options) {
@@ -239,7 +259,9 @@ class RateLimiter extends EventEmitter {
 
   // In a tick of its own: a listener that throws is its owner's error, and must not stop answers from being delivered.
   [TELL](event, what) {
-    if (event === 'policiesInvalid') this.#policiesInvalid += 1
+    if (event === 'policiesInvalid') this.#counted.invalid += 1
+    // At once, since nobody else is called: whoever has published goes on when it is in force.
+    if (event === 'sharedPolicies') return void (this.#closed ?? this.#shared?.heard(what))
     process.nextTick(() => {
       this.#log(event, what)
       if (state.hasSubscribers && STATES.has(event)) {

@@ -1,10 +1,15 @@
 // What `stats()` shows: the numbers of Rust, where those that have names stand by their names.
 'use strict'
 
-/** The counters of a native limiter. */
-function statsOf(native) {
+/** The counters of a native limiter, and of its policies. */
+function statsOf(native, policies) {
   const stats = native.stats()
-  return { ...stats, limits: byName(stats.limits), actions: byName(stats.actions) }
+  return {
+    ...stats,
+    limits: byName(stats.limits),
+    actions: byName(stats.actions),
+    policies,
+  }
 }
 
 /** Own properties, whatever the names are: `__proto__` may be an action. */

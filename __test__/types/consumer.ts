@@ -21,8 +21,11 @@ import type {
   NamedLimitOptions,
   NewKeysOptions,
   OnStoreError,
+  PoliciesDocument,
+  PublishOptions,
   RateLimiterEvents,
   ScriptClient,
+  SharedPolicies,
   Stats,
 } from 'distributed-rate-limiter'
 import { memcachedCache, type MemcachedClient } from 'distributed-rate-limiter/memcached'
@@ -78,6 +81,7 @@ const commonOptions: Required<CommonOptions> = {
   driver: Math.random() < 0.5 ? 'loop' : 'thread',
   maxMemory: '64mb',
   denyCache: '1s',
+  policies: { shared: 'api' },
   lease: Math.random() < 0.5 ? false : { max: 100, ttl: '200ms' },
   onStoreError: 'local',
   logger,
@@ -143,6 +147,8 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   configure: true,
   update: true,
   policies: true,
+  publishPolicies: true,
+  sharedPolicies: true,
   ready: true,
   close: true,
   stats: true,
@@ -264,7 +270,6 @@ export const statsMembers: Every<Stats> = {
   denied: true,
   sources: true,
   lists: true,
-  policiesInvalid: true,
   limits: true,
   actions: true,
   storeErrors: true,
@@ -282,6 +287,7 @@ export const statsMembers: Every<Stats> = {
   fleet: true,
   told: true,
   leases: true,
+  policies: true,
   topDenied: true,
 }
 
@@ -307,6 +313,7 @@ export function readStats(limiter: RateLimiter): number {
     fleet,
     told,
     leases,
+    policies,
     topDenied,
   } = limiter.stats()
   const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
@@ -327,6 +334,9 @@ export function readStats(limiter: RateLimiter): number {
     merged +
     leases.held +
     leases.units +
+    policies.version +
+    policies.changes +
+    policies.invalid +
     counts.reduce((sum, { allowed, denied }) => sum + allowed + denied, 0) +
     histograms.reduce((sum, { bounds, counts, count }) => sum + count / counts.length / bounds.length, 0) +
     (most?.key.length ?? 0) +
@@ -338,6 +348,35 @@ export function readStats(limiter: RateLimiter): number {
     states[store] +
     bySource.redis
   )
+}
+
+// Policies that a fleet shares.
+
+export async function sharePolicies(redisUrl: string): Promise<number> {
+  const limiter = new RateLimiter({ limit: 100, window: '1m', policies: 'shared', redisUrl })
+  void new RateLimiter({ limit: 100, window: '1m', policies: { shared: 'api' }, redisUrl })
+  const document: PoliciesDocument = {
+    version: 1,
+    limit: 200,
+    window: '1m',
+    actions: { export: { limit: 1, window: 1 } },
+  }
+  const several: PoliciesDocument = { limits: [{ name: 'a', limit: 1, window: '1s' }] }
+  const options: Required<PublishOptions> = { ifVersion: 3 }
+  const { version } = await limiter.publishPolicies(document, options)
+  await limiter.publishPolicies(several)
+  const inForce: SharedPolicies = limiter.sharedPolicies()
+  const { since, publishedAt }: { since: number; publishedAt: number | null } = inForce
+  if (inForce.document !== null) await limiter.publishPolicies(inForce.document)
+  // @ts-expect-error: where Redis is belongs to each limiter
+  await limiter.publishPolicies({ limit: 1, window: 1, redisUrl })
+  // @ts-expect-error: a document says a limit
+  await limiter.publishPolicies({ window: 1 })
+  // @ts-expect-error: a version is a number
+  await limiter.publishPolicies(document, { ifVersion: '3' })
+  // @ts-expect-error: shared, or nothing
+  new RateLimiter({ limit: 1, window: 1, policies: 'mine', redisUrl })
+  return version + since + (publishedAt ?? 0)
 }
 
 // Its events.
@@ -359,7 +398,7 @@ export function listen(limiter: RateLimiter): RateLimiter {
     .on('fleetUnknown', (error) => void (error satisfies Error).message)
     .on('policies', ([policy]) => void (policy?.windowMs satisfies number | undefined))
     .on('storeEvicts', (policy) => void (policy satisfies string).length)
-    .on('policiesInvalid', ({ message, problems }) => void [message, problems?.[0]?.line satisfies number | undefined])
+    .on('policiesInvalid', ({ cause, problems }) => void [cause, problems?.[0]?.line satisfies number | undefined])
     .once('close', () => {})
     .off('storeUp', () => {})
 }

@@ -23,6 +23,7 @@ const CHAPTERS = [
       ['Algorithms', 'algorithms'],
       ['Limits', 'limits'],
       ['Policies', 'policies'],
+      ['Shared policies', 'policies-shared'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

@@ -22,12 +22,12 @@ function judge(options) {
 function openPolicies(options) {
   const isOptions = typeof options === 'object' && options !== null && !Array.isArray(options)
   const path = isOptions && Object.hasOwn(options, 'policies') ? options.policies : undefined
-  if (typeof path !== 'string') return { options }
+  if (typeof path !== 'string' || path === 'shared') return { options }
   if (!/\.(?:ya?ml|json)$/.test(path)) {
     throw badOption(
       RangeError,
       'policies',
-      'an object of policies, or the path of a file that ends in .yaml, .yml or .json',
+      "an object of policies, 'shared', or the path of a file that ends in .yaml, .yml or .json",
       path,
     )
   }

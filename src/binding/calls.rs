@@ -33,7 +33,7 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 17] = [
+const CALLS: [(&str, Callback); 19] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
@@ -49,6 +49,7 @@ const CALLS: [(&str, Callback); 17] = [
     ("configure", configure),
     ("update", update),
     ("routeOf", route_of),
+    ("publish", publish),
     ("ready", ready),
     ("close", close),
     ("finish", finish),
@@ -336,7 +337,7 @@ unsafe extern "C" fn update(env: sys::napi_env, info: sys::napi_callback_info) -
 unsafe extern "C" fn route_of(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, .. }| {
         let action = text::lossy(js, first).unwrap_or_default();
-        Ok(bound.limiter.route_of(&action).map_or_else(|| js.undefined(), |name| js.string(name)))
+        Ok(bound.limiter.route_of(&action).map_or_else(|| js.undefined(), |name| js.string(&name)))
     })
 }
 
@@ -349,6 +350,26 @@ unsafe extern "C" fn ready(env: sys::napi_env, info: sys::napi_callback_info) ->
         }
         bound.promise(js, Wants::Nothing, |ticket| bound.limiter.ready(ticket, timeout))
     })
+}
+
+/// `publish(asked)`: what `lua/policies.lua` is asked, whose answer it promises.
+unsafe extern "C" fn publish(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first: asked, .. }| {
+        bound.limiter.must_be_open()?;
+        match text::lossy(js, asked) {
+            Some(asked) if bound.limiter.shares_policies() => {
+                bound.promise(js, Wants::Nothing, |ticket| bound.limiter.publish(ticket, asked))
+            }
+            _ => Err(Error::Internal("nothing is shared, or no text was handed in".into())),
+        }
+    })
+}
+
+/// `checkOptions(options)`: throws what the constructor would say of them, and makes nothing.
+pub(super) unsafe extern "C" fn check_options(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let js = Js::new(env);
+    let ([options], _, _) = js.arguments::<1>(info);
+    guarded(js, || settings::Settings::read(&given::read(js, options)?).map(|_| js.undefined()))
 }
 
 unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {

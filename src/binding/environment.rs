@@ -186,12 +186,34 @@ impl Environment {
             Mail::News(News::StoreEvicts(policy)) => {
                 js.call(js.kept(face.tell), &[number(limiter), js.string("storeEvicts"), js.string(&policy)]);
             }
+            Mail::News(News::Policies(ticket, said)) => self.tell_policies(js, number(limiter), face, ticket, said),
             // It was given up while JavaScript was busy: it would only be counted for nothing.
             Mail::Job(job, work) if !work.is_owed() && !self.waiting.has(job) => {}
             Mail::Job(job, work) => Self::work(js, number(limiter), number(job), &work, face.work),
             Mail::Released => {
                 js.call(js.kept(face.release), &[number(limiter)]);
             }
+        }
+    }
+
+    /// The limiter hears of them before whoever has stored them, and so in the order in which the store has answered.
+    fn tell_policies(
+        &self,
+        js: Js,
+        limiter: Value,
+        face: Face,
+        ticket: Option<Ticket>,
+        said: Result<Vec<String>, Error>,
+    ) {
+        let told = said.map(|said| {
+            let said = js.strings(said.iter().map(String::as_str));
+            js.call(js.kept(face.tell), &[limiter, js.string("sharedPolicies"), said]);
+            said
+        });
+        let Some((deferred, _)) = ticket.and_then(|ticket| self.pending.borrow_mut().take(ticket)) else { return };
+        match told {
+            Ok(said) => js.resolve(deferred, said),
+            Err(error) => js.reject(deferred, error::to_js(js, &error)),
         }
     }
 

@@ -33,7 +33,9 @@ pub(crate) fn init(exports: Object, env: Env) -> napi::Result<()> {
     let install = js.function("install", calls::install, std::ptr::null_mut());
     let settle_job = js.function("settleJob", client::settle_job, std::ptr::null_mut());
     let exports = js::Value::new(exports.raw());
+    let check_options = js.function("checkOptions", calls::check_options, std::ptr::null_mut());
     js.set(exports, "install", install);
+    js.set(exports, "checkOptions", check_options);
     js.set(exports, "settleJob", settle_job);
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! What a worker does beside the calls: it announces this instance, hears of keys, asks how the store is kept, tells it what it has
-//! missed. Nobody waits for any of these.
+//! missed, carries shared policies. No call waits for any of these.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::courier::{Courier, Exchanged};
 use super::herald::Herald;
 use super::ledger::Known;
 use super::listener::Listener;
-use super::message::News;
+use super::message::{News, Ticket};
 use super::surveyor::Surveyor;
 use super::teller::Teller;
 use crate::arrears::Arrears;
@@ -21,6 +22,7 @@ pub(super) struct Beside {
     listener: Listener,
     surveyor: Surveyor,
     teller: Teller,
+    courier: Courier,
 }
 
 /// What has come of it.
@@ -28,6 +30,7 @@ pub(super) enum Done {
     Announced(Result<u64, Error>),
     Surveyed(Option<String>),
     Told(usize),
+    Exchanged(Exchanged),
     Heard,
 }
 
@@ -35,6 +38,7 @@ impl Beside {
     pub(super) fn new(fleet: Option<Arc<Fleet>>, arrears: Option<Arc<Arrears>>, known: Known) -> Self {
         Self {
             herald: Herald::new(fleet),
+            courier: Courier::new(&known),
             listener: Listener::new(known),
             surveyor: Surveyor::default(),
             teller: Teller::new(arrears),
@@ -46,6 +50,7 @@ impl Beside {
         self.surveyor.came_up(link);
         self.herald.came_up();
         self.listener.came_up();
+        self.courier.came_up();
     }
 
     /// The store is away.
@@ -59,6 +64,7 @@ impl Beside {
     pub(super) fn begin(&mut self, link: &impl Link, works: bool, patience: Duration) -> Option<News> {
         let told = self.herald.beat(link);
         self.listener.listen(link);
+        self.courier.begin(link);
         if works {
             self.teller.tell(link.store(), patience);
         }
@@ -68,7 +74,7 @@ impl Beside {
     /// When there is something to begin.
     pub(super) fn due(&self, works: bool) -> Option<Instant> {
         let telling = self.teller.due().filter(|_| works);
-        [self.herald.due(), self.listener.due(), telling].into_iter().flatten().min()
+        [self.herald.due(), self.listener.due(), self.courier.due(), telling].into_iter().flatten().min()
     }
 
     /// Resolves when something has come of it.
@@ -78,7 +84,13 @@ impl Beside {
             answer = self.herald.answered() => Done::Announced(answer),
             answer = self.surveyor.answered() => Done::Surveyed(answer),
             keys = self.teller.answered() => Done::Told(keys),
-            () = self.listener.heard() => Done::Heard,
+            exchanged = self.courier.answered() => Done::Exchanged(exchanged),
+            of_policies = self.listener.heard() => {
+                if of_policies {
+                    self.courier.hurry();
+                }
+                Done::Heard
+            }
         }
     }
 
@@ -90,6 +102,26 @@ impl Beside {
     /// Takes in by which policy keys may be evicted. Answers what is to be told of it.
     pub(super) fn surveyed(&mut self, answer: Option<String>) -> Option<News> {
         self.surveyor.heard(answer).map(News::StoreEvicts)
+    }
+
+    /// Takes policies that are to be stored.
+    pub(super) fn publish(&mut self, ticket: Ticket, asked: String) {
+        self.courier.publish(ticket, asked);
+    }
+
+    /// Whether somebody waits for what is done beside the calls.
+    pub(super) fn is_owed(&self) -> bool {
+        self.courier.is_owed()
+    }
+
+    /// Takes in what has come of an exchange of policies. Answers what is to be told of it.
+    pub(super) fn exchanged(&mut self, exchanged: Exchanged) -> Option<News> {
+        self.courier.heard(exchanged)
+    }
+
+    /// The store is away, for this reason. Answers what is to be told to who waits for it.
+    pub(super) fn fail(&mut self, cause: &Error) -> impl Iterator<Item = News> {
+        self.courier.fail(cause)
     }
 
     /// Begins to take the instance off the list, for good.

@@ -45,6 +45,11 @@ impl Handle {
         self.0.urge(Message::Ready { ticket, deadline });
     }
 
+    /// Stores the policies that a fleet shares, as `lua/policies.lua` is `asked`; `ticket` is settled by the news of it.
+    pub fn publish(&self, ticket: Ticket, asked: String) {
+        self.0.urge(Message::Publish { ticket, asked });
+    }
+
     /// Settles what waits, then `ticket`.
     pub fn close(&self, ticket: Ticket) {
         self.0.urge(Message::Close { ticket: Some(ticket) });

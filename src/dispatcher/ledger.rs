@@ -23,6 +23,8 @@ pub struct Known {
     pub refusals: Option<Arc<Refusals>>,
     /// What is leased of them.
     pub leases: Option<Arc<Leases>>,
+    /// What the policies are called in the store that others share.
+    pub policies: Option<Arc<str>>,
 }
 
 impl Known {
@@ -30,6 +32,7 @@ impl Known {
     pub(super) fn must_hear(&self) -> bool {
         self.refusals.as_ref().is_some_and(|refusals| !refusals.is_empty())
             || self.leases.as_ref().is_some_and(|leases| !leases.is_empty())
+            || self.policies.is_some()
     }
 
     /// The keys of a request are about to be changed, or have been.

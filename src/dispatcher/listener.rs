@@ -1,7 +1,8 @@
-//! Hears of the keys that others free, which this process may know to be refused, or forget or block, of which it may have leases.
+//! Hears of the keys that others free, which this process may know to be refused, or forget or block, of which it may have leases;
+//! and of policies that others share.
 //!
 //! Nothing waits for it, and where it fails a refusal is known for no longer than it may be. It begins with the first refusal
-//! or lease: most processes have none, and it takes a connection.
+//! or lease, or at once where policies are shared: most processes have none, and it takes a connection.
 
 use std::future::pending;
 use std::time::{Duration, Instant};
@@ -57,16 +58,23 @@ impl Listener {
         }
     }
 
-    /// Takes in what is heard. Resolves when there is much of it, or nothing is heard any more.
-    pub(super) async fn heard(&mut self) {
+    /// Takes in what is heard. Resolves when there is much of it, or nothing is heard any more; and with true as soon as there may be
+    /// other policies.
+    pub(super) async fn heard(&mut self) -> bool {
         let Some(listening) = &mut self.listening else { return pending().await };
-        let Known { refusals, leases, .. } = &self.known;
+        let Known { refusals, leases, policies, .. } = &self.known;
         for _ in 0..MOST_AT_ONCE {
             match listening.next().await {
                 Some(Heard::Begins) => {
                     self.hears = true;
                     self.backoff = FIRST_BACKOFF;
                     refusals.iter().for_each(|refusals| refusals.forget(Instant::now()));
+                    if policies.is_some() {
+                        return true;
+                    }
+                }
+                Some(Heard::Changed { name, .. }) if policies.as_ref().is_some_and(|key| key.as_bytes() == name) => {
+                    return true;
                 }
                 Some(Heard::Changed { name, voids_leases }) => {
                     let now = Instant::now();
@@ -76,10 +84,12 @@ impl Listener {
                 None => {
                     self.due = Some(Instant::now() + self.backoff);
                     self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
-                    return self.lost();
+                    self.lost();
+                    return false;
                 }
             }
         }
+        false
     }
 
     /// What was not heard may have been anything.

@@ -29,6 +29,11 @@ pub(super) enum Message {
         ticket: Ticket,
         deadline: Instant,
     },
+    /// Store these policies, and tell what has come of it.
+    Publish {
+        ticket: Ticket,
+        asked: String,
+    },
     /// Settle what is there and end; tell when done.
     Close {
         ticket: Option<Ticket>,
@@ -51,6 +56,8 @@ pub enum News {
     FleetUnknown(Error),
     /// The store answers, and may throw keys away by this policy.
     StoreEvicts(String),
+    /// What the store says of the policies that a fleet shares, as `lua/policies.lua` does; also to whoever has stored some.
+    Policies(Option<Ticket>, Result<Vec<String>, Error>),
 }
 
 /// A driver's end: takes the news to where the callers are.

@@ -5,6 +5,7 @@
 
 mod beside;
 mod chance;
+mod courier;
 mod flight;
 mod handle;
 mod herald;

@@ -115,7 +115,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         self.begin_beside();
         // A batch that everybody has given up may never land.
         let is_owed = self.flights.iter().any(|flight| flight.deadline().is_some());
-        let done = self.closing.is_some() && self.waiting.is_empty() && !is_owed;
+        let done = self.closing.is_some() && self.waiting.is_empty() && !is_owed && !self.beside.is_owed();
         if done {
             // Nobody who has an answer waits for the farewell.
             self.deliver();
@@ -150,6 +150,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             Event::Landed(index, answers) => self.land(index, answers),
             Event::Beside(Done::Announced(answer)) => self.ledger.news.extend(self.beside.announced(answer)),
             Event::Beside(Done::Surveyed(answer)) => self.ledger.news.extend(self.beside.surveyed(answer)),
+            Event::Beside(Done::Exchanged(exchanged)) => self.ledger.news.extend(self.beside.exchanged(exchanged)),
             Event::Beside(Done::Told(keys)) => self.ledger.metrics.told(keys),
             Event::Beside(Done::Heard) => {}
             Event::Line(Change::Opened(link)) => self.came_up(link),
@@ -197,6 +198,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
                 }
                 Message::Ready { ticket, .. } if self.line.is_up() => self.ledger.settle(ticket, Ok(())),
                 Message::Ready { ticket, deadline } => self.awaiting_store.push((ticket, deadline)),
+                Message::Publish { ticket, asked } => self.beside.publish(ticket, asked),
                 Message::Close { ticket } => self.closing.get_or_insert_default().extend(ticket),
             }
         }
@@ -283,6 +285,8 @@ impl<R: Reach, S: Settle> Worker<R, S> {
         if let Line::Up(link) = &self.line {
             let told = self.beside.begin(link, !self.told_down, self.timeout.as_duration());
             self.ledger.news.extend(told);
+        } else {
+            self.ledger.news.extend(self.beside.fail(&self.cause));
         }
     }
 

@@ -128,6 +128,8 @@ impl Limiter {
             prefix: format!("{}:", settings.plan.prefix),
             refusals: settings.deny_cache.map(|longest| Arc::new(Refusals::new(longest, settings.has_one_server()))),
             leases: settings.lease.map(|terms| Arc::new(Leases::new(terms))),
+            // No key of a limit has so few parts.
+            policies: settings.policies.as_ref().map(|name| format!("{}:policies:{name}", settings.plan.prefix).into()),
         };
         let (gate, merged) = (reach.gate(), reach.merged());
         let (worker, handle) = Worker::new(
@@ -314,6 +316,19 @@ impl Limiter {
         if let Some(remote) = self.remote() {
             remote.handle.ready(ticket, Instant::now() + timeout.as_duration());
         }
+    }
+
+    /// Stores the policies that a fleet shares, as `lua/policies.lua` is `asked`; `ticket` is settled by the news of it. For limiters
+    /// whose settings share any.
+    pub fn publish(&self, ticket: Ticket, asked: String) {
+        if let Some(remote) = self.remote() {
+            remote.handle.publish(ticket, asked);
+        }
+    }
+
+    /// Whether it shares its policies with others.
+    pub fn shares_policies(&self) -> bool {
+        self.remote().is_some_and(|remote| remote.known.policies.is_some())
     }
 
     /// Takes no more calls from here on.

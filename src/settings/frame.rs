@@ -1,7 +1,7 @@
 //! What stays the same of a limiter whose limits are changed, and what a change may say.
 
 use super::plan::{NUMBERS, Plan};
-use super::{OPTIONS, lease};
+use super::{OPTIONS, lease, policies};
 use crate::algorithm::{Algorithm, SlidingCounter};
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field};
@@ -57,6 +57,11 @@ impl Frame {
         if self.has_shared && *field(options, "fallback") != Given::Missing {
             return Err(contradiction(
                 "`fallback` is for a store that may be away, which shared memory never is: leave it out".into(),
+            ));
+        }
+        if policies::is_shared(field(options, "policies")) {
+            return Err(contradiction(
+                "`policies` must be an object of limits with names here: who shares its policies says so to the constructor".into(),
             ));
         }
         let mut options = options.to_vec();

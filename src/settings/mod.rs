@@ -6,6 +6,7 @@ mod frame;
 mod lease;
 mod new_keys;
 mod plan;
+mod policies;
 mod rules;
 mod servers;
 mod shared;
@@ -107,6 +108,8 @@ pub struct Settings {
     pub deny_cache: Option<Micros>,
     /// What may be leased of a key, where that is wanted.
     pub lease: Option<Terms>,
+    /// The name of the policies that a fleet shares, where it does.
+    pub policies: Option<String>,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -128,6 +131,7 @@ impl Settings {
             lease: frame.lease,
             frame,
             deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
+            policies: policies::read(options, redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,

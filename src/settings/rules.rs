@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::plan::Template;
+use super::policies;
 use crate::algorithm::Policy;
 use crate::clock::Micros;
 use crate::error::{Class, Error, Rejection};
@@ -81,7 +82,8 @@ impl fmt::Display for Place<'_> {
 
 /// The rules that the options give to keys under `limits`, if they give any.
 pub(super) fn read(options: &[(String, Given)], limits: &Limits, template: &Template) -> Result<Option<Rules>, Error> {
-    let named = named(field(options, "policies"), template)?;
+    let policies = field(options, "policies");
+    let named = named(if policies::is_shared(policies) { &Given::Missing } else { policies }, template)?;
     let given = |list| *field(options, list) != Given::Missing;
     if let Some(list) = ["allow", "deny", "overrides"].into_iter().find(|list| given(list))
         && limits.iter().any(|limit| limit.by != By::Key)

@@ -44,6 +44,9 @@ pub type Announcing = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
 /// A question under way: by which policy keys are evicted, where any are.
 pub type Surveying = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
+/// Policies on their way: what is stored, as `lua/policies.lua` says it.
+pub type Exchanging = Pin<Box<dyn Future<Output = Result<Vec<String>, Error>> + Send>>;
+
 /// What is heard of the keys of a store, for as long as it can be.
 pub type Listening = Pin<Box<dyn Stream<Item = Heard> + Send>>;
 
@@ -80,6 +83,12 @@ pub trait Link: Send + 'static {
     /// Asks whether keys may be evicted. `None` also where that cannot be known.
     fn survey(&self) -> Surveying {
         Box::pin(ready(None))
+    }
+
+    /// Asks what policies a fleet shares under `key`, or stores some, as `lua/policies.lua` is asked. Settings that want it of a store that
+    /// cannot do it are refused.
+    fn exchange(&self, _key: &str, _asked: &str) -> Exchanging {
+        Box::pin(ready(Err(Error::Unsupported("this store keeps no policies".into()))))
     }
 
     /// Listens for the keys that are freed, among those whose names begin so. Ends where that cannot be had, or not any more.

@@ -11,6 +11,7 @@ mod input;
 mod key;
 mod leases;
 mod memory;
+mod policies;
 mod promise;
 mod pseudonym;
 mod refusals;

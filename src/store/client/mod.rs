@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::redis::script::{Packed, Script};
-use super::redis::{eviction, roll};
+use super::redis::{eviction, policies, roll};
 use super::spread::{self, Ran, Run, Runner, Running};
-use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveying};
+use super::{Announcing, Answering, Answers, Exchanging, Link, Reach, Request, Store, Surveying};
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -108,6 +108,11 @@ impl<W: Work> Link for Client<W> {
     fn announce(&self, announcement: &Announcement) -> Announcing {
         let (work, call) = (self.work.clone(), Arc::new(roll::pack(announcement)));
         Box::pin(async move { roll::read(&reply::into_value(evaluate(&*work, &roll::ROLL, call).await?)) })
+    }
+
+    fn exchange(&self, key: &str, asked: &str) -> Exchanging {
+        let (work, call) = (self.work.clone(), Arc::new(policies::pack(key, asked)));
+        Box::pin(async move { policies::read(reply::into_value(evaluate(&*work, &policies::POLICIES, call).await?)) })
     }
 
     fn survey(&self) -> Surveying {

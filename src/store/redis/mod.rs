@@ -5,6 +5,7 @@ mod cluster;
 mod connection;
 pub mod eviction;
 mod hand;
+pub mod policies;
 mod remote;
 pub mod roll;
 pub mod script;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use ::redis::RedisError;
 
-use super::{Announcing, Answering, Request, Store, Surveying};
+use super::{Announcing, Answering, Exchanging, Request, Store, Surveying};
 use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::metrics::Counter;
@@ -65,6 +66,15 @@ impl Redis {
         Box::pin(async move {
             let reply = hand.evaluate(&roll::ROLL, &call).await.map_err(|error| unavailable(&error))?;
             roll::read(&reply)
+        })
+    }
+
+    /// Asks what policies are shared, or stores some.
+    pub fn exchange(&self, key: &str, asked: &str) -> Exchanging {
+        let (mut hand, call) = (self.hand.clone(), policies::pack(key, asked));
+        Box::pin(async move {
+            let reply = hand.evaluate(&policies::POLICIES, &call).await.map_err(|error| unavailable(&error))?;
+            policies::read(reply)
         })
     }
 

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::metrics::Counter;
 use crate::runtime::Task;
-use crate::store::{self, Announcing, Answering, Listening, Reach, Request, Store, Surveying};
+use crate::store::{self, Announcing, Answering, Exchanging, Listening, Reach, Request, Store, Surveying};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -128,6 +128,13 @@ impl<C: Connect> store::Link for Link<C> {
         match self {
             Self::One(one) => one.redis.survey(),
             Self::Cluster(cluster) => cluster.survey(),
+        }
+    }
+
+    fn exchange(&self, key: &str, asked: &str) -> Exchanging {
+        match self {
+            Self::One(one) => one.redis.exchange(key, asked),
+            Self::Cluster(cluster) => cluster.exchange(key, asked),
         }
     }
 

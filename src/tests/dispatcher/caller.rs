@@ -262,6 +262,7 @@ impl Caller {
             News::StoreUp => self.change(Change::Up),
             News::FleetUnknown(error) => self.unheard.push(error),
             News::StoreEvicts(policy) => self.evictions.push(policy),
+            News::Policies(..) => {}
         }
     }
 

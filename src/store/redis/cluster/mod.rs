@@ -22,7 +22,7 @@ use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::hand::Hand;
 use super::script::{Packed, Script};
-use super::{eviction, roll, script, subscription, unavailable};
+use super::{eviction, policies, roll, script, subscription, unavailable};
 use crate::algorithm::Outcome;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -30,7 +30,7 @@ use crate::metrics::Counter;
 use crate::runtime::{Task, sleep, timeout, timeout_at};
 use crate::store::slot;
 use crate::store::spread::{self, Ran, Run, Runner, Running};
-use crate::store::{Announcing, Answering, Answers, Listening, Request, Surveying};
+use crate::store::{Announcing, Answering, Answers, Exchanging, Listening, Request, Surveying};
 use map::{Map, Place, read_place};
 use node::Node;
 
@@ -117,17 +117,33 @@ impl<C: Connect> Cluster<C> {
 
     /// Says to the server that has the list's slot that an instance is there, or goes.
     pub fn announce(&self, announcement: &Announcement) -> Announcing {
-        let (shared, call) = (self.shared.clone(), roll::pack(announcement));
-        let slot = slot::of(announcement.name.as_bytes());
-        Box::pin(async move {
+        let running = self.run(&announcement.name, &roll::ROLL, roll::pack(announcement));
+        Box::pin(async move { roll::read(&running.await?) })
+    }
+
+    /// Asks the server that has their slot what policies are shared, or stores some there.
+    pub fn exchange(&self, key: &str, asked: &str) -> Exchanging {
+        let running = self.run(key, &policies::POLICIES, policies::pack(key, asked));
+        Box::pin(async move { policies::read(running.await?) })
+    }
+
+    /// Runs another script on the server that has the slot of its one key.
+    fn run(
+        &self,
+        key: &str,
+        script: &'static Script,
+        call: Packed,
+    ) -> impl Future<Output = Result<Value, Error>> + Send + use<C> {
+        let (shared, slot) = (self.shared.clone(), slot::of(key.as_bytes()));
+        async move {
             let owner = shared.owner(slot).ok_or_else(|| nobody_has(slot))?;
             let mut connection = owner.connection().await?;
-            match shared.send(&owner, &mut connection, &roll::ROLL, &call).await {
-                Ok(reply) => roll::read(&reply),
+            match shared.send(&owner, &mut connection, script, &call).await {
+                Ok(reply) => Ok(reply),
                 Err(Failure::Error(error)) => Err(error),
                 Err(Failure::Divided) => Err(nobody_has(slot)),
             }
-        })
+        }
     }
 
     /// Asks each server that is there whether it may evict keys. One that does is enough.
