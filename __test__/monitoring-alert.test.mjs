@@ -368,5 +368,12 @@ describe('refused', () => {
     })
   }
 
+  test('a name that nobody knows, by it and by those that there are', () => {
+    const message = /^`circuitOpen` has no `fro`: did you mean `for`\?$/
+    assert.throws(() => alert(new Observed(), { onAlert, circuitOpen: { fro: '1s' } }), { message })
+    const names = /^`options` has no `seconds`: it knows denyRate, latency, circuitOpen, onAlert, /
+    assert.throws(() => alert(new Observed(), { onAlert, circuitOpen, seconds: 1 }), { message: names })
+  })
+
   test('no limiter', () => assert.throws(() => alert({}, { onAlert, circuitOpen }), { code: 'ERR_RATE_LIMIT_OPTION' }))
 })
