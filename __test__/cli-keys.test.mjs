@@ -127,6 +127,25 @@ describe('inspect', () => {
     assert.equal((await toldJson(['inspect', 'alice', ...own], { env })).limits[0].remaining, 8)
   })
 
+  test('numbers are those of the limit without a name, unless it is said of which', async (t) => {
+    const limiter = limiterFor(t, { limit: 9, window: '1h' })
+    await limiter.check('alice')
+    await limiter.check('alice', { action: 'up', cost: 3 })
+    const left = async (...args) => {
+      const { limits } = await toldJson(['inspect', 'alice', '--limit', '9', '--window', '1h', ...args], { env })
+      return limits.map(({ remaining }) => remaining)
+    }
+    assert.deepEqual(await left(), [8])
+    assert.deepEqual(await left('--action', 'up'), [6])
+  })
+
+  test('its limits come in one order, whatever that of Redis is', async (t) => {
+    const limiter = limiterFor(t, { limit: 9, window: '1h' })
+    for (const action of ['c', 'a', 'f', 'd', 'b', 'e', 'h', 'g']) await limiter.check('alice', { action })
+    const { limits } = await toldJson(['inspect', 'alice'], { env })
+    assert.equal(limits.map(({ action }) => action).join(''), 'abcdefgh')
+  })
+
   test('whoever is not stored is said not to be, and has all of a limit whose numbers are given', async () => {
     const { code, stdout } = await told(['inspect', 'nobody'], { env })
     assert.equal(code, 0)
@@ -248,6 +267,21 @@ describe('every name that a limiter gives a key', () => {
       }
     })
   }
+
+  test('of several only those of the algorithm or the owner that is named', async (t) => {
+    const limits = [{ name: 'u', by: 'user', ...one }]
+    for (const algorithm of ['fixed-window', 'token-bucket']) {
+      const limiter = limiterFor(t, { hashTag: 'tenant', limits: limits.map((limit) => ({ ...limit, algorithm })) })
+      for (const tenant of ['acme', 'umbrella']) await limiter.check({ user: 'alice', tenant })
+    }
+    const found = async (...args) => {
+      const { limits } = await toldJson(['inspect', 'alice', ...args], { env })
+      return limits.map(({ algorithm, owner }) => `${algorithm} ${owner}`).sort()
+    }
+    assert.equal((await found()).length, 4)
+    assert.deepEqual(await found('--algorithm', 'token-bucket'), ['token-bucket acme', 'token-bucket umbrella'])
+    assert.deepEqual(await found('--owner', 'acme'), ['fixed-window acme', 'token-bucket acme'])
+  })
 
   test('actions are told apart, whatever signs they have', async (t) => {
     const limiter = limiterFor(t, { ...one, actions: { 'up:load': { limit: 5, window: '1h' } } })

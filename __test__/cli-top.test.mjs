@@ -13,6 +13,7 @@ import { redisCommand } from '../scripts/resp.mjs'
 import { CLI, told, toldJson } from './support/cli.mjs'
 
 const require = createRequire(import.meta.url)
+const { Census } = require('../cli/limits/census.js')
 const { globbed } = require('../cli/limits/names.js')
 
 let redis
@@ -105,6 +106,18 @@ describe('top', () => {
       const here = ascii.filter((text) => globbed(glob).test(text))
       assert.deepEqual(here.sort(), found.filter((text) => ascii.includes(text)).sort(), glob)
     }
+  })
+
+  test('a key that SCAN gives twice is listed once', () => {
+    const census = new Census({ most: 3 })
+    const entry = (key) => ({ raw: Buffer.from(key), name: 'default', algorithm: 'fixed-window' })
+    for (const [key, used] of Object.entries({ a: 1, b: 2 })) {
+      for (let time = 0; time < 2; time += 1) census.add(entry(key), { used, blockedForMs: 0 })
+    }
+    assert.deepEqual(
+      census.top.map(({ used }) => used),
+      [2, 1],
+    )
   })
 
   test('by time, and of a sample', async (t) => {

@@ -201,6 +201,51 @@ describe('Redis goes away', { timeout: 60_000 }, () => {
     assert.ok(store.limiter.stats().sources.redis > before)
   })
 
+  /** Has the test's own Redis stand still, with all that it holds, while `work` is done; the store knows of both. */
+  async function withoutIt(store, work) {
+    process.kill(own.pid, 'SIGSTOP')
+    try {
+      const isDown = async () => {
+        await store.increment('another')
+        return store.limiter.stats().store === 'down'
+      }
+      await until(isDown, 'the store knew that it is away', 20_000)
+      await work()
+    } finally {
+      process.kill(own.pid, 'SIGCONT')
+    }
+    await until(() => store.limiter.stats().store === 'up', 'the store knew that it is back', 20_000)
+  }
+
+  test('what this process counts meanwhile says nothing of the clock of Redis', async (t) => {
+    const store = await used(t, {})
+    t.after(() => store.shutdown())
+    store.init({ windowMs: HOUR_MS, limit: 3 })
+    const now = Date.now
+    // Redis's is an hour behind, which the first hit shows.
+    t.mock.method(Date, 'now', () => now() + HOUR_MS)
+    await store.increment('a')
+    await withoutIt(store, () => store.increment('b'))
+    const { totalHits, resetTime } = await store.get('a')
+    assert.equal(totalHits, 1)
+    assert.ok(resetTime - Date.now() > HOUR_MS / 2, `${resetTime - Date.now()} ms are left of the hour`)
+  })
+
+  test('nor does it bring back what was forgotten', async (t) => {
+    const store = await used(t, {})
+    t.after(() => store.shutdown())
+    store.init({ windowMs: HOUR_MS, limit: 3 })
+    await store.increment('a')
+    await store.resetAll()
+    // So much later that it asks whether others have forgotten all keys: once, and while Redis is away.
+    const later = performance.now() + 60_000
+    await withoutIt(store, () => {
+      t.mock.method(performance, 'now', () => later)
+      return store.increment('b')
+    })
+    assert.equal(await store.get('a'), undefined)
+  })
+
   test("with 'throw' express-rate-limit decides: by an error", async (t) => {
     const store = await used(t, { onStoreError: 'throw' })
     const { ask } = await serve(t, { store })

@@ -12,6 +12,8 @@ import { places } from './support/rate-limit-stores.mjs'
 import { ownPrefix } from './support/stores.mjs'
 import { sleep } from './support/wait.mjs'
 
+const { Counter } = createRequire(import.meta.url)('../middleware/stores/counter.js')
+
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
@@ -227,6 +229,31 @@ describe('what is shared', { timeout: 60_000 }, () => {
       assert.ok(left > 0 && left <= 2 * DAY_MS, `${key} ${left}`)
     }
   })
+})
+
+test('of a key that was never counted nothing is left, also where the clock of Redis is ahead', async (t) => {
+  const { read } = asker(new (classOf(t, { redisUrl: redis.url, prefix: ownPrefix(), timeout: '30s' }))({}))
+  const now = Date.now
+  t.mock.method(Date, 'now', () => now() - HOUR_MS)
+  assert.deepEqual(await read('a'), { current: 0, ttl: 0 })
+})
+
+test('a refusal of which the store does not hear is an error only where those are wanted', async (t) => {
+  const codeOf = (promise) =>
+    promise.then(
+      () => undefined,
+      ({ code }) => code,
+    )
+  const outcomes = []
+  for (const more of [{}, { onStoreError: 'throw' }]) {
+    const counter = new Counter('fastify-rate-limit', { redisUrl: 'redis://127.0.0.1:1', ...more })
+    t.after(() => counter.close())
+    outcomes.push(await codeOf(counter.block('a', 1_000)))
+    await counter.close()
+    outcomes.push(await codeOf(counter.block('a', 1_000)))
+  }
+  const closed = 'ERR_RATE_LIMIT_CLOSED'
+  assert.deepEqual(outcomes, [undefined, closed, 'ERR_RATE_LIMIT_STORE_UNAVAILABLE', closed])
 })
 
 describe('options', () => {
