@@ -190,6 +190,7 @@ describe('what is told', () => {
     assert.equal(quantile(histogram(0, 0, 0, 0), 0.5), null)
     assert.equal(quantile(histogram(100, 0, 0, 0), 0.5), 0.5)
     assert.equal(quantile(histogram(50, 50, 0, 0), 0.5), 1)
+    assert.equal(quantile(histogram(50, 0, 50, 0), 0.5), 1)
     assert.equal(quantile(histogram(50, 0, 50, 0), 0.75), 3)
     assert.equal(quantile(histogram(98, 0, 0, 2), 0.99), 4)
     assert.equal(quantile(histogram(0, 0, 1, 0), 0), 2)

@@ -63,7 +63,11 @@ describe('options', () => {
 
   test('refused: one that there is not, by name', () => {
     const code = 'ERR_RATE_LIMIT_UNKNOWN_OPTION'
-    assert.throws(() => dashboard(limiter, { authorise: yes }), { name: 'TypeError', code, message: /`authorise`/ })
+    assert.throws(() => dashboard(limiter, { authorise: yes }), {
+      name: 'TypeError',
+      code,
+      message: 'the dashboard has no `authorise`: did you mean `authorize`?',
+    })
   })
 
   test('what Object.prototype says is no word from the app', () => {

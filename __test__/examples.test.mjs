@@ -119,7 +119,8 @@ describe('gateway.mjs', { timeout: 60_000 }, () => {
     const reached = []
     const server = createServer((request, response) => {
       reached.push(request.headers['x-api-key'])
-      response.end(`${request.method} ${request.url}`)
+      response.write(`${request.method} ${request.url}`)
+      request.pipe(response)
     })
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
     t.after(() => server.close())
@@ -150,6 +151,8 @@ describe('gateway.mjs', { timeout: 60_000 }, () => {
     const { port } = await gateway(t)
     const { status, body } = await get(port, '/a?b=c', { 'x-api-key': 'abc' })
     assert.deepEqual([status, body], [200, 'GET /a?b=c'])
+    const posted = await post(port, '/c', 'a body', { 'x-api-key': 'abc' })
+    assert.deepEqual([posted.status, posted.body], [200, 'POST /ca body'])
     assert.equal((await get(port)).status, 401)
   })
 

@@ -68,6 +68,22 @@ describe('Nest', { timeout: 60_000 }, () => {
     assert.deepEqual([status, JSON.parse(body)], [500, { code: 'ERR_RATE_LIMIT_UNKNOWN_OPTION' }])
   })
 
+  for (const isOnFastify of [false, true]) {
+    test(`onDenied may answer itself, on ${isOnFastify ? 'Fastify' : 'Express'}: the status is set already`, async (t) => {
+      const onDenied = (request, response, { limit }) => response.send({ limit })
+      const guards = [new RateLimitGuard({ limiter: limiterOf(t), status: 503, onDenied })]
+      // A hook that waits, as those of compression and of sessions do: the reply is not on its way when `onDenied` returns.
+      const prepare = (app) =>
+        isOnFastify && app.addHook('onSend', () => new Promise((resolve) => setImmediate(resolve)))
+      const { port, stop } = await startNest([controllerOf({ one: [] })], { guards, isOnFastify, prepare })
+      t.after(stop)
+      await get(port, '/one')
+      const { status, headers, body } = await get(port, '/one')
+      assert.deepEqual([status, JSON.parse(body)], [503, { limit: 1 }])
+      assert.match(headers['content-type'], /^application\/json/)
+    })
+  }
+
   test('a refusal is an HttpException with what it says', async (t) => {
     const guard = new RateLimitGuard({ limiter: limiterOf(t) })
     const headers = {}

@@ -52,7 +52,12 @@ const REFUSED = [
   wrong({ limiter, headers: { partitionKey: null } }, ['`headers.partitionKey`', 'null']),
   wrong({ limiter, headers: { quotaUnit: 5 } }, ['`headers.quotaUnit`', 'content-bytes']),
   wrong({ limiter, headers: { quotaUnit: 'a"b' } }, ['`headers.quotaUnit`', 'a"b'], RangeError),
-  wrong({ limiter, headers: { legaci: true } }, ['`headers`', '`legaci`', '`legacy`'], TypeError, UNKNOWN),
+  wrong(
+    { limiter, headers: { legaci: true } },
+    ['`headers` has no `legaci`: did you mean `legacy`?'],
+    TypeError,
+    UNKNOWN,
+  ),
   wrong({ limiter, message: 5 }, ['`message`', '5']),
   wrong({ limiter, message: null }, ['`message`', 'null']),
   wrong({ limiter, countOnly: 'all' }, ['`countOnly`', "'failed' or 'successful'", "the string 'all'"], RangeError),
@@ -76,7 +81,12 @@ const REFUSED = [
   wrong({ limiter, ipv6Prefix: 129 }, ['`ipv6Prefix`', '129'], RangeError),
   wrong({ limiter, skpi: () => {} }, ['`skpi`', 'did you mean `skip`'], TypeError, UNKNOWN),
   wrong({ limiter, ondenied: () => {} }, ['`ondenied`', 'did you mean `onDenied`'], TypeError, UNKNOWN),
-  wrong({ limiter, windowMs: 60_000 }, ['`windowMs`', '`limiter`', '`countOnly`'], TypeError, UNKNOWN),
+  wrong(
+    { limiter, windowMs: 60_000 },
+    ['the middleware has no `windowMs`: it knows limiter, ', ', countOnly'],
+    TypeError,
+    UNKNOWN,
+  ),
 ]
 
 const named = ({ options }) =>

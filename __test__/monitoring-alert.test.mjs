@@ -94,9 +94,9 @@ describe('denyRate', () => {
     assert.deepEqual(states(), ['firing'], 'between both bounds nothing changes')
     run(30, 40, 60)
     assert.deepEqual(states(), ['firing'])
-    run(30, 100, 10)
-    assert.deepEqual(states(), ['firing', 'resolved'])
-    assert.ok(told[1].value <= 0.4, `${told[1].value}`)
+    run(30, 60, 40)
+    assert.deepEqual(states(), ['firing', 'resolved'], 'at the lower bound it is over')
+    assert.equal(told[1].value, 0.4)
     run(30, 40, 60)
     assert.deepEqual(states(), ['firing', 'resolved', 'firing'])
   })
@@ -145,6 +145,18 @@ describe('denyRate', () => {
     assert.deepEqual(states(), ['firing'])
     time.pass(10_000)
     assert.deepEqual(states(), ['firing', 'resolved'])
+  })
+
+  test('what is older than its time is forgotten', async () => {
+    const { limiter, time, decide } = watched({ denyRate: { above: 0.5, over: '10s' } })
+    const early = new WeakRef(limiter.now)
+    decide(1, 0)
+    time.pass(60_000)
+    const isCollected = () => {
+      gc()
+      return early.deref() === undefined
+    }
+    await until(isCollected, 'what was counted a minute ago was collected')
   })
 
   test('how often it looks', () => {
@@ -260,6 +272,19 @@ describe('latency', () => {
     answer(0, 0, 0, 9)
     time.pass(1_000)
     assert.deepEqual(states(), [])
+    answer(0, 0, 0, 1)
+    time.pass(1_000)
+    assert.deepEqual(states(), ['firing'])
+  })
+
+  test('looks at the 99th of a hundred, unless it is told another', () => {
+    const { time, told, answer } = watched({ latency: { above: 50, over: '10s' } })
+    answer(98, 0, 2, 0)
+    time.pass(1_000)
+    assert.deepEqual(
+      told.map(({ value }) => value),
+      [55],
+    )
   })
 })
 
@@ -367,6 +392,13 @@ describe('refused', () => {
       assert.equal(limiter.listenerCount('close'), 0)
     })
   }
+
+  test('a name that nobody knows, by it and by those that there are', () => {
+    const message = /^`circuitOpen` has no `fro`: did you mean `for`\?$/
+    assert.throws(() => alert(new Observed(), { onAlert, circuitOpen: { fro: '1s' } }), { message })
+    const names = /^`options` has no `seconds`: it knows denyRate, latency, circuitOpen, onAlert, /
+    assert.throws(() => alert(new Observed(), { onAlert, circuitOpen, seconds: 1 }), { message: names })
+  })
 
   test('no limiter', () => assert.throws(() => alert({}, { onAlert, circuitOpen }), { code: 'ERR_RATE_LIMIT_OPTION' }))
 })

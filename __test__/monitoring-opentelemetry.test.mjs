@@ -85,6 +85,7 @@ describe('metrics', { timeout: 30_000 }, () => {
     const decisions = all['rate_limiter.decisions']
     assert.equal(decisions.dataPointType, DataPointType.SUM)
     assert.equal(decisions.isMonotonic, true)
+    assert.equal(decisions.descriptor.unit, '1')
     assert.deepEqual(points(decisions), [
       [{ ...own, outcome: 'allowed' }, 70],
       [{ ...own, outcome: 'denied' }, 30],
@@ -143,6 +144,8 @@ describe('metrics', { timeout: 30_000 }, () => {
 
   test('histograms, as a reader takes them from a producer', async (t) => {
     const limiter = new Observed()
+    const now = () => performance.timeOrigin + performance.now()
+    const began = now()
     const producer = histogramProducer(limiter, { name: 'api', attributes: { region: 'eu' } })
     const { collect } = meters(t, [producer])
     const all = await collect()
@@ -157,8 +160,14 @@ describe('metrics', { timeout: 30_000 }, () => {
       ],
     ])
     const [{ startTime, endTime }] = latency.dataPoints
-    assert.ok(Math.abs(endTime[0] - Date.now() / 1_000) < 60 && endTime[1] < 1e9)
-    assert.ok(startTime[0] < endTime[0] || startTime[1] < endTime[1])
+    // In milliseconds, which a double holds to the microsecond.
+    const [start, end] = [startTime, endTime].map(([seconds, nanos]) => seconds * 1e3 + nanos / 1e6)
+    const moments = [began - 0.001, start, end, now() + 0.001]
+    assert.deepEqual(
+      moments,
+      moments.toSorted((one, other) => one - other),
+    )
+    assert.ok([startTime, endTime].every(([, nanos]) => Number.isInteger(nanos) && nanos < 1e9))
     assert.deepEqual(points(all['rate_limiter.store.batch.size'])[0][1].buckets.boundaries, [1, 8, 128])
     limiter.close()
     assert.deepEqual(await collect(), {})

@@ -34,7 +34,19 @@ const APPS = [
   'bundler/fastify.mjs',
 ]
 
+/** Those of Nest that are no development dependencies: two versions of its packages cannot stand beside each other in one folder. */
+const OLDER_NESTS = [10, 11]
+
 const partition = (list, isFirst) => [list.filter(isFirst), list.filter((each) => !isFirst(each))]
+
+/** No script runs, and there is nothing to compile with. */
+async function install(folder, what) {
+  const quietly = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund']
+  await command(process.execPath, [npm(), 'install', ...quietly, ...what], {
+    cwd: folder,
+    env: { PATH: pathWithoutTools() },
+  })
+}
 
 describe('the packed file', { timeout: 300_000 }, () => {
   let file
@@ -44,11 +56,7 @@ describe('the packed file', { timeout: 300_000 }, () => {
     file = await pack()
     folder = emptyFolder()
     cpSync(fixtures, folder, { recursive: true })
-    // No script runs, and there is nothing to compile with.
-    const quietly = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund']
-    const what = [file, ...BESIDE, '@types/express@^5']
-    const env = { PATH: pathWithoutTools() }
-    await command(process.execPath, [npm(), 'install', ...quietly, ...what], { cwd: folder, env })
+    await install(folder, [file, ...BESIDE, '@types/express@^5'])
     installed = join(folder, 'node_modules', 'distributed-rate-limiter')
   })
 
@@ -135,4 +143,39 @@ describe('the packed file', { timeout: 300_000 }, () => {
       })
     }
   })
+
+  for (const version of OLDER_NESTS) {
+    describe(`guards an app of Nest ${version}`, () => {
+      let itsFolder
+      before(async () => {
+        itsFolder = emptyFolder()
+        cpSync(join(fixtures, 'nest.mjs'), join(itsFolder, 'nest.mjs'))
+        const packages = ['common', 'core', 'platform-express', 'platform-fastify']
+        const nest = packages.map((name) => `@nestjs/${name}@${version}`)
+        await install(itsFolder, [file, ...nest, 'reflect-metadata@^0.2', 'rxjs@^7'])
+      })
+
+      for (const platform of ['express', 'fastify']) {
+        test(`on ${platform}`, async (t) => {
+          const port = await freePort()
+          const env = { PLATFORM: platform }
+          const server = await startServer(join(itsFolder, 'nest.mjs'), { port, cwd: itsFolder, env })
+          t.after(() => server.stop('SIGKILL'))
+          const answers = []
+          for (const path of ['/', '/', '/free', '/', '/', '/free']) answers.push(await get(port, path))
+          assert.deepEqual(
+            answers.map(({ status }) => status),
+            [200, 200, 200, 200, 429, 200],
+          )
+          const { headers, body } = answers[4]
+          assert.match(headers['content-type'], /^application\/problem\+json/)
+          assert.match(headers['retry-after'], /^\d+$/)
+          assert.equal(headers['x-filtered'], 'yes', 'it is an exception of this version')
+          assert.deepEqual(JSON.parse(body)['violated-policies'], ['default'])
+          assert.equal(answers[2].headers.ratelimit, undefined)
+          assert.equal(server.said.stderr, '')
+        })
+      }
+    })
+  }
 })

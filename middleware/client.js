@@ -4,7 +4,7 @@
 const { badOption } = require('../lib/errors.js')
 const { own } = require('../lib/own.js')
 const { milliseconds } = require('./duration.js')
-const { refuseUnknown } = require('./unknown.js')
+const { refuseUnknown } = require('../lib/unknown.js')
 
 /** Beyond this many seconds it is no number of seconds from now, but the moment itself since 1970. */
 const EARLIEST_EPOCH_S = 1_000_000_000

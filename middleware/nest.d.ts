@@ -15,7 +15,10 @@ export interface NestRequest {
 
 /** What a controller or a handler may say in place of the guard's options. */
 export interface NestRouteOptions<Request = NestRequest> extends Partial<GuardOptions<Request>>, FrameworkProxyOptions {
-  /** Is told of a refusal before it is thrown; it may throw an exception of its own. */
+  /**
+   * Is told of a refusal before it is thrown. It may throw an exception of its own, or answer by the response, whose status is set already;
+   * on Fastify it returns the reply then, as in `return reply.send(…)`.
+   */
   // Any: that of the platform
   onDenied?: (request: Request, response: any, decision: Denial) => unknown
 }

@@ -56,6 +56,7 @@ class RateLimitGuard {
     // Nest answers somebody who is not there any more, and is not heard.
     if (decision === GONE) return false
     if (guard.onDenied !== undefined) {
+      response.status(guard.status)
       await guard.onDenied(request, response, decision)
       if ((response.raw ?? response).headersSent) return false
     }

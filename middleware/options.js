@@ -5,7 +5,7 @@ const { badOption } = require('../lib/errors.js')
 const { own } = require('../lib/own.js')
 const { DEFAULT_IPV6_PREFIX, forwarded, xForwardedFor } = require('./address.js')
 const { milliseconds } = require('./duration.js')
-const { refuseUnknown } = require('./unknown.js')
+const { refuseUnknown } = require('../lib/unknown.js')
 
 const NAMES = [
   'limiter',

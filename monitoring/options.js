@@ -2,8 +2,9 @@
 'use strict'
 
 const { toMilliseconds } = require('../lib/duration.js')
-const { badOption, refusal } = require('../lib/errors.js')
+const { badOption } = require('../lib/errors.js')
 const { own } = require('../lib/own.js')
+const { refuseUnknown } = require('../lib/unknown.js')
 
 /** The object's own properties. `what` is what it is called where it is refused. */
 function read(options, names, what = 'options') {
@@ -11,10 +12,8 @@ function read(options, names, what = 'options') {
     throw badOption(TypeError, what, 'an object', options)
   }
   const given = own(options)
-  const unknown = Object.keys(given).find((name) => !names.includes(name))
-  if (unknown === undefined) return given
-  const message = `there is no \`${unknown}\` in ${what}: there are ${names.join(', ')}`
-  throw refusal(TypeError, 'ERR_RATE_LIMIT_UNKNOWN_OPTION', message)
+  refuseUnknown(`\`${what}\``, given, names)
+  return given
 }
 
 /** What the limiter is called among others. */

@@ -80,7 +80,9 @@ export async function onTerminal(
   const elsewhere = stderr === 'terminal' ? '' : ` 2>${quoted(stderr)}`
   // The shell says which terminal it is and its own number, which is the program's after `exec`.
   // The shell writes which job stands still, as it was typed: by a short name, since the path of a checkout can be wider than a terminal.
-  const run = underShell ? `run=(${words}); set -m; "\${run[@]}"; echo it stands still; fg` : `exec ${words}${elsewhere}`
+  const run = underShell
+    ? `run=(${words}); set -m; "\${run[@]}"; echo it stands still; fg`
+    : `exec ${words}${elsewhere}`
   const line = `stty rows ${rows} cols ${columns}; echo "<$(tty) $$>"; ${run}`
   const child = spawn('script', ['-qfec', line, '/dev/null'], {
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, SHELL: '/bin/bash', ...CLEAN, ...env },

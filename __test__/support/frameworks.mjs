@@ -11,6 +11,7 @@ import { createServer } from 'node:http'
 import { serve } from '@hono/node-server'
 import { Catch, Controller, Get, HttpException, Module, Param } from '@nestjs/common'
 import { BaseExceptionFilter, NestFactory } from '@nestjs/core'
+import { FastifyAdapter } from '@nestjs/platform-fastify'
 import { rateLimit as expressLimit } from 'distributed-rate-limiter/express'
 import { rateLimit as fastifyLimit } from 'distributed-rate-limiter/fastify'
 import { rateLimit as honoLimit } from 'distributed-rate-limiter/hono'
@@ -21,7 +22,8 @@ import express5 from 'express'
 import express4 from 'express-4'
 import fastify from 'fastify'
 import { Hono } from 'hono'
-import Koa from 'koa'
+import Koa3 from 'koa'
+import Koa2 from 'koa-2'
 import 'reflect-metadata'
 
 const HOST = '127.0.0.1'
@@ -125,8 +127,8 @@ const fastifyFramework = {
   },
 }
 
-const koa = {
-  name: 'koa',
+const koaOf = (name, Koa) => ({
+  name,
   oneProxy: 1,
   header: (context, name) => context.get(name),
   socketOf: (context) => context.socket,
@@ -153,7 +155,7 @@ const koa = {
     const server = createServer(app.callback())
     return { port: await listening(server), stop: () => closed(server) }
   },
-}
+})
 
 const hono = {
   name: 'hono',
@@ -194,16 +196,16 @@ const OnlyOthers = decorate(
   class OnlyOthers extends BaseExceptionFilter {
     catch(error, host) {
       if (error instanceof HttpException) return super.catch(error, host)
-      return host.switchToHttp().getResponse().status(500).json({ code: error.code })
+      return host.switchToHttp().getResponse().status(500).send({ code: error.code })
     }
   },
   {},
   Catch(),
 )
 
-const nest = {
-  name: 'nest',
-  oneProxy: 1,
+const nestOf = (name, { oneProxy, isOnFastify }) => ({
+  name,
+  oneProxy,
   header: (request, name) => request.headers[name],
   socketOf: (request) => request.socket,
   deny(request, response, { retryAfter }) {
@@ -235,15 +237,19 @@ const nest = {
       },
       Controller(),
     )
-    return startNest([Application], { guards: [new RateLimitGuard(options)], trustProxy })
+    return startNest([Application], { guards: [new RateLimitGuard(options)], trustProxy, isOnFastify })
   },
-}
+})
 
-/** An application of Nest on Express with these controllers. */
-export async function startNest(controllers, { guards = [], trustProxy } = {}) {
+/** An application of Nest with these controllers, on Express or on Fastify, which `prepare` is given before it listens. */
+export async function startNest(controllers, { guards = [], trustProxy, isOnFastify = false, prepare } = {}) {
   const App = decorate(class App {}, {}, Module({ controllers }))
-  const app = await NestFactory.create(App, { logger: false, forceCloseConnections: true })
-  if (trustProxy !== undefined) app.getHttpAdapter().getInstance().set('trust proxy', trustProxy)
+  const settings = { logger: false, forceCloseConnections: true }
+  const app = isOnFastify
+    ? await NestFactory.create(App, new FastifyAdapter({ trustProxy, forceCloseConnections: true }), settings)
+    : await NestFactory.create(App, settings)
+  if (trustProxy !== undefined && !isOnFastify) app.getHttpAdapter().getInstance().set('trust proxy', trustProxy)
+  prepare?.(app.getHttpAdapter().getInstance())
   app.useGlobalGuards(...guards)
   app.useGlobalFilters(new OnlyOthers(app.getHttpAdapter()))
   await app.listen(0, HOST)
@@ -255,9 +261,12 @@ export const frameworks = [
   expressOf('express 4', express4),
   expressOf('express 5', express5),
   fastifyFramework,
-  koa,
+  koaOf('koa 2', Koa2),
+  koaOf('koa 3', Koa3),
   hono,
-  nest,
+  nestOf('nest on express', { oneProxy: 1, isOnFastify: false }),
+  // As Fastify itself.
+  nestOf('nest on fastify', { oneProxy: 'loopback', isOnFastify: true }),
 ]
 
 /** Starts `framework` with our middleware; it ends with the test. Resolves with its port and what `/wait` does. */

@@ -3,6 +3,7 @@
 
 const { badOption, refusal } = require('../../lib/errors.js')
 const { own } = require('../../lib/own.js')
+const { refuseUnknown } = require('../../lib/unknown.js')
 
 const KNOWN = ['authorize', 'open', 'admin', 'challenge', 'title', 'path']
 
@@ -26,11 +27,7 @@ function limitersOf(given) {
 /** What was given, checked, with the defaults of the rest. */
 function optionsOf(given = {}) {
   if (!isObject(given)) throw badOption(TypeError, 'options', 'an object', given)
-  for (const name of Object.keys(given)) {
-    if (KNOWN.includes(name)) continue
-    const message = `\`${name}\` is not an option of a dashboard; the options are ${KNOWN.join(', ')}`
-    throw refusal(TypeError, 'ERR_RATE_LIMIT_UNKNOWN_OPTION', message)
-  }
+  refuseUnknown('the dashboard', given, KNOWN)
   const { authorize, open = false, admin = false, challenge, title = 'Rate limits', path = '' } = own(given)
   if (authorize !== undefined && typeof authorize !== 'function') {
     throw badOption(TypeError, 'authorize', 'a function of the request that answers true or false', authorize)

@@ -1,15 +1,14 @@
-// Names of options that nobody knows, which are misspelt most often.
+// Names of options that nobody knows, which are misspelt most often; said in the words of src/input.rs.
 'use strict'
 
-const { refusal } = require('../lib/errors.js')
+const { refusal } = require('./errors.js')
 
 /** Throws where `given` has a name that is none of `known`, and says which one may have been meant. */
 function refuseUnknown(owner, given, known) {
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue
     const near = known.find((other) => isNear(name.toLowerCase(), other.toLowerCase()))
-    const hint =
-      near === undefined ? `it has ${known.map((other) => `\`${other}\``).join(', ')}` : `did you mean \`${near}\`?`
+    const hint = near === undefined ? `it knows ${known.join(', ')}` : `did you mean \`${near}\`?`
     throw refusal(TypeError, 'ERR_RATE_LIMIT_UNKNOWN_OPTION', `${owner} has no \`${name}\`: ${hint}`)
   }
 }
