@@ -7,7 +7,7 @@ const EACH = 5
 const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
 const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared']
 
-/** The decision that was written last; `names` are those of its limits, where they have any. */
+/** The decision that was written last; `names` are those of its limits, where they have any, and behind them an array of those that are tried. */
 function decisionOf(names) {
   const decision = {
     allowed: row[0] === 1,
@@ -20,11 +20,24 @@ function decisionOf(names) {
     delayMs: row[7],
     source: SOURCES[row[8]],
   }
-  if (names !== undefined) {
+  if (names === undefined) return decision
+  const tried = names.at(-1)
+  if (typeof tried === 'string') {
+    decision.name = names[row[9]]
+    decision.limits = names.map(limitOf)
+  } else {
+    withTried(decision, names.slice(0, -1), tried)
+  }
+  return decision
+}
+
+/** Adds what several limits say, where they have names, and those that are tried, whose numbers follow. */
+function withTried(decision, names, tried) {
+  if (names.length > 0) {
     decision.name = names[row[9]]
     decision.limits = names.map(limitOf)
   }
-  return decision
+  decision.shadow = tried.map((name, index) => limitOf(name, names.length + index))
 }
 
 function limitOf(name, index) {

@@ -3,10 +3,11 @@
 
 const { EventEmitter } = require('node:events')
 const native = require('./native.js')
-const { denied, state, store } = require('./channels.js')
+const { denied, shadow, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
+const { disagreementsOf, watched } = require('./shadow.js')
 const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
@@ -57,6 +58,7 @@ class RateLimiter extends EventEmitter {
     if (adapter !== undefined) employ(this.#native.id, adapter)
     this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
     this.#calls = this.#native.calls()
+    if (this.#native.tries) this.#calls = watched(this.#calls, this.#disagreed())
     // Those that are called once a request.
     this.#isAllowed = this.#calls.isAllowed
     this.#isAllowedSync = this.#calls.isAllowedSync
@@ -206,6 +208,26 @@ class RateLimiter extends EventEmitter {
       if (!decision.allowed) this.#denied(key, decision)
       return decision
     })
+  }
+
+  /** What hears of decisions under limits some of which are tried: whether anybody wants that, and where it is told. */
+  #disagreed() {
+    // What is kept of this limiter must not keep it.
+    const held = new WeakRef(this)
+    return {
+      isLocal: this.#native.isLocal,
+      isWanted: () => shadow.hasSubscribers || held.deref()?.listenerCount('disagreement') > 0,
+      tell: (key, decision) => {
+        const limiter = held.deref()
+        for (const { limit, would } of disagreementsOf(decision)) {
+          // In a tick of its own, as what is told by events is: whoever listens may call again, while this call has not been answered.
+          process.nextTick(() => {
+            if (shadow.hasSubscribers) shadow.publish({ limiter, key, limit, would, decision })
+            limiter?.emit('disagreement', { key, limit, would, decision })
+          })
+        }
+      },
+    }
   }
 
   #denied(key, decision) {

@@ -4,7 +4,7 @@
 /** The counters of a native limiter. */
 function statsOf(native) {
   const stats = native.stats()
-  return { ...stats, limits: byName(stats.limits), actions: byName(stats.actions) }
+  return { ...stats, limits: byName(stats.limits), actions: byName(stats.actions), shadow: byName(stats.shadow) }
 }
 
 /** Own properties, whatever the names are: `__proto__` may be an action. */

@@ -55,7 +55,9 @@ class Guard {
     this.#maxWait = own.maxWait
     this.#proxies = own.proxies
     this.#ipv6Prefix = own.ipv6Prefix
-    this.#headers = new Headers(policies, own.headers, own.cost !== undefined)
+    // Limits that are tried are nobody's affair yet.
+    const inForce = policies.filter(({ role }) => role === undefined)
+    this.#headers = new Headers(inForce, own.headers, own.cost !== undefined)
     /** Of a refusal. */
     this.status = own.status
     /** What the application does with a refusal instead, in its framework's own way. */

@@ -32,6 +32,7 @@ pub mod refusals;
 pub mod runtime;
 pub mod settings;
 pub mod store;
+pub mod trials;
 
 mod arithmetic;
 // Not in a test build: napi registers nothing there, so that nothing would call the entrance.

@@ -8,10 +8,13 @@ import type {
   Burst,
   CacheClient,
   CallOptions,
+  CandidateOptions,
   CommonOptions,
   Count,
   Decision,
   DeniedKey,
+  Disagreement,
+  Disagreements,
   Duration,
   Fallback,
   Histogram,
@@ -77,7 +80,7 @@ const commonOptions: Required<CommonOptions> = {
   onStoreError: 'local',
   logger,
 }
-const named: Required<NamedLimitOptions> = { ...limitOptions, name: 'daily', by: 'user' }
+const named: Required<NamedLimitOptions> = { ...limitOptions, name: 'daily', by: 'user', shadow: false }
 export const limiter: EventEmitter = new RateLimiter({ ...commonOptions, ...limitOptions })
 export const smallest = new RateLimiter({ limit: 1, window: 1000 })
 const newKeys: Required<NewKeysOptions> = { ...limitOptions, by: 'ip' }
@@ -91,6 +94,26 @@ export const guarded = new DistributedRateLimiter({ limits: [named], newKeys: { 
 export const unguarded = new RateLimiter({ limit: 1, window: '1m', newKeys })
 // @ts-expect-error It counts by something.
 export const byNothing = new RateLimiter({ limits: [named], newKeys: { limit: 1, window: '1m' } })
+const candidate: Required<CandidateOptions> = {
+  limit: 50,
+  window: '1m',
+  algorithm: 'token-bucket',
+  burst,
+  resolution: 32,
+  align: false,
+}
+export const trials: RateLimiter[] = [
+  new RateLimiter({ limit: 100, window: '1m', candidate }),
+  new RateLimiter({ limit: 100, window: '1m', shadow: true }),
+  new RateLimiter({ limits: [named, { name: 'tried', limit: 1, window: '1d', by: 'user', shadow: true }] }),
+  new DistributedRateLimiter({ maxRequests: 100, timeWindowMs: 60_000, candidate }),
+]
+// @ts-expect-error What is tried as a whole has nothing that could be replaced.
+export const both = new RateLimiter({ limit: 1, window: '1m', shadow: true, candidate })
+// @ts-expect-error It is tried in the place of one.
+export const besideSeveral = new RateLimiter({ limits: [named], candidate })
+// @ts-expect-error While the store is away it is not asked.
+export const fallingBack = new RateLimiter({ limit: 1, window: '1m', candidate: { limit: 1, window: '1m', fallback } })
 export const open = new RateLimiter({ limit: 'configured', algorithm: 'token-bucket' })
 export const faces: DistributedRateLimiter[] = [
   new DistributedRateLimiter(),
@@ -206,6 +229,7 @@ export const decisionMembers: Every<Decision> = {
   source: true,
   name: true,
   limits: true,
+  shadow: true,
 }
 
 export const limitDecisionMembers: Every<LimitDecision> = {
@@ -215,6 +239,12 @@ export const limitDecisionMembers: Every<LimitDecision> = {
   remaining: true,
   retryAfterMs: true,
   resetAt: true,
+}
+
+export function hear(limiter: RateLimiter): void {
+  limiter.on('disagreement', ({ key, limit, would, decision }: Disagreement) => {
+    void [key, limit satisfies string, would satisfies 'deny' | 'allow', decision satisfies Decision]
+  })
 }
 
 export async function otherWords(limiter: DistributedRateLimiter): Promise<boolean> {
@@ -244,6 +274,7 @@ export const statsMembers: Every<Stats> = {
   sources: true,
   limits: true,
   actions: true,
+  shadow: true,
   storeErrors: true,
   batches: true,
   batchedCalls: true,
@@ -269,6 +300,7 @@ export function readStats(limiter: RateLimiter): number {
     sources,
     limits,
     actions,
+    shadow,
     storeErrors,
     batches,
     batchedCalls,
@@ -289,6 +321,8 @@ export function readStats(limiter: RateLimiter): number {
   const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
   const circuits: Record<typeof circuit, number> = { none: 0, closed: 1, 'half-open': 2, open: 3 }
   const counts: Count[] = [...Object.values(limits), ...Object.values(actions)]
+  const tried: Disagreements[] = Object.values(shadow)
+  void tried.map(({ agreed, wouldDeny, wouldAllow }): number => agreed + wouldDeny + wouldAllow)
   const histograms: Histogram[] = [batchSizes, latency]
   const most: DeniedKey | undefined = topDenied[0]
   const bySource: Record<Decision['source'], number> = sources
@@ -324,6 +358,7 @@ export const events: Every<RateLimiterEvents> = {
   storeUp: true,
   fleetUnknown: true,
   storeEvicts: true,
+  disagreement: true,
   close: true,
 }
 

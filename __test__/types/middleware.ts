@@ -63,6 +63,7 @@ export const denial: Every<Denial> = {
   source: true,
   name: true,
   limits: true,
+  shadow: true,
   violated: true,
 }
 

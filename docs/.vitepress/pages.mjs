@@ -22,6 +22,7 @@ const CHAPTERS = [
     [
       ['Algorithms', 'algorithms'],
       ['Limits', 'limits'],
+      ['Trying a limit', 'shadow'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

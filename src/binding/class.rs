@@ -31,6 +31,12 @@ pub struct RateLimiter {
     /// By which news are addressed to it.
     #[napi(readonly)]
     pub id: f64,
+    /// Whether it has limits that are tried, of which somebody may want to hear.
+    #[napi(readonly)]
+    pub tries: bool,
+    /// Whether it answers every call at once.
+    #[napi(readonly)]
+    pub is_local: bool,
 }
 
 #[napi]
@@ -88,7 +94,9 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
         making.by_a_driver(&environment)?
     };
     #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
-    Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id: id as f64 })
+    let id = id as f64;
+    let (tries, is_local) = (limiter.plan().limits.has_trials(), limiter.is_local());
+    Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id, tries, is_local })
 }
 
 /// A limiter that is being made, whose store is somewhere else.

@@ -22,7 +22,7 @@ use crate::fallback::{Fallback, OnStoreError};
 use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::leases::{Leases, Taken};
-use crate::limits::{By, Limits};
+use crate::limits::{By, Limit, Limits};
 use crate::metrics::{Counter, Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
 use crate::refusals::Refusals;
@@ -82,7 +82,8 @@ impl Limiter {
     /// A limiter that decides in memory, whatever store the settings name.
     pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         let plan = settings.plan.clone();
-        let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
+        let is_plain = |limit: &Limit| limit.name.is_none() && limit.by == By::Key && !limit.role.is_trial();
+        let unnamed = plan.limits.only().is_some_and(is_plain);
         Self {
             is_simple: unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none(),
             metrics: Arc::new(Metrics::new(&plan)),
@@ -230,7 +231,7 @@ impl Limiter {
         };
         let remote = match here {
             Ok((outcomes, source)) => {
-                let decision = Decision::new(&request.limits, |limit| &limit.policy, &outcomes, source);
+                let decision = request.decision(|limit| &limit.policy, &outcomes, source);
                 self.count(request, &decision);
                 return Ok(Some(decision));
             }

@@ -28,9 +28,10 @@ use self::histogram::{BATCH, Histogram, LATENCY};
 use self::tally::Tally;
 use self::top::Top;
 use crate::decision::{Decision, Source};
-use crate::limits::{DEFAULT, NEW_KEYS};
+use crate::limits::{DEFAULT, Limit, NEW_KEYS};
 use crate::settings::Plan;
 use crate::store::Request;
+use crate::trials::Verdict;
 
 /// Keys that are shown of those that are refused most.
 const SHOWN: usize = 20;
@@ -46,6 +47,8 @@ pub struct Metrics {
     limits: Vec<Arc<str>>,
     /// The actions that have a limit of their own, in the order of their letters.
     actions: Vec<Arc<str>>,
+    /// Those that are tried, in the order in which they are shown.
+    trials: Vec<Arc<str>>,
     /// The field of every key that says whose it is.
     owner: Option<Arc<str>>,
     /// Held for one key, and by either thread for one refusal in many.
@@ -71,7 +74,13 @@ impl Metrics {
     pub fn new(plan: &Plan) -> Self {
         let mut limits: Vec<Arc<str>> = Vec::new();
         let default = || Arc::from(DEFAULT);
-        let named = plan.limits.iter().map(|limit| limit.name.clone().unwrap_or_else(default));
+        let name_of = |limit: &Limit| limit.name.clone().unwrap_or_else(default);
+        let (trials, in_force): (Vec<&Limit>, Vec<&Limit>) =
+            plan.limits.iter().partition(|limit| limit.role.is_trial());
+        let trials: Vec<Arc<str>> = trials.into_iter().map(name_of).collect();
+        // What is decided under no limit is shown where a limit without a name would be.
+        let of_none = in_force.is_empty().then(default);
+        let named = in_force.into_iter().map(name_of).chain(of_none);
         // The limits of actions have no names.
         let of_actions = (!plan.actions.is_empty()).then(default);
         let of_new_keys = plan.new_keys.as_ref().map(|_| Arc::from(NEW_KEYS));
@@ -82,7 +91,7 @@ impl Metrics {
         }
         let mut actions: Vec<Arc<str>> = plan.actions.keys().map(|action| Arc::from(action.as_str())).collect();
         actions.sort();
-        let tally = || Tally::new(limits.len(), actions.len() + 1);
+        let tally = || Tally::new(limits.len(), actions.len() + 1, trials.len());
         Self {
             here: tally(),
             there: tally(),
@@ -97,6 +106,7 @@ impl Metrics {
             circuit: AtomicU8::new(CircuitState::None as u8),
             limits,
             actions,
+            trials,
         }
     }
 
@@ -176,6 +186,7 @@ impl Metrics {
             by_source: by_source.map(|Count { allowed, denied }| allowed + denied),
             limits: limits.collect(),
             actions: self.named_actions(&actions),
+            trials: self.trials(),
             top_denied: self.denied.lock().unwrap_or_else(PoisonError::into_inner).ranking(SHOWN),
             store_errors: both(|tally| tally.store_errors.get()),
             latency: self.latency.picture(),
@@ -187,6 +198,21 @@ impl Metrics {
             store: self.store(),
             circuit: CircuitState::ALL[usize::from(self.circuit.load(Relaxed))],
         }
+    }
+
+    /// What those that are tried would have changed.
+    fn trials(&self) -> Vec<(Arc<str>, Disagreements)> {
+        let each = self.trials.iter().zip(&self.here.trials).zip(&self.there.trials);
+        let counts = each.map(|((name, here), there)| {
+            let both = |verdict| here.of(verdict) + there.of(verdict);
+            let count = Disagreements {
+                agreed: both(Verdict::Agreed),
+                would_deny: both(Verdict::WouldDeny),
+                would_allow: both(Verdict::WouldAllow),
+            };
+            (name.clone(), count)
+        });
+        counts.collect()
     }
 
     fn tallies(&self, of: impl Fn(&Tally) -> Count) -> Count {
@@ -229,6 +255,11 @@ impl Counting<'_> {
         {
             self.tally.limits[index].add(decision.allowed);
         }
+        for tried in decision.named.iter().flat_map(|named| &named.tried) {
+            if let Some(index) = self.metrics.trials.iter().position(|known| *known == tried.name) {
+                self.tally.trials[index].add(tried.verdict);
+            }
+        }
         if let Some(action) = request.limits.action() {
             let actions = &self.metrics.actions;
             let index = actions.binary_search_by(|known| (**known).cmp(action)).unwrap_or(actions.len());
@@ -261,6 +292,17 @@ impl Counting<'_> {
     }
 }
 
+/// How often a limit that is tried would have changed what a call was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disagreements {
+    /// Not at all.
+    pub agreed: u64,
+    /// It was admitted, and would have been refused.
+    pub would_deny: u64,
+    /// It was refused, and would have been admitted.
+    pub would_allow: u64,
+}
+
 /// The counters at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -274,6 +316,8 @@ pub struct Snapshot {
     pub limits: Vec<(Arc<str>, Count)>,
     /// By the action, of calls that name one.
     pub actions: Vec<(Arc<str>, Count)>,
+    /// By the limit that is tried, what it would have changed.
+    pub trials: Vec<(Arc<str>, Disagreements)>,
     /// The keys that were refused most, as far as is known.
     pub top_denied: Vec<Ranked>,
     /// Calls that the store did not decide.

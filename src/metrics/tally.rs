@@ -3,6 +3,7 @@
 use super::counter::Counter;
 use super::sample::Sampler;
 use crate::decision::Source;
+use crate::trials::Verdict;
 
 /// Of decisions: refused, and allowed.
 #[derive(Debug, Default)]
@@ -42,6 +43,20 @@ impl std::iter::Sum for Count {
     }
 }
 
+/// Of a limit that is tried, by its [verdicts](Verdict).
+#[derive(Debug, Default)]
+pub(super) struct Verdicts([Counter; 3]);
+
+impl Verdicts {
+    pub(super) fn add(&self, verdict: Verdict) {
+        self.0[verdict as usize].add(1);
+    }
+
+    pub(super) fn of(&self, verdict: Verdict) -> u64 {
+        self.0[verdict as usize].get()
+    }
+}
+
 /// See the module. Written by that thread alone.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -51,6 +66,8 @@ pub(super) struct Tally {
     pub(super) limits: Box<[Pair]>,
     /// By the action, of those that are counted apart; at last all others.
     pub(super) actions: Box<[Pair]>,
+    /// By the limit that is tried.
+    pub(super) trials: Box<[Verdicts]>,
     pub(super) store_errors: Counter,
     /// Calls that have begun to wait for the store, or have been answered.
     pub(super) waits: Counter,
@@ -59,12 +76,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(limits: usize, actions: usize) -> Self {
+    pub(super) fn new(limits: usize, actions: usize, trials: usize) -> Self {
         let pairs = |count| (0..count).map(|_| Pair::default()).collect();
         Self {
             sources: std::array::from_fn(|_| Pair::default()),
             limits: pairs(limits),
             actions: pairs(actions),
+            trials: (0..trials).map(|_| Verdicts::default()).collect(),
             store_errors: Counter::default(),
             waits: Counter::default(),
             sampler: Sampler::default(),

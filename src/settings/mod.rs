@@ -7,6 +7,7 @@ mod new_keys;
 mod plan;
 mod servers;
 mod shared;
+mod trials;
 
 pub use call::{CallOptions, read_duration, read_patience};
 pub use described::{Burst, Described};
@@ -31,12 +32,14 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 30] = [
+pub const OPTIONS: [&str; 32] = [
     "limit",
     "window",
     "limits",
     "actions",
     "newKeys",
+    "shadow",
+    "candidate",
     "redisUrl",
     "cluster",
     "sentinel",
@@ -114,6 +117,8 @@ impl Settings {
         let has_cache = *field(options, "cacheClient") != Given::Missing;
         let redis = servers::read(options)?;
         let plan = if has_cache { countable(options)? } else { Plan::read(options)? };
+        trials::check(options, &plan)?;
+        let plan_tries = plan.limits.has_trials();
         let lease = lease::read(options, &plan)?;
         let settings = Self {
             plan: match lease {
@@ -121,7 +126,7 @@ impl Settings {
                 None => plan,
             },
             lease,
-            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
+            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some() && !plan_tries)?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,
             has_cache,
@@ -212,6 +217,7 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
         options.push(("algorithm".into(), Given::Text(SlidingCounter::NAME.into())));
     }
     let plan = Plan::read(&options)?;
+    trials::check(&options, &plan)?;
     if plan.limits.only().is_none() {
         return Err(cache::beyond("more than one of `limits`"));
     }
