@@ -183,13 +183,24 @@ pub struct Limits {
 impl Limits {
     /// `limits`, of which there is at least one.
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
-        let mut each: SmallVec<[Limit; 1]> = limits.into_iter().collect();
-        let mut in_force = None;
+        let each: SmallVec<[Limit; 1]> = limits.into_iter().collect();
         if each.iter().any(|limit| limit.role.is_trial()) {
-            each.sort_by_key(|limit| limit.role.is_trial());
-            let own: SmallVec<[Limit; 1]> = each.iter().filter(|limit| !limit.role.is_trial()).cloned().collect();
-            in_force = (!own.is_empty()).then(|| Arc::new(Self { each: own, in_force: None, guarded: None }));
+            return Self::with_trials(&each);
         }
+        Self { each, in_force: None, guarded: None }
+    }
+
+    /// Not generic: it is compiled once.
+    #[cold]
+    #[inline(never)]
+    fn with_trials(limits: &[Limit]) -> Self {
+        let mut each: SmallVec<[Limit; 1]> = SmallVec::new();
+        for is_trial in [false, true] {
+            limits.iter().filter(|limit| limit.role.is_trial() == is_trial).for_each(|limit| each.push(limit.clone()));
+        }
+        let mut own = each.clone();
+        own.truncate(each.iter().take_while(|limit| !limit.role.is_trial()).count());
+        let in_force = (!own.is_empty()).then(|| Arc::new(Self { each: own, in_force: None, guarded: None }));
         Self { each, in_force, guarded: None }
     }
 

@@ -228,13 +228,14 @@ async fn try_in_turn(runner: Runner, request: Request, mut slots: Vec<u16>, want
         let taking = take_in_turn(runner.clone(), own.into_owned(), slots, wanted);
         outcomes = taking.await?.into_iter().collect::<Result<Vec<_>, _>>()?;
     }
-    let asking = request.limits.iter().enumerate().skip(outcomes.len()).zip(tried).map(|((index, limit), slot)| {
+    let mut answers: Vec<Result<Outcome, Error>> = outcomes.iter().copied().map(Ok).collect();
+    // One after the other, since few are tried, and mostly one.
+    for (limit, slot) in request.limits.iter().skip(outcomes.len()).zip(tried) {
         let verb = Verb::Decide(trials::ask_of(limit, wanted, &outcomes));
-        ask(&runner, slot, Request { verb, ..part(&request, &[index]) })
-    });
-    let tried = join_all(asking).await;
-    let told = tried.into_iter().map(|answer| answer.map(|outcomes| outcomes[0]));
-    Ok(outcomes.iter().copied().map(Ok).chain(told).collect())
+        let own = Request { verb, ..part(&request, &[answers.len()]) };
+        answers.push(ask(&runner, slot, own).await.map(|outcomes| outcomes[0]));
+    }
+    Ok(answers)
 }
 
 /// Decides a request whose last limit is the one on new keys.

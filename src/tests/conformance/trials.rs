@@ -126,7 +126,7 @@ fn redis_tells_what_each_would_tell_alone() {
         redis.flush();
         agrees(&redis, plan)
     };
-    TestRunner::new(super::super::cases(500)).run(&plan(3), compare).unwrap();
+    TestRunner::new(super::super::cases(300)).run(&plan(3), compare).unwrap();
 }
 
 /// Where several are in force they take from one slot after the other, which is told of in `together`.
@@ -137,7 +137,7 @@ fn a_cluster_tells_what_each_would_tell_alone() {
         client.redis.flush();
         agrees(&client, plan)
     };
-    TestRunner::new(super::super::cases(200)).run(&plan(1), compare).unwrap();
+    TestRunner::new(super::super::cases(50)).run(&plan(1), compare).unwrap();
 }
 
 /// A limit that is tried is nobody's affair: what is wrong with its key is no failure of the call.
