@@ -383,8 +383,8 @@ export interface Decision {
   readonly limits?: readonly LimitDecision[]
   /**
    * Of limits that are tried: what each of them would have said, in their order; `'candidate'` is the limit's name that is tried in the
-   * place of the one in force. They have no part in anything else that is told here. Where the store is away nothing is told of them; nor of one
-   * whose key cannot be read, and of those behind it. Of a call that costs more than one could ever hold, `retryAfterMs` is no promise.
+   * place of the one in force. They have no part in anything else that is told here. Left out where nothing is known of them, as while the
+   * store is away; one whose key cannot be read is missing, with those behind it. Of a call that costs more than one could ever hold, `retryAfterMs` is no promise.
    */
   readonly shadow?: readonly LimitDecision[]
 }

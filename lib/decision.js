@@ -20,7 +20,8 @@ function decisionOf(names) {
     delayMs: row[7],
     source: SOURCES[row[8]],
   }
-  if (names === undefined) return decision
+  // None is named where nothing is known of those that are tried, and the only one in force has no name.
+  if (names === undefined || names.length === 0) return decision
   const tried = names.at(-1)
   if (typeof tried === 'string') {
     decision.name = names[row[9]]
