@@ -130,6 +130,29 @@ for (const [store, make] of Object.entries(stores)) {
       )
     })
 
+    test('a shadow with more room takes what was granted, and nothing of what was refused', async (t) => {
+      const limits = [
+        { name: 'burst', limit: 3, ...DAY },
+        { name: 'daily', limit: 10, ...DAY, shadow: true },
+      ]
+      const limiter = make(t, { limits })
+      const [told, events] = [[], []]
+      limiter.on('disagreement', (event) => events.push(event))
+      for (const options of [{ cost: 2 }, { upTo: 3 }, { cost: 2 }, { upTo: 2 }]) {
+        const { granted, shadow } = await limiter.check('a', options)
+        told.push([granted, shadow[0].allowed, shadow[0].remaining])
+      }
+      assert.deepEqual(told, [
+        [2, true, 8],
+        [1, true, 7],
+        [0, true, 7],
+        [0, true, 7],
+      ])
+      assert.deepEqual(limiter.stats().shadow, { daily: { agreed: 4, wouldDeny: 0, wouldAllow: 0 } })
+      await new Promise(setImmediate)
+      assert.deepEqual(events, [], 'those in force would refuse all the same')
+    })
+
     test('a limiter that is tried as a whole refuses nobody', async (t) => {
       const limiter = make(t, { limit: 2, ...DAY, shadow: true })
       const told = []
