@@ -295,6 +295,16 @@ describe('shadow on Redis', { timeout: atMost(60_000) }, () => {
         ])
       }
       assert.deepEqual(limiter.stats().shadow, { candidate: { agreed: 12, wouldDeny: 4, wouldAllow: 0 } })
+      const [alone, other] = [{ limit: 3 }, { limit: 2 }].map((own) => stores.memory(t, { ...own, ...DAY }))
+      const next = numbersFrom(11)
+      for (let step = 0; step < 100; step += 1) {
+        const key = `random-${next(4)}`
+        const options = next(2) === 0 ? { upTo: 1 + next(2) } : { cost: 1 + next(2) }
+        if (next(6) === 0) await Promise.all([limiter, alone, other].map((each) => each.refund(key, 1)))
+        const told = await limiter.check(key, options)
+        assert.deepEqual(plain(told), plain(await alone.check(key, options)))
+        assert.deepEqual(tried(told.shadow[0]), tried(await other.check(key, options)))
+      }
     })
   }
 })
