@@ -128,11 +128,21 @@ export interface PolicyOptions {
 
 /** One of several limits that are decided together. */
 export interface NamedLimitOptions extends LimitOptions {
-  /** 1 to 64 letters, digits, `-`, `_` or `.`; each limit has its own, and none is called `newKeys`. */
+  /** 1 to 64 letters, digits, `-`, `_` or `.`; each limit has its own, and none is called `newKeys` or `candidate`. */
   name: string
+  /**
+   * `true`: the limit is tried and refuses nobody. It is evaluated in the same step as the others, as if it were in force with them: it takes
+   * what they have granted, where it would have granted that too. What it would have done is told in {@link Decision.shadow} and counted in
+   * {@link Stats.shadow}. One of the `limits` at least is in force. Without a `fallback`: while Redis is away it is not asked. Not together
+   * with `newKeys`, `lease`, `denyCache`, `shared` or `cacheClient`. Default `false`.
+   */
+  shadow?: boolean
   /** The field of the key by which it counts, or `'global'` for a limit that all callers share. All of the `limits` say it, or none. */
   by?: string
 }
+
+/** A limit that is tried in the place of the one in force; `algorithm`, `resolution` and `align` are the limiter's unless it says others. */
+export type CandidateOptions = Omit<LimitOptions, 'fallback'>
 
 /** How many new identities one source may bring. */
 export interface NewKeysOptions extends LimitOptions {
@@ -309,8 +319,30 @@ export type RateLimiterOptions = CommonOptions &
 
 /** The forms in which limits are described: one, several, or those that come with `configure` or with the call. */
 export type LimitForms =
-  | (LimitOptions & { limits?: undefined; newKeys?: undefined })
+  | (LimitOptions & { limits?: undefined; newKeys?: undefined; shadow?: false; candidate?: undefined })
+  | (LimitOptions & {
+      limits?: undefined
+      newKeys?: undefined
+      shadow?: false
+      /**
+       * A limit that is tried in the place of this one: evaluated in the same step, as if it were the limiter's only limit. It takes whenever it
+       * admits a call itself, whatever the limit in force says, and refuses nobody. In {@link Decision.shadow} and {@link Stats.shadow} its name
+       * is `'candidate'`. Actions with a limit of their own have none. Not together with `shadow`, `lease`, `denyCache`, `shared` or
+       * `cacheClient`, nor with `configure` and limits that come with a call.
+       */
+      candidate: CandidateOptions
+    })
+  | (Omit<LimitOptions, 'fallback'> & {
+      limits?: undefined
+      newKeys?: undefined
+      candidate?: undefined
+      fallback?: undefined
+      /** The limit is tried, and nobody is ever refused; otherwise as {@link NamedLimitOptions.shadow}. Its name is `'default'`. */
+      shadow: boolean
+    })
   | ({
+      shadow?: undefined
+      candidate?: undefined
       limits: NamedLimitOptions[]
       /**
        * How many new identities one source may bring, against floods of made-up ones. Every limit and action must say its `by` then, and a call
@@ -324,10 +356,14 @@ export type LimitForms =
       limit?: undefined
       window?: undefined
     } & Pick<LimitOptions, 'algorithm' | 'resolution' | 'align'>)
-  | ({ limit: 'configured'; limits?: undefined; newKeys?: undefined; window?: undefined } & Pick<
-      LimitOptions,
-      'algorithm' | 'resolution' | 'align'
-    >)
+  | ({
+      limit: 'configured'
+      limits?: undefined
+      newKeys?: undefined
+      shadow?: undefined
+      candidate?: undefined
+      window?: undefined
+    } & Pick<LimitOptions, 'algorithm' | 'resolution' | 'align'>)
 
 /** What {@link RateLimiter.update} takes: the options that describe limits, of any form that {@link RateLimiterOptions} has. */
 export type Limits = LimitForms &
@@ -423,6 +459,12 @@ export interface Decision {
   readonly name?: string
   /** Of named limits: what each of them said, in the order of `limits`, `newKeys` as the last. */
   readonly limits?: readonly LimitDecision[]
+  /**
+   * Of limits that are tried: what each of them would have said, in their order; `'candidate'` is the limit's name that is tried in the
+   * place of the one in force. They have no part in anything else that is told here. Left out where nothing is known of them, as while the
+   * store is away; one whose key cannot be read is missing, with those behind it. Of a call that costs more than one could ever hold, `retryAfterMs` is no promise.
+   */
+  readonly shadow?: readonly LimitDecision[]
 }
 
 /** What one of several limits said. */
@@ -434,6 +476,26 @@ export interface LimitDecision extends Pick<Decision, 'allowed' | 'limit' | 'rem
 export interface Count {
   readonly allowed: number
   readonly denied: number
+}
+
+/** What a limit that is tried would have changed, by the number of calls. */
+export interface Disagreements {
+  /** Nothing. */
+  readonly agreed: number
+  /** They were admitted, and would have been refused. */
+  readonly wouldDeny: number
+  /** They were refused, and would have been admitted; 0 for a `shadow`, which is tried beside the others. */
+  readonly wouldAllow: number
+}
+
+/** A call on which a limit that is tried and those in force disagree. */
+export interface Disagreement {
+  readonly key: Key
+  /** The limit that is tried, by its name. */
+  readonly limit: string
+  /** What it would have done: `'deny'` where the call was admitted, `'allow'` where it was refused. */
+  readonly would: 'deny' | 'allow'
+  readonly decision: Decision
 }
 
 /** How often a number was how large. */
@@ -483,6 +545,11 @@ export interface Stats {
    * there is one.
    */
   readonly actions: Readonly<Record<string, Count>>
+  /**
+   * The limits that are tried, by their names: how often each agreed with those in force, and how often not. Calls that the fallback decided are
+   * not among them, nor those under a limit of an action's own.
+   */
+  readonly shadow: Readonly<Record<string, Disagreements>>
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
   readonly storeErrors: number
   /** Script calls sent to Redis, and the calls that travelled in those that were answered in time. On a cluster all slots' are one. */
@@ -534,7 +601,7 @@ export interface Stats {
 
 /** One limit, as the limiter was given it. */
 export interface Policy {
-  /** Its own, `'default'` where it has none, or `'newKeys'`. */
+  /** Its own, `'default'` where it has none, `'newKeys'` or `'candidate'`. */
   readonly name: string
   readonly algorithm: Algorithm
   /** Units a window. */
@@ -547,6 +614,8 @@ export interface Policy {
   readonly by?: string
   /** The action that has this limit. Left out where it is everybody's. */
   readonly action?: string
+  /** Of a limit that is tried, whether beside the others or in the place of the one in force. Left out where it is in force. */
+  readonly role?: 'shadow' | 'candidate'
 }
 
 /** Something that is wrong in a file of policies. Line and column count from 1. */
@@ -581,6 +650,11 @@ export interface RateLimiterEvents {
    * are all that was found in a file, and its `cause`, where there is one, says what is wrong with a shared document. Told once for each.
    */
   policiesInvalid: [error: Error & { problems?: readonly PolicyProblem[] }]
+  /**
+   * A limit that is tried and those in force disagree on a call of `isAllowed`, `isAllowedSync`, `check`, `checkRequest`, or on one of the times
+   * that `acquire` asks. Told in a tick of its own. While somebody listens, each call is decided as `check` is.
+   */
+  disagreement: [disagreement: Disagreement]
   /** The limiter has been closed, and what was called has settled. Told once. */
   close: []
 }
@@ -658,7 +732,7 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 
   /**
    * Gives `key` a limit of its own in this process, `null` takes it away. What the key has consumed stays consumed.
-   * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits`.
+   * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits` or a `candidate`.
    */
   configure(key: Key, limit: { limit: number; window: Duration } | null): void
 
@@ -714,15 +788,19 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   stats(): Stats
 }
 
+interface AnyLimitOptions extends LimitOptions {
+  limits: NamedLimitOptions[]
+  newKeys: NewKeysOptions
+  shadow: boolean
+  candidate: CandidateOptions
+}
+
 /** The options of a {@link RateLimiter}, or in other words: `maxRequests` for `limit`, `timeWindowMs` for `window`. */
 export type DistributedRateLimiterOptions = Partial<CommonOptions> & DistributedLimits
 
 /** The limits among them: what {@link DistributedRateLimiter.update} takes. */
 export type DistributedLimits = Pick<CommonOptions, 'actions'> & {
-  [Option in keyof (LimitOptions & { limits: NamedLimitOptions[]; newKeys: NewKeysOptions })]?: (LimitOptions & {
-    limits: NamedLimitOptions[]
-    newKeys: NewKeysOptions
-  })[Option]
+  [Option in keyof AnyLimitOptions]?: AnyLimitOptions[Option]
 } & {
   /** Calls admitted in a window, 1 to 2^32. */
   maxRequests?: number
@@ -767,6 +845,8 @@ export interface DiagnosticsMessages {
    * somebody has subscribed, `isAllowed` is decided as `check` is, so that there is one. The key is as the caller gave it, also with `hashKeys`.
    */
   'distributed-rate-limiter:denied': { limiter: RateLimiter; key: Key; decision: Decision | undefined }
+  /** The event `disagreement`, of every limiter. */
+  'distributed-rate-limiter:shadow': Disagreement & { limiter: RateLimiter }
   /** The store stopped answering (`error` says why), it answers, or the limiter was closed. */
   'distributed-rate-limiter:state': { limiter: RateLimiter; state: 'up' | 'down' | 'closed'; error: Error | undefined }
   /**

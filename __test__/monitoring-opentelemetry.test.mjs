@@ -96,6 +96,11 @@ describe('metrics', { timeout: 30_000 }, () => {
       [{ ...own, limit: 'day', outcome: 'allowed' }, 30],
       [{ ...own, limit: 'day', outcome: 'denied' }, 9],
     ])
+    assert.deepEqual(points(all['rate_limiter.shadow.decisions']), [
+      [{ ...own, limit: 'candidate', verdict: 'agreed' }, 88],
+      [{ ...own, limit: 'candidate', verdict: 'would-deny' }, 5],
+      [{ ...own, limit: 'candidate', verdict: 'would-allow' }, 7],
+    ])
     const bytes = all['rate_limiter.memory']
     assert.equal(bytes.dataPointType, DataPointType.GAUGE)
     assert.equal(bytes.descriptor.unit, 'By')

@@ -9,5 +9,7 @@ const denied = channel('distributed-rate-limiter:denied')
 const state = channel('distributed-rate-limiter:state')
 /** Each call that is asked of the store, at the moment when it is: `{ limiter, call, key, answer }`, where `answer` is its promise. */
 const store = channel('distributed-rate-limiter:store')
+/** Each call on which a limit that is tried and those in force disagree: `{ limiter, key, limit, would, decision }`, where `would` is `'deny'` or `'allow'`. */
+const shadow = channel('distributed-rate-limiter:shadow')
 
-module.exports = { denied, state, store }
+module.exports = { denied, shadow, state, store }

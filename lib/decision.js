@@ -8,7 +8,7 @@ const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
 const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared', 'list']
 const LIST = SOURCES.indexOf('list')
 
-/** The decision that was written last; `names` are those of its limits, where they have any. */
+/** The decision that was written last; `names` are those of its limits, where they have any, and behind them an array of those that are tried. */
 function decisionOf(names) {
   const decision = {
     allowed: row[0] === 1,
@@ -22,11 +22,25 @@ function decisionOf(names) {
     source: SOURCES[row[8]],
   }
   if (row[8] === LIST) decision.reason = decision.allowed ? 'allow-list' : 'deny-list'
-  if (names !== undefined) {
+  // None is named where nothing is known of those that are tried, and the only one in force has no name.
+  if (names === undefined || names.length === 0) return decision
+  const tried = names.at(-1)
+  if (typeof tried === 'string') {
+    decision.name = names[row[9]]
+    decision.limits = names.map(limitOf)
+  } else {
+    withTried(decision, names.slice(0, -1), tried)
+  }
+  return decision
+}
+
+/** Adds what several limits say, where they have names, and those that are tried, whose numbers follow. */
+function withTried(decision, names, tried) {
+  if (names.length > 0) {
     decision.name = names[row[9]]
     decision.limits = names.map(limitOf)
   }
-  return decision
+  decision.shadow = tried.map((name, index) => limitOf(name, names.length + index))
 }
 
 function limitOf(name, index) {

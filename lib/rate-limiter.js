@@ -3,13 +3,14 @@
 
 const { EventEmitter } = require('node:events')
 const native = require('./native.js')
-const { denied, state, store } = require('./channels.js')
+const { denied, shadow, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
 const { openPolicies } = require('./policies/index.js')
 const { SharedPolicies, sharesNone, sharesPolicies } = require('./policies/shared.js')
 const { ROUTE_OF } = require('./route-of.js')
+const { disagreementsOf, watched } = require('./shadow.js')
 const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
@@ -54,6 +55,7 @@ class RateLimiter extends EventEmitter {
   #native
   #logger
   #isDown = false
+  #isWatched = false
   #closed
   #waiting
   #shared
@@ -71,10 +73,7 @@ class RateLimiter extends EventEmitter {
     if (adapter !== undefined) employ(this.#native.id, adapter)
     this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
     this.#calls = this.#native.calls()
-    // Those that are called once a request.
-    this.#isAllowed = this.#calls.isAllowed
-    this.#isAllowedSync = this.#calls.isAllowedSync
-    this.#check = this.#calls.check
+    this.#bind()
     if (sharesPolicies(options)) {
       this.#shared = new SharedPolicies(options, {
         apply: (limits) => this.update(limits),
@@ -156,6 +155,7 @@ class RateLimiter extends EventEmitter {
   update(options) {
     this.#calls.update(options)
     this.#counted.changes += 1
+    this.#bind()
     this[TELL]('policies', this.policies())
   }
 
@@ -196,6 +196,17 @@ class RateLimiter extends EventEmitter {
 
   stats() {
     return statsOf(this.#native, { ...this.#counted, version: this.#shared?.version ?? 0 })
+  }
+
+  /** Keeps the functions that are called once a request; where limits are tried, of which somebody may want to hear, each is watched. */
+  #bind() {
+    if (!this.#isWatched && this.#native.tries()) {
+      this.#isWatched = true
+      this.#calls = watched(this.#calls, this.#disagreed())
+    }
+    this.#isAllowed = this.#calls.isAllowed
+    this.#isAllowedSync = this.#calls.isAllowedSync
+    this.#check = this.#calls.check
   }
 
   #checked(key, options) {
@@ -251,6 +262,26 @@ class RateLimiter extends EventEmitter {
       if (!decision.allowed) this.#denied(key, decision)
       return decision
     })
+  }
+
+  /** What hears of decisions under limits some of which are tried: whether anybody wants that, and where it is told. */
+  #disagreed() {
+    // What is kept of this limiter must not keep it.
+    const held = new WeakRef(this)
+    return {
+      isLocal: this.#native.isLocal,
+      isWanted: () => shadow.hasSubscribers || held.deref()?.listenerCount('disagreement') > 0,
+      tell: (key, decision) => {
+        const limiter = held.deref()
+        for (const { limit, would } of disagreementsOf(decision)) {
+          // In a tick of its own, as what is told by events is: whoever listens may call again, while this call has not been answered.
+          process.nextTick(() => {
+            if (shadow.hasSubscribers) shadow.publish({ limiter, key, limit, would, decision })
+            limiter?.emit('disagreement', { key, limit, would, decision })
+          })
+        }
+      },
+    }
   }
 
   #denied(key, decision) {

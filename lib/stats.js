@@ -8,6 +8,7 @@ function statsOf(native, policies) {
     ...stats,
     limits: byName(stats.limits),
     actions: byName(stats.actions),
+    shadow: byName(stats.shadow),
     policies,
   }
 }

@@ -8,7 +8,8 @@
 --   the requests in runs of equal ones, each '>HBBI5I5I7':
 --     run    how many requests in a row
 --     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock, 7 admit: decide, the last key being that of
---            the limit on new keys, 8 several: calls on one key, one after the other; 9 lease, 10 give back what was leased
+--            the limit on new keys, 8 several: calls on one key, one after the other; 9 lease, 10 give back what was leased; 14 try: decide,
+--            some limits of which are tried
 --     parts  how many keys each of them has, which are decided together
 --     cost   units; 0 only looks, and writes nothing
 --     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"; of a lease, how many more
@@ -16,7 +17,8 @@
 --     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block or a lease how long it
 --            lasts; of what is given back when it was leased
 --   then for each part which of the policies, '>H', from 1; and of verb 7 for each but the last whose key it is, '>B': the number
---   of an identity, from 1, or 0 for nobody who could be new; and of verb 8 for each key how many kinds of calls and how many
+--   of an identity, from 1, or 0 for nobody who could be new; and of verb 14 for each its role, '>B': 0 in force, 1 shadow,
+--   2 candidate, 3 one that is tried with more than it can hold; and of verb 8 for each key how many kinds of calls and how many
 --   calls, '>HH', and of each kind how many in a row, cost and least, '>HI5I5'
 --
 -- Returns answers, or { answers, i, message, i, message, … } where some failed
@@ -36,10 +38,10 @@
 -- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
 -- what an aborted script has written would stay.
 --
--- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua, leases.lua and verbs.lua.
--- As a function of a library this text is run for each batch, and what stands above is made once.
+-- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua, leases.lua, trials.lua
+-- and verbs.lua. As a function of a library this text is run for each batch, and what stands above is made once.
 
-local FORGET, DECIDE, ADMIT, SEVERAL, LEASE = 0, 1, 7, 8, 9
+local FORGET, DECIDE, ADMIT, SEVERAL, LEASE, TRY = 0, 1, 7, 8, 9, 14
 
 now, answers, failures = present(), {}, nil
 local packed = ARGV[1]
@@ -72,21 +74,26 @@ local i = 0
 while i < #keys do
   local run, verb, parts, cost, least, time, number
   run, verb, parts, cost, least, time, number, offset = unpack('>HBBI5I5I7H', packed, offset)
-  local policy, all, identities = policies[number], nil, nil
+  local policy, all, identities, roles = policies[number], nil, nil, nil
   if parts > 1 then
     all = { policy }
     for j = 2, parts do
       number, offset = unpack('>H', packed, offset)
       all[j] = policies[number]
     end
-  end
-  if verb == ADMIT then
-    identities = {}
-    for j = 1, parts - 1 do
-      identities[j], offset = unpack('>B', packed, offset)
+    if verb == ADMIT then
+      identities = {}
+      for j = 1, parts - 1 do
+        identities[j], offset = unpack('>B', packed, offset)
+      end
+    elseif verb == TRY then
+      roles = {}
+      for j = 1, parts do
+        roles[j], offset = unpack('>B', packed, offset)
+      end
     end
   end
-  if values == nil and (verb == DECIDE and time == 0 or verb == SEVERAL or verb == LEASE) then
+  if values == nil and (verb == DECIDE and time == 0 or verb == SEVERAL or verb == LEASE or verb == TRY) then
     -- What the keys hold, read at once, since MGET costs Redis a third of as many GETs: not where one of them is written before it
     -- is its turn, nor where they are more than Lua's stack has room for, nor where the user has no right to it.
     values = is_each_once == 1 and #keys > 1 and #keys <= 4096 and pcall('MGET', list(keys))
@@ -130,6 +137,9 @@ while i < #keys do
     i, run = i + run, 0
   elseif parts > 1 and (verb == DECIDE or verb == ADMIT) then
     seldom().together(i, run, all, cost, least, time, identities, values)
+    i, run = i + run * parts, 0
+  elseif verb == TRY then
+    seldom().try(i, run, all, roles, cost, least, time, values)
     i, run = i + run * parts, 0
   end
   for _ = 1, run do

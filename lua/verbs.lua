@@ -1,6 +1,6 @@
 -- verbs.lua: what is seldom asked of a key, and keys that are blocked.
 --
--- verbs() -> { forget, decide, act, together, several, lease }, made when it is first needed. seldom() is the same, made once.
+-- verbs() -> { forget, decide, act, together, several, lease, try }, made when it is first needed. seldom() is the same, made once.
 --   policy   what the engine prepared: { step, numbers, twin }
 --   value    what the key holds, where the engine has read that and found something; `values` the same of each key
 --
@@ -248,7 +248,8 @@ local function verbs()
     return true
   end
 
-  -- Looks at the keys behind `before`, one for each policy, then takes from all of them or from none. Answers are added to `answers`.
+  -- Looks at the keys behind `before`, one for each policy, then takes from all of them or from none. Answers are added to `answers`,
+  -- and how many units it took of each is told.
   --
   -- Where there are `identities`, the last key is that of the limit on new keys, and of each key before it they say whose it is, 0
   -- for nobody who could be new. Somebody is new of whom no key counts anything. A call that brings somebody new takes one unit
@@ -257,7 +258,7 @@ local function verbs()
     local free, opened = cost, {}
     local last = identities and #policies
     local known, newcomers = identities and {}, 0
-    local refused, failure = false, nil
+    local refused, failure, taken = false, nil, 0
     for j, policy in ipairs(policies) do
       local key = KEYS[before + j]
       local state, till, length = open(key, values and values[before + j])
@@ -293,6 +294,7 @@ local function verbs()
       refused = refused or not allowed
     end
     if not failure and not refused and free > 0 then
+      taken = free
       for j, policy in ipairs(policies) do
         local part, units = opened[j], j == last and newcomers or free
         if units > 0 then
@@ -321,7 +323,9 @@ local function verbs()
       for j = 1, #policies do
         answers[before + j] = fail(before + j, failure[2])
       end
+      return 0
     end
+    return taken
   end
 
   -- Decides `run` requests, the keys of which stand one after the other behind `before`: each takes from all of its keys, one for
@@ -391,8 +395,8 @@ local function verbs()
     return pack('>BI7I7I4', TAKEN, now, taken, #before) .. before, stop
   end
 
-  local lease = leases(open, save, decide_on)
-  return { forget = forget, decide = decide, act = act, together = together, several = several, lease = lease }
+  local lease, try = leases(open, save, decide_on), trials(decide, take_all, look_and_take)
+  return { forget = forget, decide = decide, act = act, together = together, several = several, lease = lease, try = try }
 end
 
 -- What most batches do without.

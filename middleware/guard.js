@@ -64,7 +64,10 @@ class Guard {
     this.#maxWait = own.maxWait
     this.#proxies = own.proxies
     this.#ipv6Prefix = own.ipv6Prefix
-    const headersOf = (policies) => new Headers(policies, own.headers, own.cost !== undefined, own.limiter[ROUTE_OF])
+    // Limits that are tried are nobody's affair yet.
+    const inForce = ({ role }) => role === undefined
+    const headersOf = (policies) =>
+      new Headers(policies.filter(inForce), own.headers, own.cost !== undefined, own.limiter[ROUTE_OF])
     this.#headers = headersOf(policies)
     follow(own.limiter, (policies) => {
       this.#headers = headersOf(policies)

@@ -8,6 +8,12 @@ const outcomes = ({ allowed, denied }, labels) => [
   [{ ...labels, outcome: 'denied' }, denied],
 ]
 
+const verdicts = ({ agreed, wouldDeny, wouldAllow }, labels) => [
+  [{ ...labels, verdict: 'agreed' }, agreed],
+  [{ ...labels, verdict: 'would-deny' }, wouldDeny],
+  [{ ...labels, verdict: 'would-allow' }, wouldAllow],
+]
+
 /** Every state that there is, 1 at the one that is now. */
 const oneOf = (states, now) => states.map((state) => [{ state }, Number(state === now)])
 
@@ -54,6 +60,13 @@ const METRICS = [
     labels: ['action', 'outcome'],
     help: 'Decisions, by the action that the call named; those without a limit of their own together as other.',
     read: ({ actions }) => Object.entries(actions).flatMap(([action, counts]) => outcomes(counts, { action })),
+  },
+  {
+    name: 'shadow.decisions',
+    kind: 'counter',
+    labels: ['limit', 'verdict'],
+    help: 'Decisions, by each limit that is tried and what it would have changed.',
+    read: ({ shadow }) => Object.entries(shadow).flatMap(([limit, counts]) => verdicts(counts, { limit })),
   },
   {
     name: 'store.errors',

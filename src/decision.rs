@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
 use crate::limits::{DEFAULT, Limit, Limits, Role};
+use crate::trials::Tried;
 
 /// Who made a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,12 +83,14 @@ pub struct Decision {
 }
 
 /// What each of several limits said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     /// Which of them decided.
     pub decisive: usize,
-    /// Each limit's name and its own decision, which names none.
+    /// Each limit's name and its own decision, which names none. Nothing where the only limit in force has no name.
     pub each: Vec<(Arc<str>, Decision)>,
+    /// What those say that are [tried](crate::trials).
+    pub tried: Vec<Tried>,
 }
 
 /// Chooses a limit's policy: its own, or the one of the fallback.
@@ -137,7 +140,7 @@ impl Decision {
         };
         let decisive = decisive.unwrap_or(0);
         let decided = each[decisive].1.clone();
-        Self { allowed, delay_ms, named: Some(Box::new(Named { decisive, each })), ..decided }
+        Self { allowed, delay_ms, named: Some(Box::new(Named { decisive, each, tried: Vec::new() })), ..decided }
     }
 
     /// What it took of the limit of that index.
@@ -169,6 +172,7 @@ impl Decision {
 
     /// What is said to whoever is on a list: where they are allowed, with all that the limits have left, since nothing was taken.
     pub fn listed(limits: &Limits, allowed: bool, now: Micros, ask: Ask) -> Self {
+        let limits = limits.in_force().map_or(limits, |limits| limits);
         let retry_after = if allowed { Micros::ZERO } else { LISTED };
         let outcome = |limit: &Limit| Outcome {
             allowed,

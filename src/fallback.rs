@@ -42,7 +42,8 @@ impl Fallback {
     /// Answers a request that was never sent to the store, and notes what the store is to be told of it.
     pub fn answer_unsent(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
         let decision = self.answer(request, cause)?;
-        if let Some(arrears) = &self.arrears {
+        if let (Some(arrears), Some(request)) = (&self.arrears, request.in_force()) {
+            let request = &*request;
             match request.verb {
                 Verb::Decide(_) | Verb::Lease(_) | Verb::Reserve { .. } if decision.granted > 0 => {
                     arrears.note(request, |index| decision.granted_of(index));
@@ -63,12 +64,14 @@ impl Fallback {
         }
     }
 
-    /// Answers `request`, which the store did not for the reason that `cause` words if anybody is to hear it.
+    /// Answers `request`, which the store did not for the reason that `cause` words if anybody is to hear it. Limits that are tried
+    /// have no part in it.
     ///
     /// A reset, a block and its end are done here as well, and are an error whatever the mode: they were meant for every server,
     /// and only this one has heard of them.
     pub fn answer(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
-        let request = &*self.own(request);
+        let Some(in_force) = request.in_force() else { return self.answer_untried(request, cause) };
+        let request = &*self.own(&in_force);
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
             Verb::Reserve { cost, .. } | Verb::Lease(Lease { cost, .. }) => Ask::all(cost),
@@ -87,6 +90,17 @@ impl Fallback {
             OnStoreError::Deny => Ok(Decision::uncounted(&request.limits, false, self.clock.now(), ask)),
             OnStoreError::Throw => Err(cause()),
         }
+    }
+
+    /// Answers a request all of whose limits are tried. Nobody tries them while the store is away, and they refuse nobody.
+    fn answer_untried(&self, request: &Request, cause: impl FnOnce() -> Error) -> Result<Decision, Error> {
+        let ask = if let Verb::Decide(ask) = request.verb { ask } else { Ask::look(0) };
+        match request.verb {
+            Verb::Reset | Verb::Block(_) | Verb::Unblock => self.act(request),
+            _ if self.mode == OnStoreError::Throw => {}
+            _ => return Ok(Decision::uncounted(&request.limits, true, self.clock.now(), ask)),
+        }
+        Err(cause())
     }
 
     /// The request under this instance's share of the limits. Nothing is leased by the fallback.

@@ -33,6 +33,7 @@ pub mod rules;
 pub mod runtime;
 pub mod settings;
 pub mod store;
+pub mod trials;
 
 mod arithmetic;
 // Not in a test build: napi registers nothing there, so that nothing would call the entrance.

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::algorithm::Policy;
 use crate::key;
+use crate::policy::MAX_UNITS;
 
 /// One limit, and where its keys stand.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub struct Limit {
     pub fallback: Policy,
     /// Whether the instances that share the store share that, too.
     pub is_shared: bool,
-    /// What it has to do with the limit on new keys.
+    /// Whether it is in force, and what it has to do with the limit on new keys.
     pub role: Role,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
@@ -44,15 +45,27 @@ pub enum By {
     Global,
 }
 
-/// What a limit has to do with the one on new keys, where a call has one.
+/// What a limit is to a call: in force, with something to do with the limit on new keys or nothing, or [tried](crate::trials).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing: whoever it counts is not asked for.
+    /// It is in force, and whoever it counts is not asked for.
     Bystander,
     /// Its key is one of those of the identity that has this number in the call.
     Of(u8),
     /// It is that limit. A call that brings a new identity takes a unit of it, whatever it costs, and any other takes none.
     NewKeys,
+    /// It is tried beside those in force, as if it were one of them.
+    Shadow,
+    /// It is tried as if it were in force in the place of the limit that is.
+    Candidate,
+}
+
+impl Role {
+    /// Whether the limit is only tried, and never refuses anybody.
+    #[inline]
+    pub fn is_trial(self) -> bool {
+        matches!(self, Self::Shadow | Self::Candidate)
+    }
 }
 
 /// What a limit is called that has no name.
@@ -60,6 +73,9 @@ pub const DEFAULT: &str = "default";
 
 /// What the limit on new keys is called. No other limit may be.
 pub const NEW_KEYS: &str = "newKeys";
+
+/// What the limit is called that is tried in the place of the one in force. No other limit may be.
+pub const CANDIDATE: &str = "candidate";
 
 /// Opens a room in memory, and ends it. No text is encoded with this byte, so rooms and keys are never taken for one another.
 const ROOM: u8 = 0xFE;
@@ -126,7 +142,7 @@ impl Limit {
     }
 
     /// The same limit in another role.
-    fn playing(&self, role: Role) -> Self {
+    pub fn playing(&self, role: Role) -> Self {
         Self { role, ..self.clone() }
     }
 
@@ -154,10 +170,12 @@ impl Limit {
     }
 }
 
-/// The limits of one call, at least one.
+/// The limits of one call, at least one. Those that are tried stand behind those in force.
 #[derive(Clone, Debug)]
 pub struct Limits {
     each: SmallVec<[Limit; 1]>,
+    /// Those in force alone, where there are some and others are tried.
+    in_force: Option<Arc<Self>>,
     /// The same and the limit on new keys, for calls that it is about.
     guarded: Option<Arc<Self>>,
 }
@@ -165,7 +183,36 @@ pub struct Limits {
 impl Limits {
     /// `limits`, of which there is at least one.
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
-        Self { each: limits.into_iter().collect(), guarded: None }
+        let each: SmallVec<[Limit; 1]> = limits.into_iter().collect();
+        if each.iter().any(|limit| limit.role.is_trial()) {
+            return Self::with_trials(&each);
+        }
+        Self { each, in_force: None, guarded: None }
+    }
+
+    /// Not generic: it is compiled once.
+    #[cold]
+    #[inline(never)]
+    fn with_trials(limits: &[Limit]) -> Self {
+        let mut each: SmallVec<[Limit; 1]> = SmallVec::new();
+        for is_trial in [false, true] {
+            limits.iter().filter(|limit| limit.role.is_trial() == is_trial).for_each(|limit| each.push(limit.clone()));
+        }
+        let mut own = each.clone();
+        own.truncate(each.iter().take_while(|limit| !limit.role.is_trial()).count());
+        let in_force = (!own.is_empty()).then(|| Arc::new(Self { each: own, in_force: None, guarded: None }));
+        Self { each, in_force, guarded: None }
+    }
+
+    /// Whether any of them is only tried.
+    #[inline]
+    pub fn has_trials(&self) -> bool {
+        self.each.last().is_some_and(|limit| limit.role.is_trial())
+    }
+
+    /// Those in force, where others are tried beside them.
+    pub fn in_force(&self) -> Option<&Arc<Self>> {
+        self.in_force.as_ref()
     }
 
     /// The same limits, which remember themselves with one on new keys, unless none of them counts by anything else than that
@@ -234,8 +281,9 @@ impl Limits {
         self.each.is_empty()
     }
 
-    /// The most units that one call can ever take.
+    /// The most units that one call can ever take. Where none is in force there is no such bound but that of all limits.
     pub fn capacity(&self) -> u64 {
-        self.iter().map(|limit| limit.policy.capacity()).min().unwrap_or(0)
+        let in_force = self.iter().filter(|limit| !limit.role.is_trial());
+        in_force.map(|limit| limit.policy.capacity()).min().unwrap_or(MAX_UNITS)
     }
 }

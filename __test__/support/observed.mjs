@@ -11,6 +11,7 @@ export function someStats(change = {}) {
     limits: { second: { allowed: 40, denied: 21 }, day: { allowed: 30, denied: 9 } },
     actions: { post: { allowed: 7, denied: 3 }, other: { allowed: 2, denied: 1 } },
     lists: { allowed: 0, denied: 0 },
+    shadow: { candidate: { agreed: 88, wouldDeny: 5, wouldAllow: 7 } },
     storeErrors: 11,
     latency: { bounds: [1, 5, 250], counts: [4, 3, 2, 1], sum: 1_234, count: 10 },
     batchSizes: { bounds: [1, 8, 128], counts: [6, 5, 0, 1], sum: 300, count: 12 },

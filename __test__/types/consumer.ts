@@ -8,10 +8,13 @@ import type {
   Burst,
   CacheClient,
   CallOptions,
+  CandidateOptions,
   CommonOptions,
   Count,
   Decision,
   DeniedKey,
+  Disagreement,
+  Disagreements,
   Duration,
   Fallback,
   Histogram,
@@ -72,7 +75,11 @@ const commonOptions: Required<CommonOptions> = {
   allow: ['internal:*'] as const,
   deny: ['10.0.0.0/8'],
   policies:
-    Math.random() < 0.5 ? './limits.yaml' : { gold: { extends: 'silver', limit: 5 }, silver: { limit: 1, window: 1 } },
+    Math.random() < 0.5
+      ? Math.random() < 0.5
+        ? './limits.yaml'
+        : { shared: 'api' }
+      : { gold: { extends: 'silver', limit: 5 }, silver: { limit: 1, window: 1 } },
   clock: 'store',
   prefix: 'app',
   hashKeys: 'a secret of all servers',
@@ -81,12 +88,11 @@ const commonOptions: Required<CommonOptions> = {
   driver: Math.random() < 0.5 ? 'loop' : 'thread',
   maxMemory: '64mb',
   denyCache: '1s',
-  policies: { shared: 'api' },
   lease: Math.random() < 0.5 ? false : { max: 100, ttl: '200ms' },
   onStoreError: 'local',
   logger,
 }
-const named: Required<NamedLimitOptions> = { ...limitOptions, name: 'daily', by: 'user' }
+const named: Required<NamedLimitOptions> = { ...limitOptions, name: 'daily', by: 'user', shadow: false }
 export const limiter: EventEmitter = new RateLimiter({ ...commonOptions, ...limitOptions })
 export const smallest = new RateLimiter({ limit: 1, window: 1000 })
 const newKeys: Required<NewKeysOptions> = { ...limitOptions, by: 'ip' }
@@ -105,6 +111,26 @@ export const fromFile = new RateLimiter({ policies: './limits.yaml', redisUrl: '
 export const withoutLimit = new RateLimiter({ policies: { gold: { limit: 1, window: '1m' } } })
 // @ts-expect-error A policy has its numbers.
 export const withBoth = new RateLimiter({ limit: 1, window: '1m', overrides: { a: { policy: 'gold', limit: 1 } } })
+const candidate: Required<CandidateOptions> = {
+  limit: 50,
+  window: '1m',
+  algorithm: 'token-bucket',
+  burst,
+  resolution: 32,
+  align: false,
+}
+export const trials: RateLimiter[] = [
+  new RateLimiter({ limit: 100, window: '1m', candidate }),
+  new RateLimiter({ limit: 100, window: '1m', shadow: true }),
+  new RateLimiter({ limits: [named, { name: 'tried', limit: 1, window: '1d', by: 'user', shadow: true }] }),
+  new DistributedRateLimiter({ maxRequests: 100, timeWindowMs: 60_000, candidate }),
+]
+// @ts-expect-error What is tried as a whole has nothing that could be replaced.
+export const both = new RateLimiter({ limit: 1, window: '1m', shadow: true, candidate })
+// @ts-expect-error It is tried in the place of one.
+export const besideSeveral = new RateLimiter({ limits: [named], candidate })
+// @ts-expect-error While the store is away it is not asked.
+export const fallingBack = new RateLimiter({ limit: 1, window: '1m', candidate: { limit: 1, window: '1m', fallback } })
 export const open = new RateLimiter({ limit: 'configured', algorithm: 'token-bucket' })
 export const faces: DistributedRateLimiter[] = [
   new DistributedRateLimiter(),
@@ -231,6 +257,7 @@ export const decisionMembers: Every<Decision> = {
   reason: true,
   name: true,
   limits: true,
+  shadow: true,
 }
 
 export const limitDecisionMembers: Every<LimitDecision> = {
@@ -240,6 +267,12 @@ export const limitDecisionMembers: Every<LimitDecision> = {
   remaining: true,
   retryAfterMs: true,
   resetAt: true,
+}
+
+export function hear(limiter: RateLimiter): void {
+  limiter.on('disagreement', ({ key, limit, would, decision }: Disagreement) => {
+    void [key, limit satisfies string, would satisfies 'deny' | 'allow', decision satisfies Decision]
+  })
 }
 
 export async function otherWords(limiter: DistributedRateLimiter): Promise<boolean> {
@@ -272,6 +305,7 @@ export const statsMembers: Every<Stats> = {
   lists: true,
   limits: true,
   actions: true,
+  shadow: true,
   storeErrors: true,
   batches: true,
   batchedCalls: true,
@@ -298,6 +332,7 @@ export function readStats(limiter: RateLimiter): number {
     sources,
     limits,
     actions,
+    shadow,
     storeErrors,
     batches,
     batchedCalls,
@@ -319,6 +354,8 @@ export function readStats(limiter: RateLimiter): number {
   const states: Record<typeof store, number> = { none: 0, connecting: 1, up: 2, down: 3 }
   const circuits: Record<typeof circuit, number> = { none: 0, closed: 1, 'half-open': 2, open: 3 }
   const counts: Count[] = [...Object.values(limits), ...Object.values(actions)]
+  const tried: Disagreements[] = Object.values(shadow)
+  void tried.map(({ agreed, wouldDeny, wouldAllow }): number => agreed + wouldDeny + wouldAllow)
   const histograms: Histogram[] = [batchSizes, latency]
   const most: DeniedKey | undefined = topDenied[0]
   const bySource: Record<Decision['source'], number> = sources
@@ -374,8 +411,8 @@ export async function sharePolicies(redisUrl: string): Promise<number> {
   await limiter.publishPolicies({ window: 1 })
   // @ts-expect-error: a version is a number
   await limiter.publishPolicies(document, { ifVersion: '3' })
-  // @ts-expect-error: shared, or nothing
-  new RateLimiter({ limit: 1, window: 1, policies: 'mine', redisUrl })
+  // @ts-expect-error: a name is a text
+  new RateLimiter({ limit: 1, window: 1, policies: { shared: 7 }, redisUrl })
   return version + since + (publishedAt ?? 0)
 }
 
@@ -388,6 +425,7 @@ export const events: Every<RateLimiterEvents> = {
   storeEvicts: true,
   policies: true,
   policiesInvalid: true,
+  disagreement: true,
   close: true,
 }
 

@@ -64,6 +64,7 @@ export const denial: Every<Denial> = {
   reason: true,
   name: true,
   limits: true,
+  shadow: true,
   violated: true,
 }
 

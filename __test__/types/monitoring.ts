@@ -80,6 +80,7 @@ alert(limiter, { denyRate: { above: 0.5, over: 'a minute' }, onAlert })
 
 export const channels: Every<DiagnosticsMessages> = {
   'distributed-rate-limiter:denied': true,
+  'distributed-rate-limiter:shadow': true,
   'distributed-rate-limiter:state': true,
   'distributed-rate-limiter:store': true,
 }

@@ -24,6 +24,7 @@ const CHAPTERS = [
       ['Limits', 'limits'],
       ['Policies', 'policies'],
       ['Shared policies', 'policies-shared'],
+      ['Trying a limit', 'shadow'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

@@ -31,6 +31,9 @@ pub struct RateLimiter {
     /// By which news are addressed to it.
     #[napi(readonly)]
     pub id: f64,
+    /// Whether it answers every call at once.
+    #[napi(readonly)]
+    pub is_local: bool,
 }
 
 #[napi]
@@ -65,6 +68,12 @@ impl RateLimiter {
         unsafe { Unknown::from_raw_unchecked(env.raw(), array.raw()) }
     }
 
+    /// Whether it has limits that are tried now, of which somebody may want to hear.
+    #[napi]
+    pub fn tries(&self) -> bool {
+        self.bound.limiter.plan().limits.has_trials()
+    }
+
     /// The counters now.
     #[napi]
     pub fn stats(&self) -> Stats {
@@ -88,7 +97,9 @@ fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, E
         making.by_a_driver(&environment)?
     };
     #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^53 limiters")]
-    Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id: id as f64 })
+    let id = id as f64;
+    let is_local = limiter.is_local();
+    Ok(RateLimiter { bound: Rc::new(Bound { limiter, environment }), id, is_local })
 }
 
 /// A limiter that is being made, whose store is somewhere else.

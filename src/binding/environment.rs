@@ -14,7 +14,7 @@ use super::error;
 use super::js::{Js, Reference, Value};
 use super::pending::{Pending, Wants};
 use super::row::Row;
-use crate::decision::Decision;
+use crate::decision::{Decision, Named};
 use crate::dispatcher::{Answer, News, Ticket};
 use crate::error::Error;
 use crate::store::client::Job;
@@ -242,14 +242,24 @@ impl Environment {
         }
     }
 
-    /// Writes a decision where JavaScript reads it. Answers the names of its limits, or `undefined` where they have none.
+    /// Writes a decision where JavaScript reads it. Answers the names of its limits, or `undefined` where they have none; as the last
+    /// of them an array of the names of those that are tried, where any are.
     #[inline]
     pub(super) fn show(&self, js: Js, decision: &Decision) -> Value {
         self.row.write(decision);
         match &decision.named {
             None => js.undefined(),
-            Some(named) => js.strings(named.each.iter().map(|(name, _)| &**name)),
+            Some(named) if named.tried.is_empty() => js.strings(named.each.iter().map(|(name, _)| &**name)),
+            Some(named) => Self::names_with_tried(js, named),
         }
+    }
+
+    #[cold]
+    fn names_with_tried(js: Js, named: &Named) -> Value {
+        let tried: Vec<&str> = named.tried.iter().map(|tried| &*tried.name).collect();
+        let mut names: Vec<Value> = named.each.iter().map(|(name, _)| js.string(name)).collect();
+        names.push(js.strings(tried.into_iter()));
+        js.array(names.into_iter())
     }
 
     fn keep_alive(&self, js: Js, alive: bool) {

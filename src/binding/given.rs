@@ -6,10 +6,11 @@ use crate::error::Error;
 use crate::input::Given;
 
 /// The options in which there is something to read; what is inside of others (a client, a logger) is nobody's affair here.
-const NESTED: [&str; 13] = [
+const NESTED: [&str; 14] = [
     "limits",
     "actions",
     "newKeys",
+    "candidate",
     "overrides",
     "allow",
     "deny",

@@ -21,7 +21,8 @@ pub(super) fn show(js: Js, policy: &Described) -> Value {
         }
         None => {}
     }
-    for (name, text) in [("by", &policy.by), ("action", &policy.action)] {
+    let texts = [("by", policy.by.as_deref()), ("action", policy.action.as_deref()), ("role", policy.role)];
+    for (name, text) in texts {
         if let Some(text) = text {
             js.set(object, name, js.string(text));
         }

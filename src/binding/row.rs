@@ -10,7 +10,7 @@ use crate::decision::Decision;
 /// allowed, granted, limit, remaining, retryAfterMs, retryAfter, resetAt, delayMs, source; then which of the named limits decided.
 const OWN: usize = 10;
 
-/// Of each named limit: allowed, limit, remaining, retryAfterMs, resetAt.
+/// Of each named limit, and behind these of each that is tried: allowed, limit, remaining, retryAfterMs, resetAt.
 const EACH: usize = 5;
 
 /// As many as a call may be decided by: 16 limits, and the one on new keys.
@@ -50,8 +50,10 @@ impl Row {
         ];
         // SAFETY: `place` was handed in as so many doubles that stay; JavaScript does not run while this does.
         unsafe { place.cast::<[f64; OWN]>().write(numbers) };
-        let each = decision.named.iter().flat_map(|named| &named.each).take((COLUMNS - OWN) / EACH);
-        for (index, (_, decision)) in each.enumerate() {
+        let Some(named) = &decision.named else { return };
+        let tried = named.tried.iter().map(|tried| &tried.decision);
+        let each = named.each.iter().map(|(_, decision)| decision).chain(tried).take((COLUMNS - OWN) / EACH);
+        for (index, decision) in each.enumerate() {
             let numbers: [f64; EACH] = [
                 f64::from(u8::from(decision.allowed)),
                 decision.limit as f64,

@@ -10,7 +10,7 @@ use napi_derive::napi;
 
 use crate::decision::Source;
 use crate::limiter::Limiter;
-use crate::metrics::{Count, Picture, Ranked};
+use crate::metrics::{Count, Disagreements, Picture, Ranked};
 
 /// See `Stats` in `index.d.ts`.
 #[napi(object)]
@@ -57,6 +57,8 @@ pub struct Stats {
     pub fleet: Either<f64, Null>,
     /// What is leased.
     pub leases: Leased,
+    /// By the limit that is tried.
+    pub shadow: Vec<Tried>,
     /// The keys that are refused most.
     pub top_denied: Vec<Denied>,
 }
@@ -101,6 +103,19 @@ pub struct Named {
     pub allowed: f64,
     /// Calls refused.
     pub denied: f64,
+}
+
+/// What a limit that is tried would have changed.
+#[napi(object)]
+pub struct Tried {
+    /// What it is called.
+    pub name: String,
+    /// Nothing.
+    pub agreed: f64,
+    /// A call was admitted, and would have been refused.
+    pub would_deny: f64,
+    /// A call was refused, and would have been admitted.
+    pub would_allow: f64,
 }
 
 /// How often a number was how large.
@@ -171,6 +186,7 @@ impl Stats {
             told: stats.told as f64,
             fleet: limiter.fleet().map_or(Either::B(Null), |size| Either::A(size as f64)),
             leases: Leased { held: held as f64, units: units as f64 },
+            shadow: stats.trials.iter().map(Tried::of).collect(),
             top_denied: stats.top_denied.into_iter().map(Denied::of).collect(),
         }
     }
@@ -181,6 +197,17 @@ impl Histogram {
         let count = picture.count() as f64;
         let counts = picture.counts.into_iter().map(|count| count as f64).collect();
         Self { bounds: picture.bounds, counts, sum: picture.sum, count }
+    }
+}
+
+impl Tried {
+    fn of((name, count): &(Arc<str>, Disagreements)) -> Self {
+        Self {
+            name: name.to_string(),
+            agreed: count.agreed as f64,
+            would_deny: count.would_deny as f64,
+            would_allow: count.would_allow as f64,
+        }
     }
 }
 

@@ -121,6 +121,13 @@ impl Flight {
                     ledger.answer_stored(call, &outcomes, self.sent_at);
                     self.answered += 1;
                 }
+                Err(_) if is_decided(&call.request, own) => {
+                    decided += 1;
+                    let told: SmallVec<[Outcome; 1]> =
+                        own.iter().map_while(|answer| answer.as_ref().ok().copied()).collect();
+                    ledger.answer_stored(call, &told, self.sent_at);
+                    self.answered += 1;
+                }
                 Err(error) => {
                     if own.iter().all(|answer| answer.as_ref().is_err_and(Error::is_unsent)) {
                         ledger.fall_back_unsent(call, error);
@@ -148,6 +155,11 @@ impl Flight {
         ledger.fall_back(&self.calls[self.answered], cause);
         self.answered += 1;
     }
+}
+
+/// Whether the limits in force have answered, and only one that is tried has failed. Nothing is told of it then, nor of those behind it.
+fn is_decided(request: &Request, answers: &[Result<Outcome, Error>]) -> bool {
+    request.limits.in_force().is_some_and(|limits| answers.iter().take(limits.len()).all(Result::is_ok))
 }
 
 /// How many of the calls that wait leave together.

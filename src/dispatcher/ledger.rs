@@ -72,7 +72,7 @@ impl Ledger {
         if call.ticket.is_none() {
             return;
         }
-        let decision = Decision::new(&request.limits, |limit| &limit.policy, outcomes, self.source);
+        let decision = request.decision(|limit| &limit.policy, outcomes, self.source);
         if let Some(refusals) = self.known.refusals.as_ref().filter(|_| !decision.allowed) {
             refusals.learn(request, outcomes, &decision, asked_at, Instant::now());
         }

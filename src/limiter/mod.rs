@@ -25,7 +25,7 @@ use crate::fallback::{Fallback, OnStoreError};
 use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::leases::{Leases, Taken};
-use crate::limits::{By, Limits};
+use crate::limits::{By, Limit, Limits};
 use crate::metrics::{Counter, Metrics, Snapshot};
 use crate::pseudonym::Pseudonyms;
 use crate::refusals::Refusals;
@@ -174,7 +174,8 @@ impl Limiter {
     /// Finds out anew whether it is: after whatever changes by what is decided.
     fn simplify(&self) {
         let plan = self.plan();
-        let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
+        let is_one = |limit: &Limit| limit.name.is_none() && limit.by == By::Key && !limit.role.is_trial();
+        let unnamed = plan.limits.only().is_some_and(is_one);
         let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none() && plan.rules.is_none();
         self.is_simple.set(is_plain && self.configured.borrow().is_empty());
     }
@@ -250,7 +251,7 @@ impl Limiter {
         };
         let remote = match here {
             Ok((outcomes, source)) => {
-                let decision = Decision::new(&request.limits, |limit| &limit.policy, &outcomes, source);
+                let decision = request.decision(|limit| &limit.policy, &outcomes, source);
                 self.count(request, &decision);
                 return Ok(Some(decision));
             }

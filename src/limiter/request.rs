@@ -80,8 +80,10 @@ impl Limiter {
             // Any unit would be granted.
             Deed::Look if options.up_to => Verb::Decide(Ask::look(1)),
             Deed::Look => Verb::Decide(Ask::look(cost)),
-            Deed::Reserve(patience) if limits.only().is_some() => Verb::Reserve { cost, patience },
-            // Several limits have no common time that could be booked: all or nothing, now.
+            Deed::Reserve(patience) if limits.only().is_some_and(|limit| !limit.role.is_trial()) => {
+                Verb::Reserve { cost, patience }
+            }
+            // Several limits have no common time that could be booked, and for one that is tried nobody waits: all or nothing, now.
             Deed::Reserve(_) => Verb::Decide(Ask::all(cost)),
             Deed::Refund => Verb::Refund(cost),
             Deed::Penalize => Verb::Penalize(cost),
@@ -149,7 +151,9 @@ impl Limiter {
         };
         if let Some((limit, window)) = &options.own {
             let only = limits.only().ok_or_else(|| {
-                input::contradiction("a call's own `limit` is for a limiter with one limit: leave it out".into())
+                input::contradiction(
+                    "a call's own `limit` is for a limiter with one limit and no `candidate`: leave it out".into(),
+                )
             })?;
             let policy = plan.template.build(limit, window)?;
             return Ok(Arc::new(plan.guarded(Limits::new([only.with(policy, policy)]))));
@@ -183,8 +187,9 @@ impl Limiter {
         }
         let of = |limit: &Limit| {
             let (by, name) = (limit.by.clone(), limit.name.as_deref());
-            let derived =
-                Limit::new(&plan.prefix, name, Some(action), by, limit.policy, limit.fallback).shared(limit.is_shared);
+            let derived = Limit::new(&plan.prefix, name, Some(action), by, limit.policy, limit.fallback)
+                .shared(limit.is_shared)
+                .playing(limit.role);
             if limit.is_tagged() { derived.tagged() } else { derived }
         };
         let limits = Arc::new(plan.guarded(Limits::new(plan.limits.iter().map(of))));
@@ -242,7 +247,7 @@ impl Limiter {
         let plan = &*self.plan();
         if plan.limits.only().is_none() {
             return Err(Error::Unsupported(
-                "`configure` is for a limiter with one limit, and this one has several: give each group of callers a limiter of its own"
+                "`configure` is for a limiter with one limit, and this one has several, or a `candidate`: give each group of callers a limiter of its own"
                     .into(),
             ));
         }

@@ -67,6 +67,12 @@ impl Limiter {
                 )));
             }
         }
+        if plan.limits.has_trials() && self.remote().is_some_and(|remote| remote.known.refusals.is_some()) {
+            return Err(contradiction(
+                "limits that are tried cannot begin with an update where refusals are known without asking, which they would not see: give the constructor `denyCache: false`"
+                    .into(),
+            ));
+        }
         if let Some(remote) = self.remote()
             && remote.fallback.mode == OnStoreError::Local
             && remote.fallback.fleet.is_none()

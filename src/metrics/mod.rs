@@ -150,7 +150,7 @@ impl Metrics {
         let both = |of: fn(&Tally) -> u64| of(&self.here) + of(&self.there);
         // What is a part of a sum is read before it, so that it is not more.
         let settled = self.there.waits.get();
-        let (limits, actions) = self.names().counts();
+        let (limits, actions, trials) = self.names().counts();
         let by_source = Source::ALL.map(|source| self.tallies(|tally| tally.sources[source as usize].count()));
         let Count { allowed, denied } = by_source.into_iter().sum();
         // What a list decides is no limit's.
@@ -169,6 +169,7 @@ impl Metrics {
             lists,
             limits: limits.collect(),
             actions,
+            trials,
             top_denied: self.denied.lock().unwrap_or_else(PoisonError::into_inner).ranking(SHOWN),
             store_errors: both(|tally| tally.store_errors.get()),
             latency: self.latency.picture(),
@@ -204,6 +205,11 @@ impl Counting<'_> {
         if name.is_some() || action.is_some() {
             self.metrics.names().decided(self.side, name.map(|name| &**name), action, decision.allowed);
         }
+        if let Some(named) = &decision.named
+            && !named.tried.is_empty()
+        {
+            self.metrics.names().tried(self.side, &named.tried);
+        }
         if looks {
             self.look(&self.whom(request));
         }
@@ -238,6 +244,17 @@ impl Counting<'_> {
     }
 }
 
+/// How often a limit that is tried would have changed what a call was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disagreements {
+    /// Not at all.
+    pub agreed: u64,
+    /// It was admitted, and would have been refused.
+    pub would_deny: u64,
+    /// It was refused, and would have been admitted.
+    pub would_allow: u64,
+}
+
 /// The counters at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -253,6 +270,8 @@ pub struct Snapshot {
     pub limits: Vec<(Arc<str>, Count)>,
     /// By the action, of calls that name one.
     pub actions: Vec<(Arc<str>, Count)>,
+    /// By the limit that is tried, what it would have changed.
+    pub trials: Vec<(Arc<str>, Disagreements)>,
     /// The keys that were refused most, as far as is known.
     pub top_denied: Vec<Ranked>,
     /// Calls that the store did not decide.

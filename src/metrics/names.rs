@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
-use super::tally::{Count, Pair};
-use crate::limits::{DEFAULT, NEW_KEYS};
+use super::Disagreements;
+use super::tally::{Count, Pair, Verdicts};
+use crate::limits::{DEFAULT, Limit, NEW_KEYS};
 use crate::settings::Plan;
+use crate::trials::{Tried, Verdict};
 
 /// What actions are called together that have no limit of their own.
 const OTHER: &str = "other";
@@ -38,6 +40,24 @@ impl Named {
     }
 }
 
+/// A limit that is tried, and what each side has counted of it.
+#[derive(Debug)]
+struct Trial {
+    name: Arc<str>,
+    sides: [Verdicts; 2],
+}
+
+impl Trial {
+    fn count(&self) -> Disagreements {
+        let both = |verdict| self.sides.iter().map(|side| side.of(verdict)).sum();
+        Disagreements {
+            agreed: both(Verdict::Agreed),
+            would_deny: both(Verdict::WouldDeny),
+            would_allow: both(Verdict::WouldAllow),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -47,6 +67,8 @@ pub(super) struct Names {
     actions: Vec<Named>,
     /// All other actions.
     other: [Pair; 2],
+    /// Those that are tried, in the order in which they are shown.
+    trials: Vec<Trial>,
 }
 
 /// Names with what was counted of them.
@@ -55,7 +77,7 @@ pub(super) type Counts = Vec<(Arc<str>, Count)>;
 impl Names {
     /// Those of `plan`.
     pub(super) fn new(plan: &Plan) -> Self {
-        let mut names = Self { limits: Vec::new(), actions: Vec::new(), other: Default::default() };
+        let mut names = Self { limits: Vec::new(), actions: Vec::new(), other: Default::default(), trials: Vec::new() };
         names.add(plan);
         names
     }
@@ -63,7 +85,12 @@ impl Names {
     /// Those of `plan` besides.
     pub(super) fn add(&mut self, plan: &Plan) {
         let default = || Arc::from(DEFAULT);
-        let named = plan.limits.iter().map(|limit| limit.name.clone().unwrap_or_else(default));
+        let name_of = |limit: &Limit| limit.name.clone().unwrap_or_else(default);
+        let (trials, in_force): (Vec<&Limit>, Vec<&Limit>) =
+            plan.limits.iter().partition(|limit| limit.role.is_trial());
+        // What is decided under no limit is shown where a limit without a name would be.
+        let of_none = in_force.is_empty().then(default);
+        let named = in_force.into_iter().map(name_of).chain(of_none);
         // The limits of actions have no names.
         let of_actions = (!plan.actions.is_empty()).then(default);
         let of_new_keys = plan.new_keys.as_ref().map(|_| Arc::from(NEW_KEYS));
@@ -72,6 +99,11 @@ impl Names {
             let name = if self.limits.len() < MOST { name } else { default() };
             if !self.limits.iter().any(|known| known.name == name) {
                 self.limits.push(Named::new(name));
+            }
+        }
+        for name in trials.into_iter().map(name_of) {
+            if self.trials.len() < MOST && !self.trials.iter().any(|known| known.name == name) {
+                self.trials.push(Trial { name, sides: Default::default() });
             }
         }
         for action in plan.actions.keys() {
@@ -100,8 +132,18 @@ impl Names {
         }
     }
 
-    /// By limits, and by actions: the last is all other actions together, shown where there were any.
-    pub(super) fn counts(&self) -> (Counts, Counts) {
+    /// What those that are tried have said of a call.
+    pub(super) fn tried(&self, side: Side, tried: &[Tried]) {
+        for Tried { name, verdict, .. } in tried {
+            if let Some(trial) = self.trials.iter().find(|known| known.name == *name) {
+                trial.sides[side as usize].add(*verdict);
+            }
+        }
+    }
+
+    /// By limits, and by actions: the last is all other actions together, shown where there were any. Then what those that are tried
+    /// would have changed.
+    pub(super) fn counts(&self) -> (Counts, Counts, Vec<(Arc<str>, Disagreements)>) {
         let all = |list: &[Named]| list.iter().map(|named| (named.name.clone(), named.count())).collect();
         let mut actions: Counts = all(&self.actions);
         let others = self.other.iter().map(Pair::count).sum();
@@ -110,7 +152,8 @@ impl Names {
         } else if others != Count::default() {
             actions.push((OTHER.into(), others));
         }
-        (all(&self.limits), actions)
+        let trials = self.trials.iter().map(|trial| (trial.name.clone(), trial.count())).collect();
+        (all(&self.limits), actions, trials)
     }
 }
 
@@ -140,7 +183,7 @@ mod tests {
         names.add(&plan("b", "w"));
         names.decided(Side::There, Some("b"), Some("w"), true);
         names.decided(Side::Here, Some("a"), Some("x"), true);
-        let (limits, actions) = names.counts();
+        let (limits, actions, _) = names.counts();
         let shown = |counts: Counts| -> Vec<(String, u64, u64)> {
             counts.into_iter().map(|(name, count)| (name.to_string(), count.allowed, count.denied)).collect()
         };
@@ -155,7 +198,7 @@ mod tests {
         for number in 0..2 * MOST {
             names.add(&plan(&format!("limit-{number}"), &format!("action-{number}")));
         }
-        let (limits, actions) = names.counts();
+        let (limits, actions, _) = names.counts();
         assert!(limits.len() <= MOST + 1 && actions.len() <= MOST, "{} and {}", limits.len(), actions.len());
         names.decided(Side::Here, Some("limit-2000"), Some("action-2000"), true);
         assert_eq!(names.counts().1.last().unwrap().0.as_ref(), OTHER);

@@ -3,6 +3,7 @@
 use super::counter::Counter;
 use super::sample::Sampler;
 use crate::decision::Source;
+use crate::trials::Verdict;
 
 /// Of decisions: refused, and allowed.
 #[derive(Debug, Default)]
@@ -39,6 +40,20 @@ impl std::ops::Add for Count {
 impl std::iter::Sum for Count {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
         counts.fold(Self::default(), |sum, count| sum + count)
+    }
+}
+
+/// Of a limit that is tried, by its [verdicts](Verdict).
+#[derive(Debug, Default)]
+pub(super) struct Verdicts([Counter; 3]);
+
+impl Verdicts {
+    pub(super) fn add(&self, verdict: Verdict) {
+        self.0[verdict as usize].add(1);
+    }
+
+    pub(super) fn of(&self, verdict: Verdict) -> u64 {
+        self.0[verdict as usize].get()
     }
 }
 

@@ -5,7 +5,7 @@ use std::iter;
 use super::plan::Plan;
 use crate::algorithm::Policy;
 use crate::clock::Micros;
-use crate::limits::{By, Limit, NEW_KEYS};
+use crate::limits::{By, Limit, NEW_KEYS, Role};
 
 /// One limit, in the words of the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Described {
     pub burst: Option<Burst>,
     /// The field of the key by which it counts, or `global`; nothing where it counts by the whole key.
     pub by: Option<String>,
+    /// `shadow` or `candidate` where it is only tried.
+    pub role: Option<&'static str>,
 }
 
 /// What one call may take at once, beside the limit.
@@ -69,6 +71,11 @@ impl Plan {
                 By::Key => None,
                 By::Field(field) => Some(field.to_string()),
                 By::Global => Some("global".to_owned()),
+            },
+            role: match limit.role {
+                Role::Shadow => Some("shadow"),
+                Role::Candidate => Some("candidate"),
+                Role::Bystander | Role::Of(_) | Role::NewKeys => None,
             },
         }
     }

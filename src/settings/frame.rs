@@ -1,16 +1,17 @@
 //! What stays the same of a limiter whose limits are changed, and what a change may say.
 
 use super::plan::{NUMBERS, Plan};
-use super::{OPTIONS, lease, policies};
+use super::{OPTIONS, lease, policies, trials};
 use crate::algorithm::{Algorithm, SlidingCounter};
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field};
 use crate::leases::Terms;
-use crate::limits::NEW_KEYS;
+use crate::limits::{CANDIDATE, NEW_KEYS};
 use crate::store::cache;
 
 /// The options that describe limits, beside the [numbers](NUMBERS) of one.
-const SEVERAL: [&str; 7] = ["limits", NEW_KEYS, "actions", "overrides", "allow", "deny", "policies"];
+const SEVERAL: [&str; 9] =
+    ["limits", NEW_KEYS, "actions", "overrides", "allow", "deny", "policies", trials::SHADOW, CANDIDATE];
 
 /// What every plan of a limiter is read with, as its constructor was given it.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ impl Frame {
             has_shared: is_given("shared"),
         };
         let plan = frame.read_plan(options)?;
+        trials::check(options, &plan)?;
         frame.lease = lease::read(options)?;
         let plan = frame.leased(plan)?;
         Ok((frame, plan))
@@ -67,7 +69,11 @@ impl Frame {
         let mut options = options.to_vec();
         options.push(("prefix".into(), self.prefix.clone()));
         options.push(("hashTag".into(), self.hash_tag.clone()));
-        self.leased(self.read_plan(&options)?)
+        let plan = self.read_plan(&options)?;
+        let own = |(name, is_given)| (String::from(name), Given::Flag(is_given));
+        options.extend([("shared", self.has_shared), ("lease", self.lease.is_some())].map(own));
+        trials::check(&options, &plan)?;
+        self.leased(plan)
     }
 
     fn read_plan(&self, options: &[(String, Given)]) -> Result<Plan, Error> {
@@ -92,6 +98,7 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
         options.push(("algorithm".into(), Given::Text(SlidingCounter::NAME.into())));
     }
     let plan = Plan::read(&options)?;
+    trials::check(&options, &plan)?;
     if plan.limits.only().is_none() {
         return Err(cache::beyond("more than one of `limits`"));
     }

@@ -10,6 +10,7 @@ mod policies;
 mod rules;
 mod servers;
 mod shared;
+mod trials;
 
 pub use call::{CallOptions, read_duration, read_patience};
 pub use described::{Burst, Described};
@@ -35,7 +36,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 34] = [
+pub const OPTIONS: [&str; 36] = [
     "limit",
     "window",
     "limits",
@@ -45,6 +46,8 @@ pub const OPTIONS: [&str; 34] = [
     "allow",
     "deny",
     "policies",
+    "shadow",
+    "candidate",
     "redisUrl",
     "cluster",
     "sentinel",
@@ -126,11 +129,12 @@ impl Settings {
         let redis = servers::read(options)?;
         let (frame, plan) = Frame::read(options)?;
         let has_cache = frame.has_cache;
+        let tries = plan.limits.has_trials();
         let settings = Self {
             plan,
             lease: frame.lease,
             frame,
-            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
+            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some() && !tries)?,
             policies: policies::read(options, redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,

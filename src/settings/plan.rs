@@ -114,11 +114,15 @@ impl Plan {
         };
         let is_open = matches!(field(options, "limit"), Given::Text(word) if word == "configured");
         let limits = match field(options, "limits") {
-            Given::Missing if is_open => open(prefix, options, &template)?,
+            Given::Missing if is_open => {
+                super::trials::only_beside_one(options)?;
+                open(prefix, options, &template)?
+            }
             Given::Missing => {
                 let (policy, fallback) = numbers(options, None)?;
                 let is_shared = is_shared(options, None)?;
-                Limits::new([Limit::new(prefix, None, None, By::Key, policy, fallback).shared(is_shared)])
+                let limit = Limit::new(prefix, None, None, By::Key, policy, fallback).shared(is_shared);
+                Limits::new(super::trials::beside(prefix, super::trials::cast(options, limit)?, options)?)
             }
             given => {
                 let alone = ["limit", "window", "burst", "fallback"];
@@ -127,6 +131,7 @@ impl Plan {
                         "`{other}` and `limits` were both given: each of the `limits` has its own, so leave out one of them"
                     )));
                 }
+                super::trials::only_beside_one(options)?;
                 Limits::new(list(prefix, given, options)?)
             }
         };
@@ -286,6 +291,7 @@ fn list(prefix: &str, given: &Given, options: &[(String, Given)]) -> Result<Vec<
         }
         limits.push(limit);
     }
+    super::trials::one_in_force(&limits)?;
     let by_whole_key = |limit: &Limit| limit.by == By::Key;
     if !limits.iter().all(by_whole_key)
         && let Some(index) = limits.iter().position(by_whole_key)
@@ -303,7 +309,7 @@ fn read_limit(
     fields: &[(String, Given)],
     defaults: &[(String, Given)],
 ) -> Result<Limit, Error> {
-    let known: Vec<&str> = ["name", "by"].into_iter().chain(NUMBERS).collect();
+    let known: Vec<&str> = ["name", "by", super::trials::SHADOW].into_iter().chain(NUMBERS).collect();
     input::only_known(&format!("`{place}`"), fields, &known)?;
     let expected = "a string of 1 to 64 letters, digits, '-', '_' or '.'";
     let name =
@@ -314,8 +320,10 @@ fn read_limit(
             "`{place}.name` is '{NEW_KEYS}', as the limit of the option `{NEW_KEYS}` is called: give it another name"
         )));
     }
+    super::trials::refuse_name(place, name)?;
     let by = read_by(field(fields, "by")).map_err(|error| within(place, error))?;
-    limit_of(place, fields, defaults, |policy, fallback| Limit::new(prefix, Some(name), None, by, policy, fallback))
+    let make = |policy, fallback| Limit::new(prefix, Some(name), None, by, policy, fallback);
+    super::trials::cast_within(place, fields, limit_of(place, fields, defaults, make)?)
 }
 
 /// The limit of the numbers among `fields`, where `make` says whose that is; what they do not say is as in `defaults`.

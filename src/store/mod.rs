@@ -19,6 +19,7 @@ pub use shared::Shared;
 #[cfg(test)]
 pub(crate) use shared::Site;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,9 +28,11 @@ use smallvec::SmallVec;
 
 use crate::algorithm::{Ask, Lease, Outcome};
 use crate::clock::Micros;
+use crate::decision::{Decision, Source, Which};
 use crate::error::Error;
 use crate::key::Key;
 use crate::limits::{Limit, Limits};
+use crate::trials;
 
 /// What is done with the keys of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,25 @@ impl Request {
     /// Each limit with its key.
     pub fn parts(&self) -> impl Iterator<Item = (&Limit, &Key)> {
         self.limits.iter().zip(&self.keys)
+    }
+
+    /// The same as far as it is about limits in force, where there are any.
+    pub fn in_force(&self) -> Option<Cow<'_, Self>> {
+        if !self.limits.has_trials() {
+            return Some(Cow::Borrowed(self));
+        }
+        let limits = self.limits.in_force()?.clone();
+        let keys = self.keys[..limits.len()].iter().cloned().collect();
+        Some(Cow::Owned(Self { limits, keys, ..*self }))
+    }
+
+    /// What outcomes say together, which are told under the policies that `which` names.
+    #[inline]
+    pub fn decision(&self, which: Which, outcomes: &[Outcome], source: Source) -> Decision {
+        if self.limits.has_trials() {
+            return trials::decision(self, which, outcomes, source);
+        }
+        Decision::new(&self.limits, which, outcomes, source)
     }
 }
 

@@ -5,6 +5,8 @@
 //! a call beside it may be refused for the moment until it is given back; and where it breaks off between the two, what was
 //! taken is missing until it comes back by itself.
 //!
+//! Limits that are tried are asked when those in force have answered, each for itself.
+//!
 //! With a limit on new keys all keys are looked at first, which tells whether the call brings somebody new; then that limit's unit is
 //! taken, and the others after it. So a call that is refused for being new writes nothing anywhere, and nobody new gets in without
 //! a unit but one whose key ran out between the look and the taking. Two first calls of somebody at once may take a unit each.
@@ -24,6 +26,7 @@ use crate::error::Error;
 use crate::limits::{Limit, Limits};
 use crate::metrics::Counter;
 use crate::newcomers::Newcomers;
+use crate::trials;
 
 /// Runs calls of the script, each on the server that has its slot. An object, and what it runs is boxed: what follows is compiled
 /// once, and not for each kind of connection, which would be a tenth of the addon.
@@ -146,6 +149,8 @@ async fn ask(runner: &Runner, slot: u16, request: Request) -> Result<Vec<Outcome
 async fn decide_in_turn(runner: Runner, request: Request, slots: Vec<u16>, wanted: Ask) -> Answers {
     let answers = if request.limits.has_new_keys() {
         admit_in_turn(runner, request, slots, wanted).await
+    } else if request.limits.has_trials() {
+        try_in_turn(runner, request, slots, wanted).await
     } else {
         take_in_turn(runner, request, slots, wanted).await
     };
@@ -213,6 +218,24 @@ async fn take_in_turn(runner: Runner, request: Request, slots: Vec<u16>, wanted:
         }
     }
     Ok(outcomes.into_iter().map(Ok).collect())
+}
+
+/// Decides by the limits in force, then asks those that are tried. Where one of these fails, it is that one alone.
+async fn try_in_turn(runner: Runner, request: Request, mut slots: Vec<u16>, wanted: Ask) -> Answers {
+    let mut outcomes = Vec::new();
+    let tried = slots.split_off(request.limits.in_force().map_or(0, |limits| limits.len()));
+    if let Some(own) = request.in_force() {
+        let taking = take_in_turn(runner.clone(), own.into_owned(), slots, wanted);
+        outcomes = taking.await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    }
+    let mut answers: Vec<Result<Outcome, Error>> = outcomes.iter().copied().map(Ok).collect();
+    // One after the other, since few are tried, and mostly one.
+    for (limit, slot) in request.limits.iter().skip(outcomes.len()).zip(tried) {
+        let verb = Verb::Decide(trials::ask_of(limit, wanted, &outcomes));
+        let own = Request { verb, ..part(&request, &[answers.len()]) };
+        answers.push(ask(&runner, slot, own).await.map(|outcomes| outcomes[0]));
+    }
+    Ok(answers)
 }
 
 /// Decides a request whose last limit is the one on new keys.

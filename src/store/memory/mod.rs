@@ -44,6 +44,7 @@ use crate::clock::{Clock, Micros};
 use crate::decision::Which;
 use crate::limits::Role;
 use crate::newcomers::Newcomers;
+use crate::trials;
 
 /// States of many keys, in this process.
 pub struct Memory {
@@ -173,9 +174,10 @@ impl Memory {
     /// Does what `request` asks under the policies that `which` tells, and answers for each of its keys.
     pub fn answer(&self, request: &Request, which: Which) -> SmallVec<[Outcome; 1]> {
         match (request.verb, request.when, request.limits.only(), request.keys.first()) {
-            (Verb::Decide(ask), When::Now, Some(limit), Some(key)) => {
+            (Verb::Decide(ask), When::Now, Some(limit), Some(key)) if !limit.role.is_trial() => {
                 smallvec![self.decide(which(limit), &limit.in_memory(key.as_bytes()), ask)]
             }
+            (Verb::Decide(ask), ..) if request.limits.has_trials() => self.decide_and_try(request, ask, which),
             (Verb::Decide(ask), ..) if request.limits.only().is_none() => self.decide_together(request, ask, which),
             (verb, when, ..) => {
                 let parts = request.parts();
@@ -249,6 +251,18 @@ impl Memory {
             outcome
         };
         parts.into_iter().zip(looks).map(take).collect()
+    }
+
+    /// Decides by the limits in force, then asks those that are tried. One after the other, since nothing that a limit is told here
+    /// depends on what another has left.
+    fn decide_and_try(&self, request: &Request, ask: Ask, which: Which) -> SmallVec<[Outcome; 1]> {
+        let mut outcomes = request.in_force().map_or_else(SmallVec::new, |own| self.answer(&own, which));
+        let count = outcomes.len();
+        for (limit, key) in request.parts().skip(count) {
+            let verb = Verb::Decide(trials::ask_of(limit, ask, &outcomes[..count]));
+            outcomes.push(self.act(which(limit), &limit.in_memory(key.as_bytes()), verb, request.when));
+        }
+        outcomes
     }
 
     /// The store's own time of a request.

@@ -8,6 +8,7 @@ mod new_keys;
 mod on_redis;
 mod subject;
 mod together;
+mod trials;
 mod verbs;
 
 use super::schedule::START;

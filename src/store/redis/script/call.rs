@@ -16,6 +16,7 @@ use crate::algorithm::{Ask, Lease, Policy};
 use crate::clock::Micros;
 use crate::limits::Role;
 use crate::store::{Request, Verb, When};
+use crate::trials;
 use crate::wire;
 
 /// The verb of a decision whose last key is that of a limit on new keys.
@@ -27,6 +28,9 @@ const SEVERAL: u8 = 8;
 /// The verbs of leases.
 const LEASE: u8 = 9;
 const GIVE_BACK: u8 = 10;
+
+/// The verb of a decision some of whose limits are tried.
+const TRY: u8 = 14;
 
 /// The arguments of one call of the script, as they are gathered.
 #[derive(Default)]
@@ -135,7 +139,9 @@ impl<'a> Entry<'a> {
     /// What one decision on one key at the present asks. There is no other that can be merged.
     fn ask(request: &Request) -> Option<Ask> {
         match request.verb {
-            Verb::Decide(ask) if request.limits.len() == 1 && request.when == When::Now => Some(ask),
+            Verb::Decide(ask) if request.limits.only().is_some_and(|limit| !limit.role.is_trial()) => {
+                Some(ask).filter(|_| request.when == When::Now)
+            }
             _ => None,
         }
     }
@@ -191,6 +197,13 @@ impl<'a> Entry<'a> {
             _ if !self.several.is_empty() => (SEVERAL, 0, 0, Micros::ZERO),
             Verb::Reset => (0, 0, 0, Micros::ZERO),
             Verb::Decide(ask) if limits.has_new_keys() => (ADMIT, ask.cost, ask.least, dated),
+            Verb::Decide(ask) if limits.has_trials() => match limits.only() {
+                Some(limit) => {
+                    let own = trials::ask_of(limit, ask, &[]);
+                    (1, own.cost, own.least, dated)
+                }
+                None => (TRY, ask.cost, ask.least, dated),
+            },
             Verb::Decide(ask) => (1, ask.cost, ask.least, dated),
             Verb::Refund(units) => (2, units, 0, dated),
             Verb::Penalize(units) => (3, units, 0, dated),
@@ -285,6 +298,10 @@ fn pack_run(run: &[Entry<'_>], policies: &mut Policies, out: &mut Vec<u8>) {
             let identity = if let Role::Of(number) = limit.role { u64::from(number) + 1 } else { 0 };
             wire::put::<1>(out, identity);
         }
+    }
+    if verb == TRY {
+        let ask = Ask { cost, least };
+        limits.iter().for_each(|limit| wire::put::<1>(out, trials::code_of(limit, ask).into()));
     }
     for Entry { several, .. } in run.iter().filter(|_| verb == SEVERAL) {
         wire::put::<2>(out, several.len() as u64);

@@ -32,6 +32,7 @@ impl Script {
             &algorithms(),
             include_str!("../../../../lua/batch.lua"),
             include_str!("../../../../lua/leases.lua"),
+            include_str!("../../../../lua/trials.lua"),
             include_str!("../../../../lua/verbs.lua"),
         ]
         .join("\n");
