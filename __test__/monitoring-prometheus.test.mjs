@@ -39,6 +39,7 @@ describe('values', () => {
       'rate_limiter_source_decisions_total{limiter="api",source="deny-cache"}': '25',
       'rate_limiter_source_decisions_total{limiter="api",source="lease"}': '5',
       'rate_limiter_source_decisions_total{limiter="api",source="shared"}': '0',
+      'rate_limiter_source_decisions_total{limiter="api",source="list"}': '0',
       'rate_limiter_limit_decisions_total{limiter="api",limit="second",outcome="allowed"}': '40',
       'rate_limiter_limit_decisions_total{limiter="api",limit="second",outcome="denied"}': '21',
       'rate_limiter_limit_decisions_total{limiter="api",limit="day",outcome="allowed"}': '30',

@@ -190,6 +190,39 @@ describe('a file that changes', { timeout: 60_000 }, () => {
     assert.deepEqual(seen.applied, ['two three'])
   })
 
+  test('that is in the midst of being written when it is read is read again', async (t) => {
+    const texts = ['t', 'tw', 'two th', 'two three']
+    const read = async () => (texts.length > 1 ? texts.shift() : texts[0])
+    const applied = []
+    const path = fileOf('one')
+    const fail = (error) => assert.fail(error)
+    const file = new PolicyFile(path, 'one', { apply: (text) => applied.push(text), fail, read })
+    t.after(() => file.stop())
+    writeFileSync(path, 'something')
+    await until(() => applied.length > 0, 'it is applied')
+    assert.deepEqual(applied, ['two three'])
+  })
+
+  test('is not told again, however often it is looked at', async (t) => {
+    let reads = 0
+    const read = async () => {
+      reads += 1
+      return 'bad'
+    }
+    const failed = []
+    const path = fileOf('one')
+    const apply = (text) => {
+      throw new Error(text)
+    }
+    const file = new PolicyFile(path, 'one', { apply, fail: (error) => failed.push(error.message), read })
+    t.after(() => file.stop())
+    for (let looks = 2; looks <= 5; looks += 1) {
+      writeFileSync(path, `something ${looks}`)
+      await until(() => reads >= looks, 'it is looked at')
+    }
+    assert.deepEqual(failed, ['bad'])
+  })
+
   test('has the limiter updated, and the last good policies stay in force', async (t) => {
     class Updatable extends RateLimiter {
       updates = []

@@ -146,13 +146,13 @@ test('limiters with other words and with several limits have lists', async () =>
 })
 
 test('headers are those of the pattern that a route falls under', async () => {
-  const actions = { 'GET /:page': { limit: 5, window: '1m' } }
+  const actions = { 'GET /:page': { limit: 5, window: '90s' } }
   const limiter = new RateLimiter({ limit: 3, window: '1m', actions })
   const written = {}
   const admit = rateLimit({ limiter, key: () => 'alice', action: () => 'GET /home' })
   const response = { setHeader: (name, value) => (written[name] = value), once() {}, off() {} }
   await admit({ headers: {}, socket: {} }, response)
-  assert.match(written['RateLimit-Policy'], /q=5/)
+  assert.match(written['RateLimit-Policy'], /q=5;w=90/)
 })
 
 /** Networks that meet each other, and addresses in and around them, by a generator that always says the same. */

@@ -28,12 +28,12 @@ class PolicyFile {
 
   /**
    * `text` is what is in force. `apply(text)` throws where it is not right, and then nothing has changed; `fail(error)` is told once of each
-   * text that is not. Neither keeps the process alive.
+   * text that is not. Neither keeps the process alive. `read` is how the file is read.
    */
-  constructor(path, text, { apply, fail }) {
+  constructor(path, text, { apply, fail, read = readFile }) {
     this.#path = path
     this.#current = text
-    this.#hooks = { apply, fail }
+    this.#hooks = { apply, fail, read }
     this.#poll = setInterval(() => this.#lookAtStamp(), POLL_MS).unref()
     this.#listen()
   }
@@ -77,7 +77,7 @@ class PolicyFile {
   async #look() {
     if (this.#isReading) return this.#soon()
     this.#isReading = true
-    const found = await readFile(this.#path, 'utf8').then(
+    const found = await this.#hooks.read(this.#path, 'utf8').then(
       (text) => ({ text, id: `text ${text}` }),
       (error) => ({ error, id: `error ${error.code}` }),
     )
