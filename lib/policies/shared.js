@@ -211,7 +211,9 @@ function wholeOf(text) {
 }
 
 const notReadable = (why) =>
-  invalid(`the policies in Redis cannot be read (${why}): see what lies under their key, and delete what is not theirs`)
+  invalid(
+    `the policies in Redis cannot be read (${why}): see that the user may read them, or delete what else lies under their key`,
+  )
 
 /** For a limiter that shares none. */
 function sharesNone(name) {
