@@ -36,15 +36,20 @@ pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Te
     let all = std::iter::once(&plan.limits).chain(plan.actions.values()).flat_map(|limits| limits.iter());
     for policy in all.map(|limit| &limit.policy) {
         if !matches!(policy, Policy::SlidingWindow(_) | Policy::TokenBucket(_)) {
-            return Err(contradiction(
-                "`lease` is for `algorithm: 'sliding-window'` without a `burst`, or 'token-bucket': leave out `lease`, or choose one of them".into(),
-            ));
+            return Err(not_leased());
         }
         if !plan.is_open && ttl > policy.window() {
             return Err(too_long());
         }
     }
     Ok(Some(Terms { max, ttl }))
+}
+
+/// Refuses to lease units of a limit whose algorithm has none to spare.
+pub(super) fn not_leased() -> Error {
+    contradiction(
+        "`lease` is for `algorithm: 'sliding-window'` without a `burst`, or 'token-bucket': leave out `lease`, or choose one of them".into(),
+    )
 }
 
 /// Refuses a lease that is longer than the window of a limit under which it is taken.

@@ -58,7 +58,7 @@ impl LuaTwins {
     }
 
     pub(super) fn replay(&mut self, policy: &Policy, calls: &[(Micros, Op)]) -> Vec<Said> {
-        let numbers = policy.numbers();
+        let numbers = policy.told(|| calls.first().map_or(Micros::ZERO, |(now, _)| *now));
         let mut packed_policy = vec![policy.id(), u8::try_from(numbers.len()).unwrap()];
         for number in numbers {
             wire::put::<7>(&mut packed_policy, number);
@@ -92,7 +92,10 @@ impl LuaTwins {
 }
 
 fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), TestCaseError> {
-    let calls = schedule::timed(calls);
+    agree_on(twins, policy, schedule::timed(calls))
+}
+
+pub(super) fn agree_on(twins: &mut LuaTwins, policy: &Policy, calls: Vec<(Micros, Op)>) -> Result<(), TestCaseError> {
     let said = twins.replay(policy, &calls);
     prop_assert_eq!(said.len(), calls.len());
     let mut state = policy.fresh();
