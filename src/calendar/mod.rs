@@ -148,7 +148,7 @@ impl Periods {
         let period = self.reckon(now);
         let begin = period.begin.0 / SECOND;
         if begin >> (64 - LENGTH) == 0 {
-            self.last.store(begin << LENGTH | (period.end - period.begin).0 / SECOND, Ordering::Relaxed);
+            self.last.store((begin << LENGTH) | ((period.end - period.begin).0 / SECOND), Ordering::Relaxed);
         }
         period
     }

@@ -83,7 +83,7 @@ impl Packed {
     }
 
     fn number(&mut self, bytes: usize) -> Option<i64> {
-        Some(self.take(bytes)?.iter().fold(0, |number, byte| number << 8 | i64::from(*byte)))
+        Some(self.take(bytes)?.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte)))
     }
 
     fn byte(&mut self) -> Option<usize> {
