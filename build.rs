@@ -1,4 +1,7 @@
-//! Linker settings for a Node-API addon; nothing to do for the plain limiter.
+//! The time zones that are compiled in, and linker settings for a Node-API addon.
+
+#[path = "build/zones.rs"]
+mod zones;
 
 use std::env::var;
 use std::fmt::Write as _;
@@ -59,6 +62,14 @@ const NEW: [(&str, &str); 3] = [
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build/zones.rs");
+    let folder = var("OUT_DIR").expect("cargo names a folder");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(Path::new(&folder).join(name), bytes).expect("cargo's folder can be written");
+    };
+    let zones = zones::pack();
+    write("zones.txt", zones.names.as_bytes());
+    write("zones.bin", &zones.records);
     if var("CARGO_FEATURE_NODE").is_err() {
         return;
     }
@@ -68,8 +79,7 @@ fn main() {
     // A sanitizer's build is none of these, and has functions of its own in their place.
     let released = var("PROFILE").is_ok_and(|profile| profile == "release");
     let assembly = if on_glibc && released { for_older_glibc() } else { String::new() };
-    let folder = var("OUT_DIR").expect("cargo names a folder");
-    std::fs::write(Path::new(&folder).join("glibc.s"), assembly).expect("cargo's folder can be written");
+    write("glibc.s", assembly.as_bytes());
 }
 
 /// Has the linker call a few lines of assembly in place of each of these functions; the lines.

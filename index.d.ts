@@ -27,6 +27,26 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
  */
 export type Algorithm = 'sliding-window' | 'sliding-counter' | 'fixed-window' | 'token-bucket' | 'leaky-bucket'
 
+/**
+ * Windows that are days, weeks or months as they are lived in a time zone. Each begins at the first moment of its first day there: at midnight,
+ * where the clock is put forward over midnight at that moment, and where midnight comes twice at the first. So a day may have 23 hours, or 25.
+ *
+ * For `algorithm` missing or `'fixed-window'`, without `align`, `resolution` and `burst`. In Redis keys the algorithm is called `calendar`.
+ */
+export interface CalendarWindow {
+  calendar: 'day' | 'week' | 'month'
+  /**
+   * The name of a zone in the tz database, such as `'Europe/Paris'`. Default `'UTC'`. The data comes with this package, so servers agree that have
+   * the same version of it.
+   */
+  timeZone?: string
+  /** Weeks only: the day on which they begin. Default `'monday'`. */
+  weekStart?: 'monday' | 'sunday'
+}
+
+/** A length of time, or the periods of a calendar. */
+export type Window = Duration | CalendarWindow
+
 /** Units above the limit of a windowed algorithm, which come back over a window of their own. */
 export interface Burst {
   /** How many, 1 to 2^32. */
@@ -71,7 +91,7 @@ export interface Fallback {
   /** Default: the limit's own. */
   limit?: number
   /** Default: the limit's own. */
-  window?: Duration
+  window?: Window
   /**
    * `'fleet'`: the limit is that of all instances together. They announce themselves in Redis under one `prefix`, and each of `n` decides
    * by `limit / n`, rounded up, and so by its `burst`; one that has heard of none, by one unit a key (and one of an `extra`). Default: each has the whole
@@ -85,9 +105,9 @@ export interface Fallback {
 export interface LimitOptions {
   /** Units admitted in a window: a whole number from 1 to 2^32 (4,294,967,296). */
   limit: number
-  /** Length of the window, from 1 µs (`0.001`) to 10 years (3,650 days). */
-  window: Duration
-  /** Default `'sliding-window'`; within `limits` and `actions` the limiter's own. */
+  /** Length of the window, from 1 µs (`0.001`) to 10 years (3,650 days); or the calendar's, see {@link CalendarWindow}. */
+  window: Window
+  /** Default `'sliding-window'`, of a calendar's windows `'fixed-window'`; within `limits` and `actions` the limiter's own. */
   algorithm?: Algorithm
   /**
    * Token bucket: how many units a full bucket holds, 1 to 2^32, default `limit`. Leaky bucket: how many wait their turn, 0 (strict
@@ -408,7 +428,8 @@ export interface CallOptions {
   action?: string
   /** A limit that only the caller knows, with `window`: instead of the limiter's own. What was counted under another limit stays counted. */
   limit?: number
-  window?: Duration
+  /** Of the kind that the limiter's own windows are: a length, or the calendar's. With `limit: 'configured'` either. */
+  window?: Window
   /**
    * When the call happened, in epoch milliseconds. Taken as no later than the store's present and no earlier than the key's last
    * change, so no caller can move another's time; what the store has forgotten by then no longer counts.
@@ -606,8 +627,10 @@ export interface Policy {
   readonly algorithm: Algorithm
   /** Units a window. */
   readonly limit: number
-  /** Length of the window in milliseconds; of a window that is not whole ones, with a fraction. */
+  /** Length of the window in milliseconds; of a window that is not whole ones, with a fraction. Of a calendar's, that of the present one. */
   readonly windowMs: number
+  /** The calendar, where the windows are one's; `weekStart` for weeks from Sunday alone. Left out where they have a length. */
+  readonly window?: Readonly<Required<Pick<CalendarWindow, 'calendar' | 'timeZone'>> & { weekStart?: 'sunday' }>
   /** Token bucket: units in a full one. Leaky bucket: how many wait their turn. The others: what they admit above the limit. */
   readonly burst?: number | { readonly extra: number; readonly windowMs: number }
   /** The field of the key by which it counts, or `'global'`. Left out where it counts by the whole key. */
@@ -734,7 +757,7 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * Gives `key` a limit of its own in this process, `null` takes it away. What the key has consumed stays consumed.
    * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits` or a `candidate`.
    */
-  configure(key: Key, limit: { limit: number; window: Duration } | null): void
+  configure(key: Key, limit: { limit: number; window: Window } | null): void
 
   /**
    * Decides by other limits from the next call on, in this process. They are described as for the constructor, and replace all that it was

@@ -89,9 +89,9 @@ local function verbs()
     if till == 0 then
       return policy.step(policy.numbers, state, at, cost, least)
     end
-    local readable, _, _, retry_after, reset_at = policy.step(policy.numbers, state, at, 0, least)
+    local readable, reason, _, retry_after, reset_at = policy.step(policy.numbers, state, at, 0, least)
     if readable == nil then
-      return nil
+      return nil, reason
     end
     local wait = till - at
     return false, 0, 0, retry_after > wait and retry_after or wait, reset_at > till and reset_at or till
@@ -103,7 +103,7 @@ local function verbs()
     local allowed, granted, remaining, retry_after, reset_at, changed, expires, delay =
       step(policy, state, till, at, cost, least)
     if allowed == nil then
-      return fail(i, UNREADABLE)
+      return fail(i, granted or UNREADABLE)
     end
     if changed and cost > 0 then
       local failure = save(KEYS[i], changed, till, expires, length)
@@ -143,9 +143,9 @@ local function verbs()
     local numbers, twin = policy.numbers, policy.twin
     local at = change[verb] and dated(policy, state, time) or now
     local least = verb == 4 and cost or 1
-    local allowed, _, remaining, retry_after, reset_at, _, _, turn = step(policy, state, till, at, 0, least)
+    local allowed, reason, remaining, retry_after, reset_at, _, _, turn = step(policy, state, till, at, 0, least)
     if allowed == nil then
-      return fail(i, UNREADABLE)
+      return fail(i, reason or UNREADABLE)
     end
     local changed, expires, delay
     if verb == 4 then
@@ -273,10 +273,10 @@ local function verbs()
         end
         wanted = newcomers
       end
-      local allowed, _, remaining, retry_after, reset_at, repaired, expires, delay =
+      local allowed, reason, remaining, retry_after, reset_at, repaired, expires, delay =
         step(policy, state, till, at, 0, wanted)
       if allowed == nil then
-        failure = { before + j, UNREADABLE }
+        failure = { before + j, reason or UNREADABLE }
         break
       end
       if j == last then
@@ -372,7 +372,7 @@ local function verbs()
         local allowed, granted, remaining, retry_after, reset_at, changed, ends, delay =
           step(policy, state, till, now, cost, least)
         if allowed == nil then
-          return fail(i, UNREADABLE), stop
+          return fail(i, granted or UNREADABLE), stop
         end
         answers[#answers + 1] = answer(allowed, granted, remaining, retry_after, reset_at, delay)
         taken = taken + granted

@@ -9,7 +9,7 @@ import { ensureInstalled } from './install.mjs'
 import { exitWith, findOnPath, isExecutable, isMain, root, run, runTool } from './run.mjs'
 
 /** What the addon is made of. */
-const INPUTS = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'lua']
+const INPUTS = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'build', 'src', 'lua']
 
 /** Builds it, by cargo's profile `release` or another; `more` are further arguments of `napi build`. */
 export async function build({ profile = 'release', more = [] } = {}) {

@@ -148,6 +148,11 @@ pub fn duration_or_none(option: &str, given: &Given, range: RangeInclusive<Micro
     }
 }
 
+/// A window that is no calendar's.
+pub fn window(given: &Given, range: RangeInclusive<Micros>) -> Result<Micros, Error> {
+    duration_or("window", given, range, ", or a calendar as in { calendar: 'day', timeZone: 'Europe/Paris' }")
+}
+
 fn duration_or(option: &str, given: &Given, range: RangeInclusive<Micros>, other: &str) -> Result<Micros, Error> {
     let micros = match given {
         Given::Number(ms) => Some(ms * 1_000.0),

@@ -12,6 +12,7 @@
 
 pub mod algorithm;
 pub mod arrears;
+pub mod calendar;
 pub mod circuit;
 pub mod clock;
 pub mod decision;

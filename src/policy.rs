@@ -3,8 +3,10 @@
 use std::ops::RangeInclusive;
 
 use crate::algorithm::{
-    Algorithm, FixedWindow, LeakyBucket, Policy, SlidingCounter, SlidingWindow, TokenBucket, Windowed, WithBurst,
+    Algorithm, Calendar, FixedWindow, LeakyBucket, Policy, SlidingCounter, SlidingWindow, TokenBucket, Windowed,
+    WithBurst,
 };
+use crate::calendar::{Periods, Unit};
 use crate::clock::Micros;
 use crate::error::{Class, Error, Rejection};
 use crate::input::{self, Given};
@@ -23,7 +25,7 @@ pub const DEFAULT_RESOLUTION: u64 = 32;
 pub struct Options<'a> {
     /// Units admitted in a window.
     pub limit: &'a Given,
-    /// Length of the window.
+    /// Length of the window, or the calendar whose periods are the windows.
     pub window: &'a Given,
     /// Name of the algorithm.
     pub algorithm: &'a Given,
@@ -56,7 +58,12 @@ const KINDS: [(&str, Kind); 5] = [
 /// Checks the options of one limit.
 pub fn build(options: &Options<'_>) -> Result<Policy, Error> {
     let limit = input::whole("limit", options.limit, 1..=MAX_UNITS).map_err(Error::Option)?;
-    let window = input::duration("window", options.window, Micros(1)..=MAX_WINDOW)?;
+    if let Given::Record(fields) = options.window
+        && *input::field(fields, "calendar") != Given::Missing
+    {
+        return calendar(limit, fields, options);
+    }
+    let window = input::window(options.window, Micros(1)..=MAX_WINDOW)?;
     let kind =
         input::or_default(options.algorithm, Kind::SlidingWindow, |given| input::word("algorithm", given, &KINDS))?;
     if kind != Kind::SlidingWindow {
@@ -94,6 +101,45 @@ pub fn build(options: &Options<'_>) -> Result<Policy, Error> {
             Ok(Policy::LeakyBucket(LeakyBucket::new(limit, window, burst)))
         }
     }
+}
+
+/// A limit on the periods of a calendar. What has no meaning there is refused.
+fn calendar(limit: u64, fields: &[(String, Given)], options: &Options<'_>) -> Result<Policy, Error> {
+    let periods = periods(fields).map_err(|error| input::within("window", error))?;
+    let kind =
+        input::or_default(options.algorithm, Kind::FixedWindow, |given| input::word("algorithm", given, &KINDS))?;
+    let align = input::or_default(options.align, false, |given| input::flag("align", given))?;
+    let other = if kind == Kind::FixedWindow {
+        let others = [("resolution", options.resolution), ("burst", options.burst)];
+        let given = others.into_iter().find(|(_, given)| **given != Given::Missing).map(|(name, _)| name);
+        given.or(align.then_some("align")).map(|name| format!("has no `{name}`: leave it out"))
+    } else {
+        Some(format!("is for `algorithm: '{}'`: leave `algorithm` out, or choose that one", FixedWindow::NAME))
+    };
+    match other {
+        Some(why) => Err(input::contradiction(format!(
+            "a `window` of the calendar {why}, or give `window` a length such as '1d'"
+        ))),
+        None => Ok(Policy::Calendar(Calendar::new(limit, periods))),
+    }
+}
+
+fn periods(fields: &[(String, Given)]) -> Result<&'static Periods, Error> {
+    input::only_known("`window`", fields, &["calendar", "timeZone", "weekStart"])?;
+    let words = [("day", Unit::Day), ("week", Unit::Week), ("month", Unit::Month)];
+    let unit = input::word("calendar", input::field(fields, "calendar"), &words)?;
+    let week_start = input::field(fields, "weekStart");
+    if *week_start != Given::Missing && unit != Unit::Week {
+        return Err(input::contradiction("`weekStart` is for `calendar: 'week'` only: leave it out".into()));
+    }
+    let unit = input::or_default(week_start, unit, |given| {
+        input::word("weekStart", given, &[("monday", Unit::Week), ("sunday", Unit::WeekFromSunday)])
+    })?;
+    let zone = input::field(fields, "timeZone");
+    let expected = "the name of a time zone such as 'Europe/Paris', 'America/New_York' or 'UTC'";
+    let name = input::or_default(zone, "UTC", |given| input::text("timeZone", given, 64, expected, |_| true))?;
+    let refuse = || Error::Option(zone.refuse("timeZone", expected, |given| matches!(given, Given::Text(_))));
+    Periods::of(unit, name).ok_or_else(refuse)
 }
 
 fn read_burst(given: &Given, default: u64, range: RangeInclusive<u64>) -> Result<u64, Error> {

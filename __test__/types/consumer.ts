@@ -7,6 +7,7 @@ import type {
   Algorithm,
   Burst,
   CacheClient,
+  CalendarWindow,
   CallOptions,
   CandidateOptions,
   CommonOptions,
@@ -30,6 +31,7 @@ import type {
   ScriptClient,
   SharedPolicies,
   Stats,
+  Window,
 } from 'distributed-rate-limiter'
 import { memcachedCache, type MemcachedClient } from 'distributed-rate-limiter/memcached'
 
@@ -154,6 +156,18 @@ export const algorithms: Record<Algorithm, true> = {
   'leaky-bucket': true,
 }
 export const onStoreErrors: Record<OnStoreError, true> = { local: true, allow: true, deny: true, throw: true }
+const calendarWindow: Required<CalendarWindow> = { calendar: 'week', timeZone: 'Europe/Paris', weekStart: 'sunday' }
+export const windows: Window[] = [
+  '1d',
+  1000,
+  calendarWindow,
+  { calendar: 'day' },
+  { calendar: 'month', timeZone: 'UTC' },
+]
+// @ts-expect-error There is no such calendar.
+export const yearly: Window = { calendar: 'year' }
+export const quota = new RateLimiter({ limit: 1, window: calendarWindow })
+quota.configure('a', { limit: 2, window: { calendar: 'day' } })
 export const durations: Duration[] = [60_000, 0.001, '500ms', '10s', '1m', '1h', '1d']
 
 // Asking it.

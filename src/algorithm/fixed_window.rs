@@ -22,8 +22,8 @@ pub struct FixedWindow {
 /// What was counted since a window's start; nothing for a key that was never seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counter {
-    start: Micros,
-    count: u64,
+    pub(super) start: Micros,
+    pub(super) count: u64,
 }
 
 impl FixedWindow {

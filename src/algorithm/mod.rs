@@ -3,6 +3,7 @@
 //! Each algorithm has one Rust file here, a Lua twin of the same stem in `lua/`, and a table of vectors of the same stem in
 //! `__test__/vectors/`. One row in [`algorithms!`] pairs them.
 
+mod calendar;
 mod change;
 mod fixed_window;
 mod leaky_bucket;
@@ -12,6 +13,7 @@ mod summary;
 mod token_bucket;
 mod with_burst;
 
+pub use calendar::Calendar;
 pub use change::{Blocked, Change, Lease};
 pub use fixed_window::FixedWindow;
 pub use leaky_bucket::LeakyBucket;
@@ -191,7 +193,7 @@ pub trait Algorithm {
         self.capacity()
     }
 
-    /// The numbers from which the Lua twin prepares itself, each below 2^53.
+    /// Its numbers, the limit and the window first, each below 2^53: those from which the Lua twin prepares itself.
     fn numbers(&self) -> Numbers;
 
     /// The state as Redis holds it until `kept`, which the state itself says: what the Lua twin must have written.
@@ -237,7 +239,7 @@ macro_rules! algorithms {
                 match self { $(Self::$Name(algorithm) => algorithm.capacity(),)+ }
             }
 
-            /// The window over which its limit counts.
+            /// The window over which its limit counts; the longest of those that are not all as long.
             pub fn window(&self) -> Micros {
                 Micros(self.numbers()[1])
             }
@@ -247,7 +249,7 @@ macro_rules! algorithms {
                 match self { $(Self::$Name(algorithm) => algorithm.regular(),)+ }
             }
 
-            /// The numbers from which the Lua twin prepares itself.
+            /// See [`Algorithm::numbers`].
             pub fn numbers(&self) -> Numbers {
                 match self { $(Self::$Name(algorithm) => algorithm.numbers(),)+ }
             }
@@ -379,9 +381,17 @@ algorithms! {
     3 FixedWindow(FixedWindow),
     4 SlidingCounter(SlidingCounter),
     5 LeakyBucket(LeakyBucket),
+    7 Calendar(Calendar),
     129 SlidingWindowBurst(WithBurst<SlidingWindow>),
     131 FixedWindowBurst(WithBurst<FixedWindow>),
     132 SlidingCounterBurst(WithBurst<SlidingCounter>),
+}
+
+impl Policy {
+    /// The numbers that the Lua twin is told: its own, unless they depend on when the calls come. Only then `now` is asked for.
+    pub(crate) fn told(&self, now: impl FnOnce() -> Micros) -> Numbers {
+        if let Self::Calendar(calendar) = self { calendar.around(now()) } else { self.numbers() }
+    }
 }
 
 /// The text of each Lua twin with the number by which the engine calls it. A windowed algorithm's number and 128 is the same
@@ -392,6 +402,7 @@ pub const TWINS: &[(u8, &str)] = &[
     (3, include_str!("../../lua/fixed_window.lua")),
     (4, include_str!("../../lua/sliding_counter.lua")),
     (5, include_str!("../../lua/leaky_bucket.lua")),
+    (7, include_str!("../../lua/calendar.lua")),
 ];
 
 #[cfg(test)]

@@ -34,6 +34,9 @@ impl Policy {
 
     /// How long a key is not as good as new that has used `units`, at the longest.
     pub(crate) fn lasts(&self, units: u64) -> Micros {
+        if let Self::Calendar(calendar) = self {
+            return if units == 0 { Micros::ZERO } else { calendar.periods().most() };
+        }
         // Where windows are the clock's, one that has just begun lasts longest.
         let window = Micros(self.numbers()[1]);
         let mut state = self.fresh();

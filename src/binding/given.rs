@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::input::Given;
 
 /// The options in which there is something to read; what is inside of others (a client, a logger) is nobody's affair here.
-const NESTED: [&str; 14] = [
+const NESTED: [&str; 15] = [
     "limits",
     "actions",
     "newKeys",
@@ -15,6 +15,7 @@ const NESTED: [&str; 14] = [
     "allow",
     "deny",
     "policies",
+    "window",
     "burst",
     "fallback",
     "redisUrl",
@@ -23,8 +24,8 @@ const NESTED: [&str; 14] = [
     "lease",
 ];
 
-/// Options are nowhere deeper than this: `actions`, an action, its burst, a number.
-const DEPTH: u8 = 4;
+/// Options are nowhere deeper than this: `actions`, an action, its fallback, the window of that, a name.
+const DEPTH: u8 = 5;
 
 /// Reads a value, and an object's own properties. Fails where a getter throws; then JavaScript is throwing already.
 pub(super) fn read(js: Js, value: Value) -> Result<Given, Error> {

@@ -1,6 +1,7 @@
 //! A limit as JavaScript sees it; see `Policy` in `index.d.ts`.
 
 use super::js::{Js, Value};
+use crate::calendar::Unit;
 use crate::clock::Micros;
 use crate::settings::{Burst, Described};
 
@@ -11,6 +12,15 @@ pub(super) fn show(js: Js, policy: &Described) -> Value {
     js.set(object, "algorithm", js.string(policy.algorithm));
     js.set(object, "limit", whole(js, policy.limit));
     js.set(object, "windowMs", millis(js, policy.window));
+    if let Some(periods) = policy.calendar {
+        let window = js.object();
+        js.set(window, "calendar", js.string(periods.unit().name()));
+        js.set(window, "timeZone", js.string(periods.zone()));
+        if periods.unit() == Unit::WeekFromSunday {
+            js.set(window, "weekStart", js.string("sunday"));
+        }
+        js.set(object, "window", window);
+    }
     match policy.burst {
         Some(Burst::Units(units)) => js.set(object, "burst", whole(js, units)),
         Some(Burst::Extra(extra, window)) => {

@@ -3,8 +3,9 @@
 use std::iter;
 
 use super::plan::Plan;
-use crate::algorithm::Policy;
-use crate::clock::Micros;
+use crate::algorithm::{Algorithm, FixedWindow, Policy};
+use crate::calendar::{Period, Periods};
+use crate::clock::{Clock, Micros, WallClock};
 use crate::limits::{By, Limit, NEW_KEYS, Role};
 
 /// One limit, in the words of the options.
@@ -18,8 +19,10 @@ pub struct Described {
     pub algorithm: &'static str,
     /// Units a window.
     pub limit: u64,
-    /// The window.
+    /// The window; of a calendar's periods the present one.
     pub window: Micros,
+    /// The periods, where the windows are a calendar's.
+    pub calendar: Option<&'static Periods>,
     /// A bucket's size, or what a windowed limit admits above itself.
     pub burst: Option<Burst>,
     /// The field of the key by which it counts, or `global`; nothing where it counts by the whole key.
@@ -56,12 +59,17 @@ impl Plan {
     fn describe(&self, action: Option<&str>, limit: &Limit) -> Described {
         let policy = &limit.policy;
         let numbers = policy.numbers();
+        let calendar = if let Policy::Calendar(calendar) = policy { Some(calendar.periods()) } else { None };
         Described {
             name: limit.name.as_deref().unwrap_or("default").to_owned(),
             action: action.map(str::to_owned),
-            algorithm: policy.name(),
+            algorithm: if calendar.is_some() { FixedWindow::NAME } else { policy.name() },
             limit: numbers[0],
-            window: self.template.window_of(policy),
+            window: match calendar.map(|periods| periods.at(WallClock.now())) {
+                Some(Period { begin, end }) => end - begin,
+                None => self.template.window_of(policy),
+            },
+            calendar,
             burst: match (policy, &*numbers) {
                 (Policy::TokenBucket(_) | Policy::LeakyBucket(_), &[_, _, burst]) => Some(Burst::Units(burst)),
                 (_, &[_, _, _, extra, window]) => Some(Burst::Extra(extra, Micros(window))),

@@ -92,6 +92,9 @@ fn countable(options: &[(String, Given)]) -> Result<Plan, Error> {
     if *field(options, "newKeys") != Given::Missing {
         return Err(cache::beyond("`newKeys`"));
     }
+    if matches!(field(options, "window"), Given::Record(_)) {
+        return Err(cache::beyond("a `window` of the calendar"));
+    }
     let mut options = options.to_vec();
     if *field(&options, "algorithm") == Given::Missing {
         options.retain(|(name, _)| name != "algorithm");

@@ -42,15 +42,20 @@ pub(super) fn fits(ttl: Micros, plan: &Plan) -> Result<(), Error> {
     let of_rules = plan.rules.iter().flat_map(|rules| rules.policies());
     for policy in all.map(|limit| &limit.policy).chain(of_rules) {
         if !matches!(policy, Policy::SlidingWindow(_) | Policy::TokenBucket(_)) {
-            return Err(contradiction(
-                "`lease` is for `algorithm: 'sliding-window'` without a `burst`, or 'token-bucket': leave out `lease`, or choose one of them".into(),
-            ));
+            return Err(not_leased());
         }
         if !plan.is_open && ttl > policy.window() {
             return Err(too_long());
         }
     }
     Ok(())
+}
+
+/// Refuses to lease units of a limit whose algorithm has none to spare.
+pub(super) fn not_leased() -> Error {
+    contradiction(
+        "`lease` is for `algorithm: 'sliding-window'` without a `burst`, or 'token-bucket': leave out `lease`, or choose one of them".into(),
+    )
 }
 
 /// Refuses a lease that is longer than the window of a limit under which it is taken.

@@ -51,6 +51,8 @@ pub struct Template {
     align: Given,
     /// How much longer than its window each unit counts.
     longer: Micros,
+    /// Whether windows are periods of the calendar. Of one key all must be of one kind, since its state is: any where that is not said.
+    of_calendar: Option<bool>,
 }
 
 impl Template {
@@ -75,7 +77,20 @@ impl Template {
             resolution: &self.resolution,
             align: &self.align,
         })
+        .and_then(|policy| self.alike(policy))
         .and_then(|policy| self.leased(policy))
+    }
+
+    fn alike(&self, policy: Policy) -> Result<Policy, Error> {
+        match (self.of_calendar, matches!(policy, Policy::Calendar(_))) {
+            (Some(true), false) => Err(contradiction(
+                "`window` has a length, but the limiter's own windows are the calendar's: give a `window` such as { calendar: 'day' }, or make a limiter of its own".into(),
+            )),
+            (Some(false), true) => Err(contradiction(
+                "`window` is the calendar's, but the limiter's own windows have a length: give a `window` such as '1d', or make a limiter of its own".into(),
+            )),
+            _ => Ok(policy),
+        }
     }
 
     /// The window of one of these limits as it was given: where units are leased, each counts for longer.
@@ -86,6 +101,9 @@ impl Template {
 
     /// The policy of the same limit and window as another template's, with the algorithm of this one.
     pub(crate) fn rebuild(&self, policy: &Policy) -> Result<Policy, Error> {
+        if matches!(policy, Policy::Calendar(_)) {
+            return self.alike(*policy);
+        }
         #[expect(clippy::cast_precision_loss, reason = "limits end at 2^32, and windows below 2^53 microseconds")]
         let [limit, window] = [policy.numbers()[0] as f64, self.window_of(policy).0 as f64 / 1_000.0];
         self.build(&Given::Number(limit), &Given::Number(window))
@@ -93,6 +111,9 @@ impl Template {
 
     /// The same policy where its units may be leased.
     fn leased(&self, policy: Policy) -> Result<Policy, Error> {
+        if self.longer > Micros::ZERO && matches!(policy, Policy::Calendar(_)) {
+            return Err(super::lease::not_leased());
+        }
         if self.longer > policy.window() { Err(super::lease::too_long()) } else { Ok(policy.lasting(self.longer)) }
     }
 }
@@ -111,6 +132,7 @@ impl Plan {
             resolution: own("resolution"),
             align: own("align"),
             longer: Micros::ZERO,
+            of_calendar: None,
         };
         let is_open = matches!(field(options, "limit"), Given::Text(word) if word == "configured");
         let limits = match field(options, "limits") {
@@ -135,6 +157,8 @@ impl Plan {
                 Limits::new(list(prefix, given, options)?)
             }
         };
+        let of_calendar = limits.only().filter(|_| !is_open).map(|limit| matches!(limit.policy, Policy::Calendar(_)));
+        let template = Template { of_calendar, ..template };
         let actions = input::or_default(field(options, "actions"), HashMap::new(), |given| {
             let actions =
                 input::record("actions", given, "an object such as { download: { limit: 5, window: '1h' } }")?;

@@ -22,6 +22,7 @@ use futures_util::future::{join, join_all, try_join_all};
 use super::redis::script::Packed;
 use super::{Answering, Answers, Request, Verb, When, slot};
 use crate::algorithm::{Ask, Outcome};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::limits::{Limit, Limits};
 use crate::metrics::Counter;
@@ -33,6 +34,9 @@ use crate::trials;
 pub(super) trait Run: Send + Sync + 'static {
     /// Where it is counted how many calls are merged.
     fn merged(&self) -> &Counter;
+
+    /// What this side takes for the present.
+    fn clock(&self) -> &'static dyn Clock;
 
     /// Runs one whose keys all lie in `slot`.
     fn run(&self, slot: u16, call: Packed) -> Running;
@@ -105,7 +109,7 @@ pub(super) fn decide(runner: &Runner, prefix: &[u8], batch: &mut dyn Iterator<It
 
 /// Runs the requests of one slot, each with its place, in one call where that is possible.
 async fn run(runner: Runner, slot: u16, requests: Vec<(Places, Request)>) -> Vec<(Places, Answers)> {
-    let call = Packed::of(&mut requests.iter().map(|(_, request)| request));
+    let call = Packed::of(&mut requests.iter().map(|(_, request)| request), runner.clock());
     runner.merged().add(call.merged());
     match runner.run(slot, call).await {
         Ran::Answered(Ok(answers)) => {
@@ -139,7 +143,7 @@ fn part(request: &Request, indexes: &[usize]) -> Request {
 
 /// Asks about a part of a request. Where one of its keys fails, all of it does.
 async fn ask(runner: &Runner, slot: u16, request: Request) -> Result<Vec<Outcome>, Error> {
-    match runner.run(slot, Packed::of(&mut std::iter::once(&request))).await {
+    match runner.run(slot, Packed::of(&mut std::iter::once(&request), runner.clock())).await {
         Ran::Answered(answers) => answers?.into_iter().collect(),
         Ran::Divided => Err(Error::PartAway("its keys are being moved to another server".into())),
     }

@@ -1,6 +1,7 @@
 //! Tests that cross modules: promises, twins, stores, failures. `REDIS_SERVER` names the server's program; without it, PATH.
 
 mod cache;
+mod calendar;
 mod changes;
 mod circuit;
 mod client;

@@ -64,9 +64,10 @@ impl LuaTwins {
 
     /// Calls on one key, each under one of several policies of one algorithm.
     pub(super) fn replay_under(&mut self, policies: &[Policy], calls: &[(usize, Micros, Op)]) -> Vec<Said> {
+        let first = || calls.first().map_or(Micros::ZERO, |(_, now, _)| *now);
         let mut packed_policies = Vec::new();
         for policy in policies {
-            let numbers = policy.numbers();
+            let numbers = policy.told(first);
             packed_policies.extend([policy.id(), u8::try_from(numbers.len()).unwrap()]);
             for number in numbers {
                 wire::put::<7>(&mut packed_policies, number);
@@ -101,7 +102,11 @@ impl LuaTwins {
 }
 
 fn agree(twins: &mut LuaTwins, policy: &Policy, calls: &[Call]) -> Result<(), TestCaseError> {
-    let calls: Vec<_> = schedule::timed(calls).into_iter().map(|(now, op)| (0, now, op)).collect();
+    agree_on(twins, policy, schedule::timed(calls))
+}
+
+pub(super) fn agree_on(twins: &mut LuaTwins, policy: &Policy, calls: Vec<(Micros, Op)>) -> Result<(), TestCaseError> {
+    let calls: Vec<_> = calls.into_iter().map(|(now, op)| (0, now, op)).collect();
     agree_under(twins, &[*policy], &calls)
 }
 

@@ -16,8 +16,10 @@ use serde_json::Value;
 use super::schedule::Op;
 use super::twins::LuaTwins;
 use crate::algorithm::{
-    Ask, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket, WithBurst,
+    Ask, Calendar, Change, FixedWindow, LeakyBucket, Outcome, Policy, SlidingCounter, SlidingWindow, TokenBucket,
+    WithBurst,
 };
+use crate::calendar::{Periods, Unit};
 use crate::clock::Micros;
 
 /// One scenario of a table.
@@ -156,6 +158,21 @@ fn with_burst() {
             }
             other => panic!("{other:?} has no burst"),
         }
+    });
+}
+
+#[test]
+fn calendar() {
+    replay(include_str!("../../__test__/vectors/calendar.json"), |given| {
+        let unit = match given.0["calendar"].as_str() {
+            Some("day") => Unit::Day,
+            Some("week") => Unit::Week,
+            Some("month") => Unit::Month,
+            other => panic!("{other:?} is no calendar"),
+        };
+        let zone = given.0["timeZone"].as_str().expect("a zone");
+        let periods = Periods::of(unit, zone).expect("a zone that there is");
+        Policy::Calendar(Calendar::new(given.number("limit"), periods))
     });
 }
 

@@ -16,6 +16,7 @@ use super::redis::script::{Packed, Script};
 use super::redis::{eviction, policies, roll};
 use super::spread::{self, Ran, Run, Runner, Running};
 use super::{Announcing, Answering, Answers, Exchanging, Link, Reach, Request, Store, Surveying};
+use crate::clock::Clock;
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -62,6 +63,10 @@ impl<W: Work> Run for Client<W> {
         &self.merged
     }
 
+    fn clock(&self) -> &'static dyn Clock {
+        self.script.clock()
+    }
+
     /// The client itself knows where a slot is.
     fn run(&self, _slot: u16, call: Packed) -> Running {
         let running = self.run_anywhere(call);
@@ -84,7 +89,9 @@ impl<W: Work> Reach for Client<W> {
     /// Asks for nothing, so that the client is known to be connected, and the script to be permitted and understood.
     async fn open(&self, patience: Duration) -> Result<Self, Error> {
         let late = |_| Err(Error::StoreUnavailable("the client does not answer".into()));
-        timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty()))).await.unwrap_or_else(late)?;
+        timeout(patience, self.run_anywhere(Packed::of(&mut std::iter::empty(), self.script.clock())))
+            .await
+            .unwrap_or_else(late)?;
         Ok(self.clone())
     }
 
@@ -128,7 +135,7 @@ impl<W: Work> Store for Client<W> {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
         match &self.cluster {
             None => {
-                let call = Packed::of(batch);
+                let call = Packed::of(batch, self.script.clock());
                 self.merged.add(call.merged());
                 Box::pin(self.run_anywhere(call))
             }

@@ -55,7 +55,7 @@ impl Redis {
     /// Asks for nothing, so that the script is loaded and known to be permitted. The answer is read all the same: whoever gives
     /// another than the script's is no Redis.
     pub async fn probe(&self) -> Result<(), Error> {
-        let call = script::Packed::of(&mut std::iter::empty());
+        let call = script::Packed::of(&mut std::iter::empty(), self.script.clock());
         let reply = self.hand.clone().evaluate(self.script, &call).await;
         script::read_answers(reply.map_err(|error| unavailable(&error))?, call.expected()).map(drop)
     }
@@ -90,7 +90,8 @@ impl Redis {
 
 impl Store for Redis {
     fn decide(&self, batch: &mut dyn Iterator<Item = &Request>) -> Answering {
-        let (mut hand, script, call) = (self.hand.clone(), self.script, script::Packed::of(batch));
+        let (mut hand, script) = (self.hand.clone(), self.script);
+        let call = script::Packed::of(batch, script.clock());
         self.merged.add(call.merged());
         Box::pin(async move {
             let reply = hand.evaluate(script, &call).await.map_err(|error| unavailable(&error))?;

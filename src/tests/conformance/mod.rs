@@ -2,6 +2,7 @@
 
 mod alike;
 mod batched;
+mod calendar;
 mod functions;
 mod merged;
 mod new_keys;

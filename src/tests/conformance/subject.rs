@@ -1,6 +1,6 @@
 //! The stores under test, on time that stands still until a test moves it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use smallvec::smallvec;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::algorithm::{Ask, Outcome, Policy};
-use crate::clock::{ManualClock, Micros};
+use crate::clock::{Clock, ManualClock, Micros};
 use crate::error::Error;
 use crate::input::Given;
 use crate::key::{self, Key};
@@ -30,13 +30,26 @@ use crate::tests::shared::Ground;
 pub(super) const NAMESPACE: &str = "rl:default:test:";
 
 /// The engine on the time that stands in the key `now`. States outlive any test: what must be forgotten must be by that time.
-static ON_MANUAL_TIME: Lazy<Script> = Lazy::new(|| Script::new(MANUAL_TIME));
+static ON_MANUAL_TIME: Lazy<Script> = Lazy::new(|| Script::new(MANUAL_TIME).on(&OwnTime));
 
 /// The same where functions are not to be had.
-static WITHOUT_FUNCTIONS: Lazy<Script> = Lazy::new(|| Script::new(MANUAL_TIME).without_library());
+static WITHOUT_FUNCTIONS: Lazy<Script> = Lazy::new(|| Script::new(MANUAL_TIME).on(&OwnTime).without_library());
 
 const MANUAL_TIME: &str = "local function present() return tonumber(redis.call('GET', 'now')) end\n\
                            local function lifetime() return '3600000' end";
+
+thread_local! {
+    /// What the process that asks takes for the present. Each test has a thread.
+    static OWN_TIME: Cell<Micros> = const { Cell::new(START) };
+}
+
+struct OwnTime;
+
+impl Clock for OwnTime {
+    fn now(&self) -> Micros {
+        OWN_TIME.get()
+    }
+}
 
 /// A store with its time.
 pub(super) trait Subject {
@@ -262,6 +275,11 @@ impl OnRedis {
         redis::Cmd::new().arg(words).query(&mut self.client.borrow_mut()).unwrap()
     }
 
+    /// Has the process believe so, whatever time it is for Redis.
+    pub(super) fn set_own_clock(&self, now: Micros) {
+        OWN_TIME.set(now);
+    }
+
     /// Forgets all keys.
     pub(super) fn flush(&self) {
         self.say::<()>(&[b"FLUSHALL"]);
@@ -271,6 +289,7 @@ impl OnRedis {
 
 impl Subject for OnRedis {
     fn set_clock(&self, now: Micros) {
+        self.set_own_clock(now);
         self.say::<()>(&[b"SET", b"now", now.0.to_string().as_bytes()]);
     }
 

@@ -3,6 +3,7 @@
 mod servers;
 
 use crate::algorithm::{Policy, SlidingWindow, TokenBucket};
+use crate::calendar::Unit;
 use crate::clock::Micros;
 use crate::error::{Class, Error};
 use crate::fallback::OnStoreError;
@@ -157,6 +158,8 @@ fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
     let a_window = "a duration from 1 µs to 3650 days";
     let bucket = ("algorithm", text("token-bucket"));
     let null = Given::Other("null");
+    let calendar = |fields: &[(&str, Given)]| ("window", record(fields));
+    let day = |fields: &[(&str, Given)]| calendar(&[&[("calendar", text("day"))], fields].concat());
     let table: &[BadOption] = &[
         (&[("limit", Given::Missing)], Class::Type, &["`limit`", whole_limit, "nothing was given"]),
         (&[("limit", number(0.0))], Class::Range, &["`limit`", whole_limit, "0 was given"]),
@@ -176,7 +179,31 @@ fn a_bad_option_is_named_with_what_was_given_and_what_is_expected() {
         (&[("window", number(f64::INFINITY))], Class::Range, &["`window`", "Infinity was given"]),
         (&[("window", text("3651d"))], Class::Range, &["`window`", "3650 days", "'3651d' was given"]),
         (&[("window", text("5 parsecs"))], Class::Range, &["`window`", "'10s'", "the string '5 parsecs' was given"]),
-        (&[("window", record(&[]))], Class::Type, &["`window`", "an object was given"]),
+        (&[("window", record(&[]))], Class::Type, &["`window`", "{ calendar: 'day'", "an object was given"]),
+        (
+            &[calendar(&[("calendar", text("year"))])],
+            Class::Range,
+            &["`window.calendar`", "'day', 'week', 'month'", "'year'"],
+        ),
+        (&[calendar(&[("calendar", number(1.0))])], Class::Type, &["`window.calendar`", "1 was given"]),
+        (
+            &[day(&[("timeZone", text("Paris"))])],
+            Class::Range,
+            &["`window.timeZone`", "'Europe/Paris'", "'Paris' was given"],
+        ),
+        (&[day(&[("timeZone", text(""))])], Class::Range, &["`window.timeZone`", "'Europe/Paris'", "''"]),
+        (&[day(&[("timeZone", number(2.0))])], Class::Type, &["`window.timeZone`", "2 was given"]),
+        (&[day(&[("timeZone", null.clone())])], Class::Type, &["`window.timeZone`", "null was given"]),
+        (&[day(&[("weekStart", text("monday"))])], Class::Type, &["`window.weekStart`", "leave it out"]),
+        (
+            &[calendar(&[("calendar", text("week")), ("weekStart", text("friday"))])],
+            Class::Range,
+            &["`window.weekStart`", "'monday', 'sunday'", "'friday'"],
+        ),
+        (&[day(&[]), bucket.clone()], Class::Type, &["calendar", "`algorithm: 'fixed-window'`"]),
+        (&[day(&[]), ("align", Given::Flag(true))], Class::Type, &["calendar", "no `align`", "leave it out"]),
+        (&[day(&[]), ("resolution", number(4.0))], Class::Type, &["calendar", "no `resolution`"]),
+        (&[day(&[]), ("burst", number(4.0))], Class::Type, &["calendar", "no `burst`"]),
         (
             &[("algorithm", text("fixed"))],
             Class::Range,
@@ -426,4 +453,32 @@ fn the_largest_limits_are_accepted() {
         assert!(policy_of(&settings).numbers().iter().all(|number| *number < 1 << 53));
         assert_eq!(cost_of(&settings, &record(&[("cost", most.clone())])), Ok(MAX_UNITS));
     }
+}
+
+#[test]
+fn a_window_may_be_a_calendar_s() {
+    let read = |fields: &[(&str, Given)]| Settings::read(&options(&[("window", record(fields))]));
+    let told = |fields: &[(&str, Given)]| {
+        let described = read(fields).unwrap().plan.described().remove(0);
+        let periods = described.calendar.expect("it is one");
+        (described.algorithm, periods.unit(), periods.zone())
+    };
+    let week = ("calendar", text("week"));
+    assert_eq!(told(&[("calendar", text("day"))]), ("fixed-window", Unit::Day, "UTC"));
+    assert_eq!(told(&[week.clone(), ("weekStart", text("monday"))]), ("fixed-window", Unit::Week, "UTC"));
+    assert_eq!(told(&[week, ("weekStart", text("sunday"))]), ("fixed-window", Unit::WeekFromSunday, "UTC"));
+    let paris = [("calendar", text("month")), ("timeZone", text("europe/paris"))];
+    assert_eq!(told(&paris), ("fixed-window", Unit::Month, "Europe/Paris"));
+    let settings = read(&paris).unwrap();
+    assert_eq!(settings.plan.limits.only().unwrap().namespace(), "rl:default:calendar:");
+    // Of one key all windows are of one kind, since what is remembered is.
+    let template = &settings.plan.template;
+    assert!(template.build(&number(5.0), &record(&[("calendar", text("day"))])).is_ok());
+    let error = template.build(&number(5.0), &text("1d")).unwrap_err();
+    assert_says(&error, Class::Type, OPTION, &["`window`", "{ calendar: 'day' }"]);
+    let lengths = Settings::read(&options(&[])).unwrap().plan.template;
+    let error = lengths.build(&number(5.0), &record(&paris)).unwrap_err();
+    assert_says(&error, Class::Type, OPTION, &["`window`", "'1d'"]);
+    let cache = Settings::read(&options(&[("window", record(&paris)), ("cacheClient", record(&[]))])).unwrap_err();
+    assert_says(&cache, Class::Plain, "ERR_RATE_LIMIT_UNSUPPORTED", &["calendar", "`redisUrl`"]);
 }

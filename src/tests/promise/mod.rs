@@ -56,6 +56,7 @@ fn model(policy: &Policy) -> Box<dyn Model> {
             Box::new(with_burst::Parts::new(limiter, Policy::SlidingCounter, own!(State::SlidingCounter), most))
         }
         Policy::LeakyBucket(limiter) => Box::new(queue::Queue::new(limiter)),
+        Policy::Calendar(_) => panic!("its model is in tests/calendar"),
     }
 }
 

@@ -24,6 +24,7 @@ use super::hand::Hand;
 use super::script::{Packed, Script};
 use super::{eviction, policies, roll, script, subscription, unavailable};
 use crate::algorithm::Outcome;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::metrics::Counter;
@@ -177,6 +178,10 @@ impl<C: Connect> Cluster<C> {
 impl<C: Connect> Run for Arc<Shared<C>> {
     fn merged(&self) -> &Counter {
         &self.dialer.merged
+    }
+
+    fn clock(&self) -> &'static dyn Clock {
+        self.dialer.script.clock()
     }
 
     fn run(&self, slot: u16, call: Packed) -> Running {

@@ -13,7 +13,7 @@ use redis::Cmd;
 use super::Expected;
 use super::reply::{Merged, Several, count};
 use crate::algorithm::{Ask, Lease, Policy};
-use crate::clock::Micros;
+use crate::clock::{Clock, Micros};
 use crate::limits::Role;
 use crate::store::{Request, Verb, When};
 use crate::trials;
@@ -252,7 +252,7 @@ impl<'a> Call<'a> {
         self.entries.push(Entry { request, several: Several::new() });
     }
 
-    fn pack(mut self) -> Packed {
+    fn pack(mut self, clock: &dyn Clock) -> Packed {
         let mut policies = Policies::default();
         let mut runs = Vec::new();
         let mut rest = self.entries.as_slice();
@@ -267,7 +267,7 @@ impl<'a> Call<'a> {
         let is_each_once = self.entries.len() == 1 || self.names.are_each_once();
         let mut argument = Vec::with_capacity(7 + 30 * policies.0.len() + runs.len());
         wire::put::<1>(&mut argument, is_each_once.into());
-        policies.pack(&mut argument);
+        policies.pack(&mut argument, clock);
         argument.extend_from_slice(&runs);
         let merged = (0..keys).filter_map(|key| {
             let Entry { request, several } = &self.entries[self.entry_of[key]];
@@ -330,18 +330,20 @@ impl Policies {
     }
 
     /// Appends them, and before them how many bytes they are.
-    fn pack(&self, out: &mut Vec<u8>) {
-        let lengths = self.0.iter().map(|policy| 2 + 7 * policy.numbers().len() as u64);
-        wire::put::<4>(out, 2 + lengths.sum::<u64>());
+    fn pack(&self, out: &mut Vec<u8>, clock: &dyn Clock) {
+        let start = out.len();
+        wire::put::<4>(out, 0);
         wire::put::<2>(out, self.0.len() as u64);
         for policy in &self.0 {
-            let numbers = policy.numbers();
+            let numbers = policy.told(|| clock.now());
             wire::put::<1>(out, policy.id().into());
             wire::put::<1>(out, numbers.len() as u64);
             for number in numbers {
                 wire::put::<7>(out, number);
             }
         }
+        let length = u32::try_from(out.len() - start - 4).expect("a batch has fewer policies");
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 }
 
@@ -355,9 +357,9 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// A call of the script for a batch.
-    pub fn of(batch: &mut dyn Iterator<Item = &Request>) -> Self {
-        Call::of(batch).pack()
+    /// A call of the script for a batch. Periods are those around what `clock` says.
+    pub fn of(batch: &mut dyn Iterator<Item = &Request>, clock: &dyn Clock) -> Self {
+        Call::of(batch).pack(clock)
     }
 
     /// A call of another script, on one key.

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use once_cell::sync::Lazy;
 
 use crate::algorithm::TWINS;
+use crate::clock::{Clock, WallClock};
 
 /// The script that production runs.
 pub static ENGINE: Lazy<Script> = Lazy::new(|| Script::new(include_str!("../../../../lua/clock.lua")));
@@ -22,6 +23,7 @@ pub struct Script {
     text: String,
     digest: String,
     library: Option<Library>,
+    clock: &'static dyn Clock,
 }
 
 impl Script {
@@ -44,13 +46,24 @@ impl Script {
     pub(crate) fn assemble(parts: &[&str]) -> Self {
         let text = parts.join("\n");
         let digest = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, digest, library: None }
+        Self { text, digest, library: None, clock: &WallClock }
+    }
+
+    /// The same, for which this side's present is that of another clock.
+    #[cfg(test)]
+    pub(crate) fn on(self, clock: &'static dyn Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The same as a script alone.
     #[cfg(test)]
     pub(crate) fn without_library(self) -> Self {
         Self { library: None, ..self }
+    }
+
+    /// What this side takes for the present, where the script must be told what is around it.
+    pub fn clock(&self) -> &'static dyn Clock {
+        self.clock
     }
 
     /// The library of functions that does the same, where there is one.

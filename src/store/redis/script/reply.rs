@@ -183,6 +183,8 @@ fn read_failure(message: &str) -> Error {
     match message.strip_prefix("STATE ") {
         Some(reason) => Error::State(reason.to_owned()),
         None if message.starts_with("WRONGTYPE") => Error::State(message.to_owned()),
+        // Other calendars, and other clocks, may be none of its trouble.
+        None if message.starts_with("CALENDAR ") => Error::PartUnavailable(message[9..].to_owned()),
         None => Error::StoreUnavailable(message.to_owned()),
     }
 }
