@@ -4,11 +4,13 @@
 
 const OWN = 10
 const EACH = 5
-const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
+// Behind the limits, when a hold ends, in microseconds since the epoch.
+const BOOKED = OWN + EACH * 17
+const row = new Float64Array(new ArrayBuffer(8 * (BOOKED + 1)))
 const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared']
 
-/** The decision that was written last; `names` are those of its limits, where they have any. */
-function decisionOf(names) {
+/** The decision that was written last; `names` are those of its limits, where they have any. Of a hold also when that ends. */
+function decisionOf(names, isHold) {
   const decision = {
     allowed: row[0] === 1,
     granted: row[1],
@@ -24,6 +26,7 @@ function decisionOf(names) {
     decision.name = names[row[9]]
     decision.limits = names.map(limitOf)
   }
+  if (isHold) decision.booked = row[BOOKED]
   return decision
 }
 

@@ -38,6 +38,17 @@ pub enum Deed {
     Refund,
     /// Takes past the limit.
     Penalize,
+    /// Keeps back for so long.
+    Hold(Micros),
+    /// Ends the hold that ends then, and takes what was used of it.
+    Settle(Micros),
+    /// Has it end so much later.
+    Renew {
+        /// When it ends.
+        ends: Micros,
+        /// How long it lasts.
+        ttl: Micros,
+    },
 }
 
 /// Actions whose limits are remembered. Others are made for each call, so that no caller's words fill the memory.
@@ -52,6 +63,9 @@ impl Limiter {
                 "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
             ));
         }
+        if let Deed::Hold(_) = deed {
+            self.can_hold()?;
+        }
         let capacity = own.capacity();
         let limits = match (deed, own.guarded()) {
             (Deed::Take | Deed::Look | Deed::Reserve(_), Some(guarded)) => guarded.clone(),
@@ -59,7 +73,10 @@ impl Limiter {
         };
         let keys = self.keys_of(&limits, who)?;
         let name = if options.up_to { "upTo" } else { "cost" };
-        let cost = policy::cost(name, capacity, options.cost.as_ref())?;
+        let cost = match deed {
+            Deed::Settle(_) => policy::used("actual", options.cost.as_ref())?.min(2 * capacity),
+            _ => policy::cost(name, capacity, options.cost.as_ref())?,
+        };
         let verb = match deed {
             Deed::Take if options.up_to => Verb::Decide(Ask { cost, least: 1 }),
             Deed::Take => Verb::Decide(Ask::all(cost)),
@@ -71,8 +88,27 @@ impl Limiter {
             Deed::Reserve(_) => Verb::Decide(Ask::all(cost)),
             Deed::Refund => Verb::Refund(cost),
             Deed::Penalize => Verb::Penalize(cost),
+            Deed::Hold(ttl) => Verb::Hold { units: cost, ttl },
+            Deed::Settle(ends) => Verb::Settle { ends, units: cost },
+            Deed::Renew { ends, ttl } => Verb::Renew { ends, ttl },
         };
         Ok(Request { limits, keys, verb, when: self.when(options)? })
+    }
+
+    /// Refuses what no hold can be had with.
+    fn can_hold(&self) -> Result<(), Error> {
+        let cannot = |option: &str, why: &str| {
+            Err(Error::Unsupported(format!(
+                "`reserve` cannot be had with `{option}`, {why}: give it a limiter without"
+            )))
+        };
+        if self.replays {
+            return cannot("clock: 'timestamps'", "where no time passes in which a reservation could end");
+        }
+        if self.plan.new_keys.is_some() {
+            return cannot("newKeys", "since a reservation is no call that could be counted as somebody's first");
+        }
+        Ok(())
     }
 
     fn when(&self, options: &CallOptions) -> Result<When, Error> {

@@ -1,6 +1,7 @@
 //! The options of a limiter and of its calls, each checked once.
 
 mod call;
+mod concurrency;
 mod described;
 mod lease;
 mod new_keys;
@@ -8,7 +9,7 @@ mod plan;
 mod servers;
 mod shared;
 
-pub use call::{CallOptions, read_duration, read_patience};
+pub use call::{CallOptions, read_duration, read_ends, read_patience, read_ttl};
 pub use described::{Burst, Described};
 pub use plan::{Plan, Template};
 pub use shared::SharedMemory;

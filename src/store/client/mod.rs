@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::redis::script::{Packed, Script};
 use super::redis::{eviction, roll};
 use super::spread::{self, Ran, Run, Runner, Running};
-use super::{Announcing, Answering, Answers, Link, Reach, Request, Store, Surveying};
+use super::{Announcing, Answering, Answers, Gate, Link, Reach, Request, Store, Surveying};
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -90,6 +90,13 @@ impl<W: Work> Reach for Client<W> {
 
     fn merged(&self) -> Arc<Counter> {
         self.merged.clone()
+    }
+
+    fn gate(&self) -> Gate {
+        match &self.cluster {
+            Some(cluster) => spread::gate(cluster.prefix.clone()),
+            None => Box::new(|_| Ok(())),
+        }
     }
 }
 

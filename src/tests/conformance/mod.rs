@@ -3,6 +3,7 @@
 mod alike;
 mod batched;
 mod functions;
+mod holds;
 mod merged;
 mod new_keys;
 mod on_redis;

@@ -31,6 +31,7 @@ impl Script {
             clock,
             &algorithms(),
             include_str!("../../../../lua/batch.lua"),
+            include_str!("../../../../lua/holds.lua"),
             include_str!("../../../../lua/leases.lua"),
             include_str!("../../../../lua/verbs.lua"),
         ]
