@@ -46,6 +46,8 @@ export function start(file, { args = [], nodeArgs = [], env = {}, cwd, within = 
     /** How it ended: `{ code, signal, late, stdout, stderr }`. */
     ended,
     send: (message) => child.send(message),
+    /** Tells of each message that the program sends. */
+    onMessage: (listener) => child.on('message', listener),
     signal: (name) => child.kill(name),
     stop: (signal = 'SIGTERM') => {
       child.kill(signal)

@@ -22,6 +22,7 @@ const CHAPTERS = [
     [
       ['Algorithms', 'algorithms'],
       ['Limits', 'limits'],
+      ['Budgets and concurrency', 'holds'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],
