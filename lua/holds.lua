@@ -151,6 +151,25 @@ local function holds()
     return at, at < #packed and (unpack('>I7', packed, at + 1)) == ends
   end
 
+  -- The first end from `ends` on that none of them has. Each is later than the one before, so those without a gap are found by halves.
+  local function free_in(packed, ends)
+    local at, is_there = place_of(packed, ends)
+    if not is_there then
+      return ends
+    end
+    local first = at / EACH
+    local low, high = first, #packed / EACH
+    while high - low > 1 do
+      local middle = (low + high - (low + high) % 2) / 2
+      if (unpack('>I7', packed, middle * EACH + 1)) == ends + middle - first then
+        low = middle
+      else
+        high = middle
+      end
+    end
+    return ends + low - first + 1
+  end
+
   local function insert(packed, ends, units)
     local at = place_of(packed, ends)
     return sub(packed, 1, at) .. pack('>I7I5', ends, units) .. sub(packed, at + 1)
@@ -193,14 +212,13 @@ local function holds()
           failure = failure or part.repaired and save(part.key, part.repaired, part.till, part.expires, part.length)
         end
       elseif not failure then
-        local is_taken
+        local before_all
         repeat
-          is_taken = false
+          before_all = ends
           for _, part in ipairs(parts) do
-            is_taken = is_taken or select(2, place_of(part.packed, ends))
+            ends = free_in(part.packed, ends)
           end
-          ends = is_taken and ends + 1 or ends
-        until not is_taken
+        until ends == before_all
         for j, part in ipairs(parts) do
           local changed = join(part.own, insert(part.packed, ends, units), part.held + units)
           failure = save(part.key, changed, part.till, nil, part.length)
@@ -243,10 +261,7 @@ local function holds()
         local _, units = unpack('>I7I5', packed, at + 1)
         packed, held, booked, freed = sub(packed, 1, at) .. sub(packed, at + EACH + 1), held - units, ends, units - used
         if ttl then
-          booked, freed = now + ttl, 0
-          while select(2, place_of(packed, booked)) do
-            booked = booked + 1
-          end
+          booked, freed = free_in(packed, now + ttl), 0
           packed, held = insert(packed, booked, units), held + units
         end
       end

@@ -91,9 +91,21 @@ impl State {
         }
     }
 
-    /// Whether a hold ends at that moment.
-    pub(crate) fn has_hold(&mut self, ends: Micros) -> bool {
-        matches!(self.unblocked(), Self::Held(held) if held.find(ends).is_ok())
+    /// The first moment from `ends` on at which no hold ends. Each ends later than the one before, so those without a gap are found by
+    /// halves.
+    pub(crate) fn free_end(&mut self, ends: Micros) -> Micros {
+        let Self::Held(held) = self.unblocked() else { return ends };
+        let Ok(first) = held.find(ends) else { return ends };
+        let (mut low, mut high) = (first, held.holds.len());
+        while high - low > 1 {
+            let middle = usize::midpoint(low, high);
+            if held.holds[middle].ends == ends + Micros((middle - first) as u64) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        ends + Micros((low - first + 1) as u64)
     }
 
     /// Takes out the hold that ends then, if it has not ended yet. Answers its units.
@@ -160,7 +172,7 @@ impl Policy {
     pub fn renew(&self, state: &mut State, now: Micros, ends: Micros, ttl: Micros) -> Outcome {
         let mut booked = Micros::ZERO;
         if let Some(units) = state.remove_hold(now, ends) {
-            booked = free_end(now + ttl, |ends| state.has_hold(ends));
+            booked = state.free_end(now + ttl);
             self.hold(state, now, units, booked);
         }
         Outcome { booked, ..self.step(state, now, Ask::look(1)) }
@@ -230,13 +242,4 @@ impl Policy {
         }
         wait(low).map_or(until(high), |wait| wait.min(until(high)))
     }
-}
-
-/// The first end from `ends` on that `is_taken` by no other hold.
-pub(crate) fn free_end(ends: Micros, mut is_taken: impl FnMut(Micros) -> bool) -> Micros {
-    let mut free = ends;
-    while is_taken(free) {
-        free = free + Micros(1);
-    }
-    free
 }

@@ -17,7 +17,6 @@ mod with_burst;
 pub use change::{Blocked, Change, Lease};
 pub use concurrency::Concurrency;
 pub use fixed_window::FixedWindow;
-pub(crate) use holds::free_end;
 pub use holds::{Held, MOST_HOLDS};
 pub use leaky_bucket::LeakyBucket;
 pub use sliding_counter::{Counters, SlidingCounter};

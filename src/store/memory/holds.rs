@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::Memory;
 use super::standing::{Place, Standing, Wish};
-use crate::algorithm::{Ask, Outcome, Policy, free_end};
+use crate::algorithm::{Ask, Outcome, Policy};
 use crate::clock::Micros;
 use crate::decision::Which;
 use crate::store::Request;
@@ -41,8 +41,14 @@ impl Memory {
             parts.push(Part { policy, key, hash, standing, jumped });
         }
         let is_refused = looks.iter().any(|look| !look.allowed);
-        let first = now + ttl;
-        let ends = free_end(first, |ends| parts.iter_mut().any(|part| part.standing.state.has_hold(ends)));
+        let mut ends = now + ttl;
+        loop {
+            let free = parts.iter_mut().fold(ends, |ends, part| part.standing.state.free_end(ends));
+            if free == ends {
+                break;
+            }
+            ends = free;
+        }
         let act = |(part, look): (Part<'_>, Outcome)| {
             let Part { policy, key, hash, mut standing, jumped } = part;
             let shard = shards.of(self.shard_index(hash));

@@ -231,7 +231,7 @@ fn apply(policy: &Policy, state: &mut State, verb: Verb, now: Micros) {
         Verb::Decide(ask) => drop(policy.step(state, now, ask)),
         Verb::Hold { units, ttl } => {
             if policy.look_to_hold(state, now, units).allowed {
-                let ends = crate::algorithm::free_end(now + ttl, |ends| state.has_hold(ends));
+                let ends = state.free_end(now + ttl);
                 policy.hold(state, now, units, ends);
             }
         }
