@@ -488,6 +488,34 @@ export interface Decision {
   readonly shadow?: readonly LimitDecision[]
 }
 
+/** What {@link RateLimiter.reserve} may be told. */
+export interface ReserveOptions extends Pick<CallOptions, 'cost' | 'action'> {
+  /** After how long a reservation that nobody settles ends by itself, 1 ms to 1 day. Default 30 s. */
+  ttl?: Duration
+}
+
+/** What a call of one unit would be told when a reservation has been settled. */
+export interface Settlement extends Decision {
+  /** The reservation had ended by itself, or was reset: what was used is booked all the same, past the limit where it must be. */
+  readonly expired: boolean
+}
+
+/** Units that are kept back until somebody says how many were used; where it is not `allowed`, nothing is. */
+export interface Reservation extends Decision {
+  /** Epoch milliseconds at which it ends by itself, by the store's clock; 0 where nothing is held. */
+  readonly expiresAt: number
+  /**
+   * Ends it, and takes what was really used: a whole number of units from 0 to 4,294,967,296. What is left is free at once; more than
+   * was reserved is taken past the limit, as {@link RateLimiter.penalty} does. The first call of `settle` or `cancel` counts, and later
+   * ones answer the same, unless it failed. Rejects with `ERR_RATE_LIMIT_COST` for another `actual`, and as {@link RateLimiter.penalty}.
+   */
+  settle(actual: number): Promise<Settlement>
+  /** Ends it; all its units are free again. After {@link settle} it does nothing. */
+  cancel(): Promise<void>
+  /** {@link cancel}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
 /** What one of several limits said. */
 export interface LimitDecision extends Pick<Decision, 'allowed' | 'limit' | 'remaining' | 'retryAfterMs' | 'resetAt'> {
   readonly name: string
@@ -754,6 +782,17 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   reset(key: Key, options?: Pick<CallOptions, 'action'>): Promise<void>
 
   /**
+   * Keeps `cost` units (default 1) of `key` back, of all its limits or of none, until they are settled: for what costs nobody knows how
+   * much before it is done. A denial is an answer, as of {@link check}; so is one more than 4,096 reservations of a key at once. A
+   * reservation that is not settled, since its process has crashed, ends by itself after `ttl`. While the store is away
+   * `onStoreError` decides; what is reserved here is settled here, and under `'allow'` it counts nowhere.
+   *
+   * Rejects as {@link isAllowed}, and with `ERR_RATE_LIMIT_UNSUPPORTED` with `shared`, `cacheClient`, `newKeys` or `clock: 'timestamps'`, and
+   * under several limits in a cluster without `hashTag`.
+   */
+  reserve(key: Key, options?: ReserveOptions): Promise<Reservation>
+
+  /**
    * Gives `key` a limit of its own in this process, `null` takes it away. What the key has consumed stays consumed.
    * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits` or a `candidate`.
    */
@@ -882,4 +921,89 @@ export interface DiagnosticsMessages {
     key: Key
     answer: Promise<boolean | Decision | void>
   }
+}
+
+/** The options of a {@link ConcurrencyLimiter}. */
+export interface ConcurrencyLimiterOptions extends Pick<
+  CommonOptions,
+  | 'redisUrl'
+  | 'cluster'
+  | 'sentinel'
+  | 'tls'
+  | 'clientName'
+  | 'redisClient'
+  | 'prefix'
+  | 'hashKeys'
+  | 'timeout'
+  | 'maxPending'
+  | 'driver'
+  | 'maxMemory'
+  | 'onStoreError'
+  | 'logger'
+> {
+  /** Units of a key that may be held at once: a whole number from 1 to 4,096. */
+  limit: number
+  /**
+   * After how long a permit ends whose holder is gone, 100 ms to 1 day. Default 30 s. A holder that lives renews it three times as often.
+   */
+  ttl?: Duration
+}
+
+/** The options of {@link ConcurrencyLimiter.acquire}. */
+export interface PermitOptions {
+  /** Units, 1 (default) to the limit. */
+  cost?: number
+  /** How long to wait until there is a permit, 0 (default: not at all) to 1 day. */
+  maxWait?: Duration
+  /** Gives up: the promise rejects with the signal's reason, and nothing is held. */
+  signal?: AbortSignal
+}
+
+/** Leave to have something under way. Where it is not `acquired` nothing is held, and nothing has to be released. */
+export interface Permit {
+  readonly acquired: boolean
+  /** The limit. */
+  readonly limit: number
+  /** Units left after it. */
+  readonly remaining: number
+  /** Milliseconds after which there is room if nobody lets go before: when permits end whose holders are gone. 0 where acquired. */
+  readonly retryAfterMs: number
+  /** The same in whole seconds, rounded up. */
+  readonly retryAfter: number
+  readonly source: Decision['source']
+  /** Epoch milliseconds at which it ends unless it is renewed, by the store's clock; 0 where nothing is held. */
+  readonly expiresAt: number
+  /** Aborted when the permit is lost: it was reset, or could not be renewed in time. Then somebody else may have one in its place. */
+  readonly signal: AbortSignal
+  /** Lets go. Never rejects: where the store cannot be told, the permit ends by itself. Safe twice. */
+  release(): Promise<void>
+  /** {@link release}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What {@link ConcurrencyLimiter.stats} counts beside the rest. */
+export interface ConcurrencyStats extends Stats {
+  /** Permits that this limiter holds now. */
+  readonly held: number
+  /** Callers of `acquire` that wait. */
+  readonly waiting: number
+}
+
+/** How much of a key is under way at once, across all processes that share the store. */
+export declare class ConcurrencyLimiter extends EventEmitter<Omit<RateLimiterEvents, 'fleetUnknown'>> {
+  /** @throws as {@link RateLimiter}. */
+  constructor(options: ConcurrencyLimiterOptions)
+  /**
+   * Takes `cost` units of `key` until they are released. Those who wait in this process are served in the order in which they came. Rejects
+   * as {@link RateLimiter.isAllowed}.
+   */
+  acquire(key: string, options?: PermitOptions): Promise<Permit>
+  /** What {@link acquire} would find; `remaining` is what is left now. */
+  peek(key: string, options?: Pick<PermitOptions, 'cost'>): Promise<Decision>
+  /** As {@link RateLimiter.ready}. */
+  ready(options?: { timeout?: Duration }): Promise<void>
+  /** Releases what it holds, then leaves the store. Who waits, and later calls, are rejected with `ERR_RATE_LIMIT_CLOSED`. Safe twice. */
+  close(): Promise<void>
+  /** As {@link RateLimiter.stats}. */
+  stats(): ConcurrencyStats
 }

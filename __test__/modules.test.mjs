@@ -11,7 +11,7 @@ const required = createRequire(import.meta.url)('distributed-rate-limiter')
 const { RateLimiter } = imported
 
 /** What the types promise. */
-const CLASSES = ['DistributedRateLimiter', 'RateLimiter']
+const CLASSES = ['ConcurrencyLimiter', 'DistributedRateLimiter', 'RateLimiter']
 const METHODS = [
   'acquire',
   'block',
@@ -26,6 +26,7 @@ const METHODS = [
   'policies',
   'ready',
   'refund',
+  'reserve',
   'reset',
   'stats',
   'unblock',

@@ -4,12 +4,17 @@
 
 const OWN = 10
 const EACH = 5
-const row = new Float64Array(new ArrayBuffer(8 * (OWN + EACH * 17)))
+// Behind the limits, when a hold ends, in microseconds since the epoch.
+const BOOKED = OWN + EACH * 17
+const row = new Float64Array(new ArrayBuffer(8 * (BOOKED + 1)))
 const SOURCES = ['redis', 'memory', 'fallback', 'client', 'deny-cache', 'lease', 'shared', 'list']
 const LIST = SOURCES.indexOf('list')
 
-/** The decision that was written last; `names` are those of its limits, where they have any, and behind them an array of those that are tried. */
-function decisionOf(names) {
+/**
+ * The decision that was written last; `names` are those of its limits, where they have any, and behind them an array of those that are tried. Of
+ * a hold also when that ends.
+ */
+function decisionOf(names, isHold) {
   const decision = {
     allowed: row[0] === 1,
     granted: row[1],
@@ -22,6 +27,7 @@ function decisionOf(names) {
     source: SOURCES[row[8]],
   }
   if (row[8] === LIST) decision.reason = decision.allowed ? 'allow-list' : 'deny-list'
+  if (isHold) decision.booked = row[BOOKED]
   // None is named where nothing is known of those that are tried, and the only one in force has no name.
   if (names === undefined || names.length === 0) return decision
   const tried = names.at(-1)

@@ -9,6 +9,7 @@ const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
 const { openPolicies } = require('./policies/index.js')
 const { SharedPolicies, sharesNone, sharesPolicies } = require('./policies/shared.js')
+const { Reservation } = require('./reservation.js')
 const { ROUTE_OF } = require('./route-of.js')
 const { disagreementsOf, watched } = require('./shadow.js')
 const { statsOf } = require('./stats.js')
@@ -20,6 +21,10 @@ const DENIED = Promise.resolve(false)
 const DONE = Promise.resolve()
 
 const TELL = Symbol('tell')
+
+/** What a concurrency limit is made of: its options are of another kind, and it calls what is behind `reserve` itself. */
+const OF_HOLDS = Symbol('of holds')
+const HOLDS = Symbol('holds')
 
 // What the channel of states calls these events.
 const STATES = new Map([
@@ -65,11 +70,11 @@ class RateLimiter extends EventEmitter {
   #check
   #counted = { changes: 0, invalid: 0 }
 
-  constructor(given) {
+  constructor(given, kind) {
     super()
-    const { options, follow } = openPolicies(given)
+    const { options, follow } = kind === OF_HOLDS ? { options: given } : openPolicies(given)
     const adapter = adapterOf(options)
-    this.#native = new native.RateLimiter(options, adapter)
+    this.#native = new native.RateLimiter(options, adapter, kind === OF_HOLDS)
     if (adapter !== undefined) employ(this.#native.id, adapter)
     this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
     this.#calls = this.#native.calls()
@@ -146,6 +151,14 @@ class RateLimiter extends EventEmitter {
       giveBack: (key, cost, options) => this.#change('giveBack', key, () => this.#calls.giveBack(key, cost, options)),
     })
     return this.#heard(key, this.#waiting.acquire(key, options))
+  }
+
+  reserve(key, options) {
+    const held = this[HOLDS].hold(key, options)
+    return this.#heard(
+      key,
+      held.then((decision) => new Reservation(this[HOLDS], key, options, decision)),
+    )
   }
 
   configure(key, limit) {
@@ -225,6 +238,26 @@ class RateLimiter extends EventEmitter {
     try {
       const answer = call()
       return isDecided(answer) ? Promise.resolve(decisionOf(answer)) : this.#asked(name, key, answer)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Units that are held, and what is done with them. Each answers with a decision and the end of the hold, `booked`. */
+  get [HOLDS]() {
+    const calls = this.#calls
+    return {
+      hold: (key, options, ttl) => this.#hold('reserve', key, () => calls.hold(key, options, ttl)),
+      settle: (key, actual, hold) => this.#hold('settle', key, () => calls.settle(key, actual, hold)),
+      renew: (key, ttl, hold) => this.#hold('renew', key, () => calls.renew(key, ttl, hold)),
+      patience: calls.patience,
+    }
+  }
+
+  #hold(name, key, call) {
+    try {
+      const answer = call()
+      return isDecided(answer) ? Promise.resolve(decisionOf(answer, true)) : this.#asked(name, key, answer)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -338,4 +371,4 @@ function given(options) {
 const isAllowed = ({ allowed }) => allowed
 const itself = (answer) => answer
 
-module.exports = { RateLimiter }
+module.exports = { HOLDS, OF_HOLDS, RateLimiter }

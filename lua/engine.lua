@@ -8,14 +8,15 @@
 --   the requests in runs of equal ones, each '>HBBI5I5I7':
 --     run    how many requests in a row
 --     verb   0 forget, 1 decide, 2 refund, 3 penalize, 4 reserve, 5 block, 6 unblock, 7 admit: decide, the last key being that of
---            the limit on new keys, 8 several: calls on one key, one after the other; 9 lease, 10 give back what was leased; 14 try: decide,
---            some limits of which are tried
+--            the limit on new keys, 8 several: calls on one key, one after the other; 9 lease, 10 give back what was leased;
+--            11 hold, 12 settle what is held, 13 renew it; 14 try: decide, some limits of which are tried
 --     parts  how many keys each of them has, which are decided together
 --     cost   units; 0 only looks, and writes nothing
 --     least  units without which a call is refused: `cost` for all or nothing, less for "up to `cost`"; of a lease, how many more
 --            than `cost` the call would like
 --     time   when the request happened, 0 for now; of a reservation how long it would wait; of a block or a lease how long it
---            lasts; of what is given back when it was leased
+--            lasts; of what is given back when it was leased; of a hold how long it lasts, and of what is settled or renewed when it ends; how
+--            long it then lasts stands in the place of `cost`
 --   then for each part which of the policies, '>H', from 1; and of verb 7 for each but the last whose key it is, '>B': the number
 --   of an identity, from 1, or 0 for nobody who could be new; and of verb 14 for each its role, '>B': 0 in force, 1 shadow,
 --   2 candidate, 3 one that is tried with more than it can hold; and of verb 8 for each key how many kinds of calls and how many
@@ -32,16 +33,18 @@
 --                               Where nothing was taken there is one answer for each kind instead
 --     7 each      '>B'          of verb 8: an answer for each call follows
 --     8 leased    '>BI5I5I7I7'  of verb 9: granted, more than `cost`; remaining, reset_at, now
+--     9 held      '>BBI5I5I7I7I7I7'  of verbs 11 to 13: 1 where allowed; granted, remaining, retry_after, reset_at, delay; when the hold ends,
+--                               0 where it is gone. A hold that is refused is told so as any call
 --   i, message   for each key that failed, why. The others are not touched by it, but for those decided together with it.
 --   retry_after and delay are in microseconds; reset_at, in microseconds since the epoch, is when the key is as good as new.
 --
 -- What one key's value makes Redis refuse comes back from redis.pcall as a table with `err` and is that key's failure alone:
 -- what an aborted script has written would stay.
 --
--- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua, leases.lua, trials.lua
--- and verbs.lua. As a function of a library this text is run for each batch, and what stands above is made once.
+-- Above this text stand clock.lua, names.lua, expiry.lua, the algorithms' files, twins.lua, batch.lua, holds.lua, leases.lua,
+-- trials.lua and verbs.lua. As a function of a library this text is run for each batch, and what stands above is made once.
 
-local FORGET, DECIDE, ADMIT, SEVERAL, LEASE, TRY = 0, 1, 7, 8, 9, 14
+local FORGET, DECIDE, ADMIT, SEVERAL, LEASE, HOLD, TRY = 0, 1, 7, 8, 9, 11, 14
 
 now, answers, failures = present(), {}, nil
 local packed = ARGV[1]
@@ -140,6 +143,9 @@ while i < #keys do
     i, run = i + run * parts, 0
   elseif verb == TRY then
     seldom().try(i, run, all, roles, cost, least, time, values)
+    i, run = i + run * parts, 0
+  elseif verb == HOLD then
+    seldom().hold(i, run, all or { policy }, cost, time)
     i, run = i + run * parts, 0
   end
   for _ = 1, run do

@@ -16,7 +16,8 @@ local function leases(open, save, decide_on)
       return fail(i, till)
     end
     local numbers, twin = policy.numbers, policy.twin
-    if till > 0 or not twin.lease then
+    -- Nothing is leased of what others hold.
+    if till > 0 or not twin.lease or (state and string.byte(state) == HELD) then
       return decide_on(i, policy, cost, cost, 0, state, till, length)
     end
     local allowed, _, free = policy.step(numbers, state, now, 0, cost)

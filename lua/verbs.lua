@@ -1,6 +1,6 @@
--- verbs.lua: what is seldom asked of a key, and keys that are blocked.
+-- verbs.lua: what is seldom asked of a key, and keys that are blocked. A state here may be one that is held, see holds.lua.
 --
--- verbs() -> { forget, decide, act, together, several, lease, try }, made when it is first needed. seldom() is the same, made once.
+-- verbs() -> { forget, decide, act, together, several, lease, try, hold }, made when it is first needed. seldom() is the same, made once.
 --   policy   what the engine prepared: { step, numbers, twin }
 --   value    what the key holds, where the engine has read that and found something; `values` the same of each key
 --
@@ -10,7 +10,7 @@
 local BLOCKED = 2
 
 local function verbs()
-  local byte = string.byte
+  local byte, held = string.byte, holds()
   local FORGOTTEN, TAKEN, EACH, KIND = '\3', 6, '\7', 12
   -- So many bytes take as long on their way as a step.
   local WORTH_IT = 512
@@ -42,11 +42,14 @@ local function verbs()
     local written
     if till > 0 then
       state = state or ''
-      local kept = #state >= 8 and select(2, unpack('>BI7', state)) or 0
+      local kept = held.kept(state)
       local last = kept > till and kept or till
       written = pcall('SET', key, pack('>BI7', BLOCKED, till) .. state, 'PX', lifetime(last - now))
     elseif not state or state == '' then
       written = pcall('DEL', key)
+    elseif byte(state) == HELD then
+      local span = held.kept(state) - now
+      written = pcall('SET', key, state, 'PX', lifetime(span > 0 and span or 0))
     elseif expires then
       written = pcall('SET', key, state, 'PX', lifetime(expires > now and expires - now or 0))
     elseif #state ~= length or pcall('SETRANGE', key, '0', state) ~= length then
@@ -79,17 +82,24 @@ local function verbs()
     if time == 0 then
       return now
     end
-    local seen = policy.twin.seen(state)
+    local seen = policy.twin.seen(held.apart(state, now) or false)
     local at = time < seen and seen or time
     return at < now and at or now
+  end
+
+  local function step_beneath(policy, state, at, cost, least)
+    if state and byte(state) == HELD then
+      return held.step(policy, state, at, cost, least)
+    end
+    return policy.step(policy.numbers, state, at, cost, least)
   end
 
   -- A step under a block. What is beneath frees itself meanwhile, so the later of the two moments is the one to wait for.
   local function step(policy, state, till, at, cost, least)
     if till == 0 then
-      return policy.step(policy.numbers, state, at, cost, least)
+      return step_beneath(policy, state, at, cost, least)
     end
-    local readable, reason, _, retry_after, reset_at = policy.step(policy.numbers, state, at, 0, least)
+    local readable, reason, _, retry_after, reset_at = step_beneath(policy, state, at, 0, least)
     if readable == nil then
       return nil, reason
     end
@@ -130,12 +140,18 @@ local function verbs()
       return twin.penalize(numbers, state, at, units)
     end,
   }
-  local GIVE_BACK = 10
+  local GIVE_BACK, SETTLE, RENEW = 10, 12, 13
+  local settle, renew
 
   -- Refund, penalty, reservation, block, unblock, what was leased; answers what a call of one unit is told then. A key that had
   -- nothing left and is given back to, or that is blocked no longer or for less long, may be free; of one that is blocked, nothing
   -- that was leased may be used.
   local function act(i, policy, verb, cost, time)
+    if verb == SETTLE then
+      return settle(i, policy, cost, time)
+    elseif verb == RENEW then
+      return renew(i, policy, cost, time)
+    end
     local state, till, length = open(KEYS[i])
     if state == nil then
       return fail(i, till)
@@ -148,15 +164,18 @@ local function verbs()
       return fail(i, reason or UNREADABLE)
     end
     local changed, expires, delay
+    local own, packed, units = held.apart(state, at)
     if verb == 4 then
-      turn = allowed and (turn or 0) or (till == 0 and twin.turn and twin.turn(numbers, state, at) or retry_after)
+      -- Nothing is booked ahead behind holds: nobody knows when they will be settled.
+      local may_book = till == 0 and units == 0
+      turn = allowed and (turn or 0) or (may_book and twin.turn and twin.turn(numbers, own, at) or retry_after)
       if turn <= time and allowed then
         return decide_on(i, policy, cost, cost, 0, state, till, length)
       end
-      if turn > time or till > 0 or not twin.reserve then
+      if turn > time or not may_book or not twin.reserve then
         return answer(false, 0, remaining, turn, reset_at)
       end
-      changed, expires = twin.reserve(numbers, state, at, cost)
+      changed, expires = twin.reserve(numbers, own, at, cost)
       delay = turn
     elseif verb == 5 then
       changed, till = state or '', now + time
@@ -164,15 +183,18 @@ local function verbs()
       changed, till = state or '', 0
       if state then
         -- The block may have set another life than the state's own.
-        expires = select(2, unpack('>BI7', state))
+        expires = held.kept(state)
       end
     elseif verb == GIVE_BACK then
       changed, expires = nil, nil
-      if state and twin.give_back then
-        changed, expires = twin.give_back(numbers, state, now, cost, time)
+      if own and twin.give_back then
+        changed, expires = twin.give_back(numbers, own, now, cost, time)
       end
     else
-      changed, expires = change[verb](twin, numbers, state, at, cost)
+      changed, expires = change[verb](twin, numbers, own, at, cost)
+    end
+    if changed and packed ~= '' and verb ~= 5 and verb ~= 6 then
+      changed = held.join(changed, packed, units)
     end
     if changed then
       local failure = save(KEYS[i], changed, till, expires, length)
@@ -355,7 +377,8 @@ local function verbs()
     if before == nil then
       return fail(i, till), stop
     end
-    local one_by_one = kinds == calls or #(before or '') > calls * WORTH_IT
+    local is_held = before and byte(before) == HELD
+    local one_by_one = kinds == calls or is_held or #(before or '') > calls * WORTH_IT
     local state, taken, is_changed, expires, answers = before, 0, false, nil, {}
     while offset < stop do
       local left, cost, least
@@ -396,7 +419,13 @@ local function verbs()
   end
 
   local lease, try = leases(open, save, decide_on), trials(decide, take_all, look_and_take)
-  return { forget = forget, decide = decide, act = act, together = together, several = several, lease = lease, try = try }
+  local hold
+  hold, settle, renew = held.over(open, save, step, function(key)
+    tell(key, FREED)
+  end, undo)
+  return {
+    forget = forget, decide = decide, act = act, together = together, several = several, lease = lease, try = try, hold = hold,
+  }
 end
 
 -- What most batches do without.

@@ -76,6 +76,8 @@ pub struct Decision {
     pub reset_at_ms: u64,
     /// Milliseconds to wait before going on.
     pub delay_ms: u64,
+    /// When the hold ends that was asked for or about, in microseconds since the epoch; 0 where there is none.
+    pub booked: u64,
     /// Who decided.
     pub source: Source,
     /// What each limit said, where they have names.
@@ -108,6 +110,7 @@ impl Decision {
             retry_after_ms: outcome.retry_after.as_millis_up(),
             reset_at_ms: outcome.reset_at.as_millis_up(),
             delay_ms: outcome.delay.as_millis_up(),
+            booked: outcome.booked.0,
             source,
             named: None,
         }
@@ -140,7 +143,15 @@ impl Decision {
         };
         let decisive = decisive.unwrap_or(0);
         let decided = each[decisive].1.clone();
-        Self { allowed, delay_ms, named: Some(Box::new(Named { decisive, each, tried: Vec::new() })), ..decided }
+        // Of a hold under several limits nothing is left where it is gone under one.
+        let booked = each.iter().map(|(_, decision)| decision.booked).min().unwrap_or(0);
+        Self {
+            allowed,
+            delay_ms,
+            booked,
+            named: Some(Box::new(Named { decisive, each, tried: Vec::new() })),
+            ..decided
+        }
     }
 
     /// What it took of the limit of that index.

@@ -48,7 +48,8 @@ impl Fallback {
                 Verb::Decide(_) | Verb::Lease(_) | Verb::Reserve { .. } if decision.granted > 0 => {
                     arrears.note(request, |index| decision.granted_of(index));
                 }
-                Verb::Penalize(units) => arrears.note(request, |_| units),
+                // What is held here is nothing that the store would have to know before it is settled.
+                Verb::Penalize(units) | Verb::Settle { units: units @ 1.., .. } => arrears.note(request, |_| units),
                 Verb::Refund(units) => arrears.give_back(request, units),
                 _ => {}
             }
@@ -74,8 +75,12 @@ impl Fallback {
         let request = &*self.own(&in_force);
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
-            Verb::Reserve { cost, .. } | Verb::Lease(Lease { cost, .. }) => Ask::all(cost),
-            Verb::Refund(_) | Verb::Penalize(_) | Verb::GiveBack { .. } => Ask { cost: 0, least: 0 },
+            Verb::Reserve { cost, .. } | Verb::Lease(Lease { cost, .. }) | Verb::Hold { units: cost, .. } => {
+                Ask::all(cost)
+            }
+            Verb::Refund(_) | Verb::Penalize(_) | Verb::GiveBack { .. } | Verb::Settle { .. } | Verb::Renew { .. } => {
+                Ask { cost: 0, least: 0 }
+            }
             Verb::Reset | Verb::Block(_) | Verb::Unblock => {
                 self.act(request);
                 return Err(cause());

@@ -201,3 +201,7 @@ fn fills_in_time(limit: u64, window: Micros, burst: u64) -> Result<(), Error> {
 pub fn cost(name: &str, capacity: u64, given: Option<&Given>) -> Result<u64, Error> {
     given.map_or(Ok(1), |given| input::whole(name, given, 1..=capacity).map_err(Error::Cost))
 }
+/// Units that were used, of which there may be none, and more than the limit.
+pub fn used(name: &str, given: Option<&Given>) -> Result<u64, Error> {
+    input::whole(name, given.unwrap_or(&Given::Missing), 0..=MAX_UNITS).map_err(Error::Cost)
+}

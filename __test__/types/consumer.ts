@@ -1,7 +1,7 @@
 /** Type test: every member of the public API as an application would use it, and misuse it. It is compiled, never run. */
 
 import type { EventEmitter } from 'node:events'
-import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
+import { ConcurrencyLimiter, DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 import type {
   AcquireOptions,
   Algorithm,
@@ -11,6 +11,8 @@ import type {
   CallOptions,
   CandidateOptions,
   CommonOptions,
+  ConcurrencyLimiterOptions,
+  ConcurrencyStats,
   Count,
   Decision,
   DeniedKey,
@@ -27,9 +29,14 @@ import type {
   OnStoreError,
   PoliciesDocument,
   PublishOptions,
+  Permit,
+  PermitOptions,
   RateLimiterEvents,
+  Reservation,
+  ReserveOptions,
   ScriptClient,
   SharedPolicies,
+  Settlement,
   Stats,
   Window,
 } from 'distributed-rate-limiter'
@@ -181,6 +188,7 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   acquire: true,
   refund: true,
   penalty: true,
+  reserve: true,
   block: true,
   unblock: true,
   reset: true,
@@ -527,3 +535,37 @@ export async function mistakes(limiter: RateLimiter, decision: Decision): Promis
   limiter.on('storeUp', (error: Error) => void error)
   void forgottenAwait
 }
+
+// Holds.
+
+const reserveOptions: Required<ReserveOptions> = { cost: 500, action: 'chat', ttl: '30s' }
+export async function holds(budget: RateLimiter) {
+  const reservation: Reservation = await budget.reserve('key', reserveOptions)
+  const settlement: Settlement = await reservation.settle(320)
+  const expired: boolean = settlement.expired
+  const nothing: void = await reservation.cancel()
+  const until: number = reservation.expiresAt
+  // @ts-expect-error What was used must be said.
+  await reservation.settle()
+  // @ts-expect-error All or nothing.
+  await budget.reserve('key', { upTo: 5 })
+  return [expired, nothing, until]
+}
+
+const concurrencyOptions: ConcurrencyLimiterOptions = { limit: 10, ttl: '30s', redisUrl: 'redis://localhost:6379' }
+const permitOptions: Required<PermitOptions> = { cost: 2, maxWait: '5s', signal: new AbortController().signal }
+export async function permits() {
+  const limiter = new ConcurrencyLimiter(concurrencyOptions)
+  const permit: Permit = await limiter.acquire('key', permitOptions)
+  const signal: AbortSignal = permit.signal
+  const nothing: void = await permit.release()
+  const stats: ConcurrencyStats = limiter.stats()
+  const numbers: number[] = [stats.held, stats.waiting, permit.remaining, (await limiter.peek('key')).remaining]
+  limiter.on('storeDown', (error) => void error.message)
+  await limiter.close()
+  return [signal, nothing, numbers]
+}
+// @ts-expect-error It has no window.
+new ConcurrencyLimiter({ limit: 10, window: '1m' })
+// @ts-expect-error It needs a limit.
+new ConcurrencyLimiter({})

@@ -25,6 +25,7 @@ const CHAPTERS = [
       ['Policies', 'policies'],
       ['Shared policies', 'policies-shared'],
       ['Trying a limit', 'shadow'],
+      ['Budgets and concurrency', 'holds'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

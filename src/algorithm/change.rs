@@ -1,4 +1,4 @@
-//! What is done to a key beside deciding: giving back, taking past the limit, booking ahead, blocking.
+//! What is done to a key beside deciding: giving back, taking past the limit, booking ahead, blocking. Holds have a file of their own.
 //!
 //! Each algorithm has its own way of the first three. A block is the same for all of them: it lies over a key's state, which
 //! goes on beneath it, so that nothing but its end or an unblocking lifts it.
@@ -84,13 +84,13 @@ impl Blocked {
 impl Policy {
     /// What [`State::encode`] has written, blocked or not. `None` for what is no state of this algorithm.
     pub(crate) fn restore(&self, value: &[u8]) -> Option<State> {
-        let Some(mut rest) = value.strip_prefix(&[BLOCKED]) else { return self.restore_own(value) };
+        let Some(mut rest) = value.strip_prefix(&[BLOCKED]) else { return self.restore_held(value) };
         let until = Micros(wire::take::<7>(&mut rest)?);
-        Some(State::Blocked(Box::new(Blocked { until, beneath: self.restore_own(rest)? })))
+        Some(State::Blocked(Box::new(Blocked { until, beneath: self.restore_held(rest)? })))
     }
 
     /// Some algorithms never read a state that counts nothing: only a block can lie over one.
-    fn restore_own(&self, value: &[u8]) -> Option<State> {
+    pub(super) fn restore_own(&self, value: &[u8]) -> Option<State> {
         self.decode(value).or_else(|| {
             let fresh = self.fresh();
             (value.get(8..)? == &fresh.encode(Micros::ZERO)[8..]).then_some(fresh)
@@ -99,10 +99,7 @@ impl Policy {
 
     /// Changes a key's units, and answers what a call of one unit would be told then.
     pub fn change(&self, state: &mut State, now: Micros, change: Change) -> Outcome {
-        match &mut *state {
-            State::Blocked(blocked) => self.change_own(&mut blocked.beneath, now, change),
-            own => self.change_own(own, now, change),
-        };
+        self.change_own(state.own(), now, change);
         self.step(state, now, Ask::look(1))
     }
 
@@ -111,7 +108,9 @@ impl Policy {
         let look = self.step(state, now, Ask::look(cost));
         let turn = if look.allowed { look.delay } else { self.turn(state, now).unwrap_or(look.retry_after) };
         let refused = Outcome { allowed: false, retry_after: turn, delay: Micros::ZERO, ..look };
-        if turn > patience || matches!(state, State::Blocked(_)) {
+        // Nothing is booked ahead behind holds: nobody knows when they will be settled.
+        let is_covered = matches!(state, State::Blocked(_)) || (matches!(state, State::Held(_)) && !look.allowed);
+        if turn > patience || is_covered {
             return refused;
         }
         if look.allowed {
@@ -183,6 +182,7 @@ impl Policy {
                 self.lift(state);
                 self.step(state, now, ask)
             }
+            State::Held(_) => self.step_held(state, now, ask),
             _ => {
                 *state = self.fresh();
                 self.step(state, now, ask)

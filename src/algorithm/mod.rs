@@ -5,7 +5,9 @@
 
 mod calendar;
 mod change;
+mod concurrency;
 mod fixed_window;
+mod holds;
 mod leaky_bucket;
 mod sliding_counter;
 mod sliding_window;
@@ -15,7 +17,9 @@ mod with_burst;
 
 pub use calendar::Calendar;
 pub use change::{Blocked, Change, Lease};
+pub use concurrency::Concurrency;
 pub use fixed_window::FixedWindow;
+pub use holds::{Held, MOST_HOLDS};
 pub use leaky_bucket::LeakyBucket;
 pub use sliding_counter::{Counters, SlidingCounter};
 pub use sliding_window::SlidingWindow;
@@ -76,7 +80,8 @@ pub struct Outcome {
     pub reset_at: Micros,
     /// How long the caller should wait before going on, for algorithms that smooth.
     pub delay: Micros,
-    /// Of units that were leased: when they were booked, by which they are given back. Otherwise zero.
+    /// Of units that were leased: when they were booked, by which they are given back. Of a hold: when it ends, by which it is settled.
+    /// Otherwise zero.
     pub booked: Micros,
 }
 
@@ -220,6 +225,8 @@ macro_rules! algorithms {
             $(#[doc = concat!("Of [`", stringify!($Type), "`].")] $Name(<$Type as Algorithm>::State),)+
             /// Of a key that somebody has blocked, whatever its algorithm.
             Blocked(Box<Blocked>),
+            /// Of a key of which somebody holds units, whatever its algorithm.
+            Held(Box<Held>),
         }
 
         impl Policy {
@@ -293,6 +300,7 @@ macro_rules! algorithms {
                 match (self, state) {
                     $((Self::$Name(_), State::$Name(own)) => <$Type as Algorithm>::seen(own),)+
                     (_, State::Blocked(blocked)) => self.seen(&blocked.beneath),
+                    (_, State::Held(held)) => self.seen(&held.beneath),
                     _ => Micros::ZERO,
                 }
             }
@@ -326,13 +334,13 @@ macro_rules! algorithms {
 
         impl State {
             /// The moment of its last change, and how many units it counts at most, all of which may be taken to have been used
-            /// then. `None` where that cannot be told, and of a block.
+            /// then. `None` where that cannot be told, of a block and of holds.
             pub(crate) fn units(&self) -> Option<(Micros, u64)> {
                 match self {
                     $(Self::$Name(own) => {
                         <$Type as Algorithm>::units(own).map(|units| (<$Type as Algorithm>::seen(own), units))
                     })+
-                    Self::Blocked(_) => None,
+                    Self::Blocked(_) | Self::Held(_) => None,
                 }
             }
 
@@ -342,6 +350,7 @@ macro_rules! algorithms {
                 match self {
                     $(Self::$Name(own) => <$Type as Algorithm>::heap(own),)+
                     Self::Blocked(blocked) => block(size_of::<Blocked>()) + blocked.beneath.heap(),
+                    Self::Held(held) => held.heap(),
                 }
             }
 
@@ -350,7 +359,7 @@ macro_rules! algorithms {
             pub(crate) fn is_flat(&self) -> bool {
                 match self {
                     $(Self::$Name(own) => <$Type as Algorithm>::is_flat(own),)+
-                    Self::Blocked(_) => false,
+                    Self::Blocked(_) | Self::Held(_) => false,
                 }
             }
 
@@ -359,6 +368,7 @@ macro_rules! algorithms {
                 match self {
                     $(Self::$Name(own) => <$Type as Algorithm>::compact(own),)+
                     Self::Blocked(blocked) => blocked.beneath.compact(),
+                    Self::Held(held) => held.beneath.compact(),
                 }
             }
         }
@@ -369,6 +379,7 @@ macro_rules! algorithms {
                 match self {
                     $(Self::$Name(own) => <$Type as Algorithm>::encode(own, kept),)+
                     Self::Blocked(blocked) => blocked.encode(kept),
+                    Self::Held(held) => held.encode(kept),
                 }
             }
         }
@@ -381,6 +392,7 @@ algorithms! {
     3 FixedWindow(FixedWindow),
     4 SlidingCounter(SlidingCounter),
     5 LeakyBucket(LeakyBucket),
+    6 Concurrency(Concurrency),
     7 Calendar(Calendar),
     129 SlidingWindowBurst(WithBurst<SlidingWindow>),
     131 FixedWindowBurst(WithBurst<FixedWindow>),
@@ -402,6 +414,7 @@ pub const TWINS: &[(u8, &str)] = &[
     (3, include_str!("../../lua/fixed_window.lua")),
     (4, include_str!("../../lua/sliding_counter.lua")),
     (5, include_str!("../../lua/leaky_bucket.lua")),
+    (6, include_str!("../../lua/concurrency.lua")),
     (7, include_str!("../../lua/calendar.lua")),
 ];
 

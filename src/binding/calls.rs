@@ -16,12 +16,13 @@ use super::pending::Wants;
 use super::row::COLUMNS;
 use super::{error, given, text};
 use crate::algorithm::Ask;
+use crate::clock::Micros;
 use crate::decision::Decision;
 use crate::dispatcher::Ticket;
 use crate::error::Error;
-use crate::input::Given;
+use crate::input::{Given, field};
 use crate::limiter::{Called, Deed, Limiter, Trust};
-use crate::settings::{self, CallOptions, read_duration, read_patience};
+use crate::settings::{self, CallOptions, read_duration, read_ends, read_patience, read_ttl};
 use crate::store::Verb;
 
 /// A limiter in its environment.
@@ -33,7 +34,7 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 19] = [
+const CALLS: [(&str, Callback); 22] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
@@ -43,6 +44,9 @@ const CALLS: [(&str, Callback); 19] = [
     ("refund", refund),
     ("giveBack", give_back),
     ("penalty", penalty),
+    ("hold", hold),
+    ("settle", settle),
+    ("renew", renew),
     ("block", block),
     ("unblock", unblock),
     ("reset", reset),
@@ -201,6 +205,7 @@ impl Bound {
         match wants {
             Wants::Boolean => js.boolean(decision.allowed),
             Wants::Decision => self.environment.show(js, decision),
+            Wants::Hold => self.environment.show_hold(js, decision),
             Wants::Nothing => js.undefined(),
         }
     }
@@ -288,6 +293,64 @@ unsafe extern "C" fn penalty(env: sys::napi_env, info: sys::napi_callback_info) 
     run(env, info, |js, bound, given| {
         let called = change(js, bound, "penalty", given, Deed::Penalize)?;
         bound.answer(js, called, Wants::Decision)
+    })
+}
+
+/// `hold(key, options, ttl)`: what `reserve` is made of, and with a `ttl` of its own `acquire` of a concurrency limit.
+unsafe extern "C" fn hold(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, third }| {
+        let given = given::read_optional(js, second)?;
+        let own = given::read_optional(js, third)?;
+        let (name, known) = match own {
+            Given::Missing => ("reserve", ["cost", "action", "ttl"]),
+            // These two have been taken out, but whoever misspells one of them is to be told of it.
+            _ => ("acquire", ["cost", "maxWait", "signal"]),
+        };
+        let options = CallOptions::read(name, &given, &known)?;
+        let ttl = match (&given, &own) {
+            (Given::Record(fields), Given::Missing) => read_ttl(field(fields, "ttl"))?,
+            _ => read_ttl(&own)?,
+        };
+        let called = bound.called(js, first, Deed::Hold(ttl), &options)?;
+        bound.answer_by(js, called, Wants::Hold, Trust::Nothing)
+    })
+}
+
+/// `settle(key, actual, hold)`, and the like: `hold` is `{ action, ends, here }`, the last of which says that the fallback has made it.
+fn about_hold(
+    js: Js,
+    bound: &Bound,
+    given: Arguments,
+    deed: fn(Micros, &Given) -> Result<Deed, Error>,
+) -> Result<Value, Error> {
+    let hold = given::read_optional(js, given.third)?;
+    let mut options = CallOptions::read("settle", &hold, &["action", "ends", "here"])?;
+    let said = |name| if let Given::Record(fields) = &hold { field(fields, name) } else { &Given::Missing };
+    let number = given::read_optional(js, given.second)?;
+    let ends = read_ends(said("ends"));
+    let deed = deed(ends, &number)?;
+    options.cost = matches!(deed, Deed::Settle(_)).then_some(number);
+    let request = match bound.called(js, given.first, deed, &options)? {
+        // What was held before its key came on a list is held, and is to be settled.
+        Called::Listed(request, _) if ends > Micros::ZERO => request,
+        Called::Counted(request) => request,
+        listed @ Called::Listed(..) => return bound.answer_by(js, listed, Wants::Hold, Trust::Nothing),
+    };
+    if *said("here") == Given::Flag(true) {
+        let decision = bound.limiter.answer_in_place(&request)?;
+        return Ok(decision.map_or_else(|| js.undefined(), |decision| bound.show(js, &decision, Wants::Hold)));
+    }
+    bound.answer_by(js, Called::Counted(request), Wants::Hold, Trust::Nothing)
+}
+
+unsafe extern "C" fn settle(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, given| about_hold(js, bound, given, |ends, _| Ok(Deed::Settle(ends))))
+}
+
+/// `renew(key, ttl, hold)`.
+unsafe extern "C" fn renew(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, given| {
+        about_hold(js, bound, given, |ends, ttl| Ok(Deed::Renew { ends, ttl: read_ttl(ttl)? }))
     })
 }
 

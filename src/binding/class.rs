@@ -16,6 +16,7 @@ use super::stats::Stats;
 use super::{error, given, policy};
 use crate::clock::{SystemClock, WallClock};
 use crate::error::{Class, Error, Rejection};
+use crate::input::Given;
 use crate::limiter::Limiter;
 use crate::settings::{self, Settings};
 use crate::store::cache::Cache;
@@ -39,11 +40,13 @@ pub struct RateLimiter {
 #[napi]
 impl RateLimiter {
     /// Checks the options and makes the limiter. Never fails because Redis is away. `adapter` says of a client what must be known
-    /// of it, where one was given and is one.
+    /// of it, where one was given and is one. With `of_holds` they are those of a `ConcurrencyLimiter`.
     #[napi(constructor)]
-    pub fn new(env: Env, options: Unknown, adapter: Option<Unknown>) -> napi::Result<Self> {
+    pub fn new(env: Env, options: Unknown, adapter: Option<Unknown>, of_holds: Option<bool>) -> napi::Result<Self> {
         let js = Js::new(env.raw());
-        make(js, Value::new(options.raw()), adapter.map(|adapter| Value::new(adapter.raw()))).map_err(|error| {
+        let adapter = adapter.map(|adapter| Value::new(adapter.raw()));
+        let read = if of_holds == Some(true) { Settings::read_concurrency } else { Settings::read };
+        make(js, Value::new(options.raw()), adapter, read).map_err(|error| {
             if !js.is_throwing() {
                 error::throw(js, &error);
             }
@@ -81,8 +84,13 @@ impl RateLimiter {
     }
 }
 
-fn make(js: Js, options: Value, adapter: Option<Value>) -> Result<RateLimiter, Error> {
-    let settings = Settings::read(&given::read(js, options)?)?;
+fn make(
+    js: Js,
+    options: Value,
+    adapter: Option<Value>,
+    read: fn(&Given) -> Result<Settings, Error>,
+) -> Result<RateLimiter, Error> {
+    let settings = read(&given::read(js, options)?)?;
     check_logger(js, options)?;
     let environment = Environment::of(js).ok_or_else(|| Error::Internal("no environment".into()))?;
     let clock = Arc::new(SystemClock::new());

@@ -232,9 +232,11 @@ impl Environment {
         let Some((deferred, wants)) = taken else { return };
         match (answer, wants) {
             (Ok(Some(decision)), Wants::Boolean) => js.resolve(deferred, js.boolean(decision.allowed)),
-            (Ok(Some(decision)), Wants::Decision) => {
-                let names = self.show(js, &decision);
-                let decision = self.face.get().map(|face| js.call(js.kept(face.decision_of), &[names]));
+            (Ok(Some(decision)), Wants::Decision | Wants::Hold) => {
+                let is_hold = wants == Wants::Hold;
+                let names = if is_hold { self.show_hold(js, &decision) } else { self.show(js, &decision) };
+                let arguments = [names, js.boolean(is_hold)];
+                let decision = self.face.get().map(|face| js.call(js.kept(face.decision_of), &arguments));
                 js.resolve(deferred, decision.unwrap_or_else(|| js.undefined()));
             }
             (Ok(_), _) => js.resolve(deferred, js.undefined()),
@@ -260,6 +262,12 @@ impl Environment {
         let mut names: Vec<Value> = named.each.iter().map(|(name, _)| js.string(name)).collect();
         names.push(js.strings(tried.into_iter()));
         js.array(names.into_iter())
+    }
+
+    /// The same, with the end of the hold that it is about.
+    pub(super) fn show_hold(&self, js: Js, decision: &Decision) -> Value {
+        self.row.write_booked(decision);
+        self.show(js, decision)
     }
 
     fn keep_alive(&self, js: Js, alive: bool) {

@@ -10,6 +10,8 @@ pub(super) enum Wants {
     Boolean,
     /// The whole decision.
     Decision,
+    /// The same, and when the hold ends that it is about.
+    Hold,
     /// Nothing: that it is done.
     Nothing,
 }

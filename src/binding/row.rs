@@ -14,7 +14,12 @@ const OWN: usize = 10;
 const EACH: usize = 5;
 
 /// As many as a call may be decided by: 16 limits, and the one on new keys.
-pub(super) const COLUMNS: usize = OWN + EACH * 17;
+const MOST: usize = 17;
+
+/// Behind them stands when a hold ends, in microseconds since the epoch. It is written only where somebody asks for it.
+const BOOKED: usize = OWN + EACH * MOST;
+
+pub(super) const COLUMNS: usize = BOOKED + 1;
 
 /// Where the numbers are. Null until `index.js` has handed in its array.
 pub(super) struct Row(Cell<*mut f64>);
@@ -27,6 +32,16 @@ impl Row {
     /// Uses `numbers`, which are [`COLUMNS`] doubles that live as long as the environment.
     pub(super) fn place(&self, numbers: *mut f64) {
         self.0.set(numbers);
+    }
+
+    /// Writes when the hold ends that a decision is about.
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+    pub(super) fn write_booked(&self, decision: &Decision) {
+        let place = self.0.get();
+        if !place.is_null() {
+            // SAFETY: as in `write`.
+            unsafe { place.add(BOOKED).write(decision.booked as f64) };
+        }
     }
 
     /// Writes a decision for JavaScript to read at once.
@@ -52,7 +67,7 @@ impl Row {
         unsafe { place.cast::<[f64; OWN]>().write(numbers) };
         let Some(named) = &decision.named else { return };
         let tried = named.tried.iter().map(|tried| &tried.decision);
-        let each = named.each.iter().map(|(_, decision)| decision).chain(tried).take((COLUMNS - OWN) / EACH);
+        let each = named.each.iter().map(|(_, decision)| decision).chain(tried).take(MOST);
         for (index, decision) in each.enumerate() {
             let numbers: [f64; EACH] = [
                 f64::from(u8::from(decision.allowed)),

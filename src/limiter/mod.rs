@@ -288,6 +288,13 @@ impl Limiter {
         Ok(Some(decision))
     }
 
+    /// Answers at once what is about a hold that this process has made in the store's place, and only it knows of.
+    pub fn answer_in_place(&self, request: &Request) -> Result<Option<Decision>, Error> {
+        let Some(remote) = self.remote() else { return self.answer_here(request, Trust::Nothing) };
+        self.must_be_open()?;
+        remote.fallback.answer_unsent(request, || remote.refusal()).map(Some)
+    }
+
     /// Asks the store; `ticket` is settled in every case. For limiters that are not [local](Self::is_local).
     pub fn ask(&self, ticket: Ticket, mut request: Request) {
         if let Some(remote) = self.remote() {

@@ -38,6 +38,17 @@ pub enum Deed {
     Refund,
     /// Takes past the limit.
     Penalize,
+    /// Keeps back for so long.
+    Hold(Micros),
+    /// Ends the hold that ends then, and takes what was used of it.
+    Settle(Micros),
+    /// Has it end so much later.
+    Renew {
+        /// When it ends.
+        ends: Micros,
+        /// How long it lasts.
+        ttl: Micros,
+    },
 }
 
 /// Actions whose limits are remembered. Others are made for each call, so that no caller's words fill the memory.
@@ -66,14 +77,24 @@ impl Limiter {
                 "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
             ));
         }
+        if let Deed::Hold(_) = deed {
+            self.can_hold(plan)?;
+        }
         let capacity = own.capacity();
         let limits = match (deed, own.guarded()) {
             (Deed::Take | Deed::Look | Deed::Reserve(_), Some(guarded)) => guarded.clone(),
+            // What is held is no call yet that could be tried.
+            (Deed::Hold(_) | Deed::Settle(_) | Deed::Renew { .. }, _) if own.has_trials() => {
+                own.in_force().cloned().ok_or_else(|| cannot_hold("shadow", "of which nothing can be kept back"))?
+            }
             _ => own,
         };
         let keys = self.keys_of(plan, &limits, who)?;
         let name = if options.up_to { "upTo" } else { "cost" };
-        let cost = policy::cost(name, capacity, options.cost.as_ref())?;
+        let cost = match deed {
+            Deed::Settle(_) => policy::used("actual", options.cost.as_ref())?.min(2 * capacity),
+            _ => policy::cost(name, capacity, options.cost.as_ref())?,
+        };
         let verb = match deed {
             Deed::Take if options.up_to => Verb::Decide(Ask { cost, least: 1 }),
             Deed::Take => Verb::Decide(Ask::all(cost)),
@@ -87,8 +108,23 @@ impl Limiter {
             Deed::Reserve(_) => Verb::Decide(Ask::all(cost)),
             Deed::Refund => Verb::Refund(cost),
             Deed::Penalize => Verb::Penalize(cost),
+            Deed::Hold(ttl) => Verb::Hold { units: cost, ttl },
+            Deed::Settle(ends) => Verb::Settle { ends, units: cost },
+            Deed::Renew { ends, ttl } => Verb::Renew { ends, ttl },
         };
         Ok(Request { limits, keys, verb, when: self.when(options)? })
+    }
+
+    /// Refuses what no hold can be had with.
+    fn can_hold(&self, plan: &Plan) -> Result<(), Error> {
+        if self.replays {
+            return Err(cannot_hold("clock: 'timestamps'", "where no time passes in which a reservation could end"));
+        }
+        if plan.new_keys.is_some() {
+            let why = "since a reservation is no call that could be counted as somebody's first";
+            return Err(cannot_hold("newKeys", why));
+        }
+        Ok(())
     }
 
     fn when(&self, options: &CallOptions) -> Result<When, Error> {
@@ -272,6 +308,10 @@ impl Limiter {
         self.simplify();
         Ok(())
     }
+}
+
+fn cannot_hold(option: &str, why: &str) -> Error {
+    Error::Unsupported(format!("`reserve` cannot be had with `{option}`, {why}: give it a limiter without"))
 }
 
 impl Plan {

@@ -45,7 +45,7 @@ impl Limiter {
         self.must_be_open()?;
         let ask = match request.verb {
             Verb::Decide(ask) => ask,
-            Verb::Reserve { cost, .. } => Ask::all(cost),
+            Verb::Reserve { cost, .. } | Verb::Hold { units: cost, .. } => Ask::all(cost),
             // Nothing is changed, and a call of one unit would be told this.
             _ => Ask::look(1),
         };

@@ -99,3 +99,23 @@ pub fn read_duration(given: &Given) -> Result<Micros, Error> {
 pub fn read_patience(given: &Given) -> Result<Micros, Error> {
     input::duration("maxWait", given, Micros::ZERO..=Micros(86_400_000_000))
 }
+
+/// How long a hold lasts by itself, where nothing is said of it.
+const DEFAULT_TTL: Micros = Micros::from_millis(30_000);
+
+/// The longest that a hold may last: it is as long in the way of others if nobody settles it.
+pub(super) const LONGEST_TTL: Micros = Micros::from_millis(86_400_000);
+
+/// How long a hold lasts that nobody settles.
+pub fn read_ttl(given: &Given) -> Result<Micros, Error> {
+    input::or_default(given, DEFAULT_TTL, |given| input::duration("ttl", given, Micros::from_millis(1)..=LONGEST_TTL))
+}
+
+/// When a hold ends, as it was told. What is no such moment is no hold's.
+pub fn read_ends(given: &Given) -> Micros {
+    match given {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range")]
+        Given::Number(ends) if (0.0..9_007_199_254_740_992.0).contains(ends) => Micros(*ends as u64),
+        _ => Micros::ZERO,
+    }
+}

@@ -1,6 +1,7 @@
 //! The options of a limiter and of its calls, each checked once.
 
 mod call;
+mod concurrency;
 mod described;
 mod frame;
 mod lease;
@@ -12,7 +13,7 @@ mod servers;
 mod shared;
 mod trials;
 
-pub use call::{CallOptions, read_duration, read_patience};
+pub use call::{CallOptions, read_duration, read_ends, read_patience, read_ttl};
 pub use described::{Burst, Described};
 pub use frame::Frame;
 pub use plan::{Plan, Template};

@@ -133,6 +133,7 @@ impl Question {
             Verb::Reserve { cost: 1, .. } => Ask::all(1),
             // Its settings refuse leases.
             Verb::Lease(_) | Verb::GiveBack { .. } => return Err(beyond("`lease`")),
+            Verb::Hold { .. } | Verb::Settle { .. } | Verb::Renew { .. } => return Err(beyond("`reserve`")),
             Verb::Decide(_) | Verb::Reserve { .. } => return Err(beyond("a `cost` or an `upTo` above 1")),
             Verb::Refund(_) => return Err(beyond("`refund`")),
             Verb::Penalize(_) => return Err(beyond("`penalty`")),

@@ -55,6 +55,27 @@ pub enum Verb {
         /// When they were booked.
         booked: Micros,
     },
+    /// Keep units back until they are settled. Of several limits: of all of them, or of none.
+    Hold {
+        /// How many, all or nothing.
+        units: u64,
+        /// After how long they are free again by themselves.
+        ttl: Micros,
+    },
+    /// End a hold, and take what was used of it, whether it is there or not.
+    Settle {
+        /// When the hold ends, by which it is named.
+        ends: Micros,
+        /// What was used.
+        units: u64,
+    },
+    /// Have a hold last for so long from now on.
+    Renew {
+        /// When the hold ends, by which it is named.
+        ends: Micros,
+        /// How long it lasts.
+        ttl: Micros,
+    },
     /// Give back so many units.
     Refund(u64),
     /// Take so many units, whether they are there or not.
@@ -97,13 +118,19 @@ impl Verb {
     pub fn is_counted(&self) -> bool {
         matches!(
             self,
-            Self::Decide(Ask { cost: 1.., .. }) | Self::Lease(Lease { cost: 1.., .. }) | Self::Reserve { .. }
+            Self::Decide(Ask { cost: 1.., .. })
+                | Self::Lease(Lease { cost: 1.., .. })
+                | Self::Reserve { .. }
+                | Self::Hold { .. }
         )
     }
 
     /// Whether it changes the state otherwise than a decision does, which only takes.
     pub fn is_change(&self) -> bool {
-        !matches!(self, Self::Decide(_) | Self::Lease(_) | Self::Reserve { .. })
+        !matches!(
+            self,
+            Self::Decide(_) | Self::Lease(_) | Self::Reserve { .. } | Self::Hold { .. } | Self::Renew { .. }
+        )
     }
 }
 

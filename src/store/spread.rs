@@ -20,7 +20,7 @@ use std::sync::Arc;
 use futures_util::future::{join, join_all, try_join_all};
 
 use super::redis::script::Packed;
-use super::{Answering, Answers, Request, Verb, When, slot};
+use super::{Answering, Answers, Gate, Request, Verb, When, slot};
 use crate::algorithm::{Ask, Outcome};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -64,6 +64,24 @@ fn slots_of(prefix: &[u8], request: &Request) -> impl Iterator<Item = u16> {
         let mut name = prefix.to_vec();
         limit.append_name(&mut name, key.as_bytes());
         slot::of(&name)
+    })
+}
+
+/// Refuses what cannot be done over several slots: each server has a time of its own, and a hold is named by its end under all limits.
+pub(super) fn gate(prefix: Vec<u8>) -> Gate {
+    Box::new(move |request| {
+        if !matches!(request.verb, Verb::Hold { .. }) || request.keys.len() == 1 {
+            return Ok(());
+        }
+        let mut slots = slots_of(&prefix, request);
+        let first = slots.next();
+        if slots.all(|slot| Some(slot) == first) {
+            return Ok(());
+        }
+        Err(Error::Unsupported(
+            "`reserve` under several limits needs all keys of a call in one slot of the cluster: give the limiter `hashTag`"
+                .into(),
+        ))
     })
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::redis::script::{Packed, Script};
 use super::redis::{eviction, policies, roll};
 use super::spread::{self, Ran, Run, Runner, Running};
-use super::{Announcing, Answering, Answers, Exchanging, Link, Reach, Request, Store, Surveying};
+use super::{Announcing, Answering, Answers, Exchanging, Gate, Link, Reach, Request, Store, Surveying};
 use crate::clock::Clock;
 use crate::decision::Source;
 use crate::error::Error;
@@ -97,6 +97,13 @@ impl<W: Work> Reach for Client<W> {
 
     fn merged(&self) -> Arc<Counter> {
         self.merged.clone()
+    }
+
+    fn gate(&self) -> Gate {
+        match &self.cluster {
+            Some(cluster) => spread::gate(cluster.prefix.clone()),
+            None => Box::new(|_| Ok(())),
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod bound;
 mod bucket;
+mod holds;
 mod locked;
 mod overflow;
 mod pace;
@@ -179,6 +180,7 @@ impl Memory {
             }
             (Verb::Decide(ask), ..) if request.limits.has_trials() => self.decide_and_try(request, ask, which),
             (Verb::Decide(ask), ..) if request.limits.only().is_none() => self.decide_together(request, ask, which),
+            (Verb::Hold { units, ttl }, ..) => self.hold(request, units, ttl, which),
             (verb, when, ..) => {
                 let parts = request.parts();
                 parts.map(|(limit, key)| self.act(which(limit), &limit.in_memory(key.as_bytes()), verb, when)).collect()

@@ -20,8 +20,21 @@ impl Memory {
             // Whoever is blocked has a state. Nothing is cleared for this, which may come at another time than the calls.
             return policy.step(&mut policy.fresh(), present, Ask::look(1));
         }
+        let verb = match verb {
+            // Whoever holds something has a state.
+            Verb::Settle { units, .. } if shard.entry_mut(hash, key).is_none() && units > 0 => Verb::Penalize(units),
+            Verb::Settle { .. } | Verb::Renew { .. } if shard.entry_mut(hash, key).is_none() => {
+                Verb::Decide(Ask::look(1))
+            }
+            verb => verb,
+        };
         let wish = match verb {
-            Verb::Decide(Ask { cost: 0, .. }) | Verb::Unblock | Verb::Reset => Wish::Look,
+            Verb::Decide(Ask { cost: 0, .. })
+            | Verb::Unblock
+            | Verb::Reset
+            | Verb::Hold { .. }
+            | Verb::Settle { .. }
+            | Verb::Renew { .. } => Wish::Look,
             Verb::Refund(_) | Verb::GiveBack { .. } => Wish::Own,
             Verb::Decide(ask) => Wish::Take(ask),
             Verb::Lease(Lease { cost, more, .. }) => Wish::Take(Ask { cost: cost + more, least: cost }),
@@ -77,6 +90,11 @@ impl Memory {
                 let change = Change::GiveBack { units, booked };
                 (policy.change(state, now, change), !matches!(standing.place, Place::None))
             }
+            Verb::Settle { ends, units } => {
+                kept_until = policy.step(&mut state.clone(), now, Ask::look(1)).reset_at;
+                (policy.settle(state, now, ends, units), true)
+            }
+            Verb::Renew { ends, ttl } => (policy.renew(state, now, ends, ttl), true),
             Verb::Penalize(units) => {
                 let outcome = policy.change(state, now, Change::Penalize(units));
                 // What it is noted with, where it is.
@@ -84,7 +102,7 @@ impl Memory {
             }
             Verb::Block(length) => (policy.block(state, now, present + length), true),
             Verb::Unblock => (policy.unblock(state, now), matches!(standing.place, Place::Entry)),
-            Verb::Reset => unreachable!("done above"),
+            Verb::Reset | Verb::Hold { .. } => unreachable!("done above"),
         };
         if changed {
             let kept = Outcome { reset_at: outcome.reset_at.max(kept_until), ..outcome };

@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::metrics::Counter;
 use crate::runtime::Task;
-use crate::store::{self, Announcing, Answering, Exchanging, Listening, Reach, Request, Store, Surveying};
+use crate::store::spread;
+use crate::store::{self, Announcing, Answering, Exchanging, Gate, Listening, Reach, Request, Store, Surveying};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -61,6 +62,13 @@ impl<C: Connect> Reach for Remote<C> {
 
     fn merged(&self) -> Arc<Counter> {
         self.dialer.merged.clone()
+    }
+
+    fn gate(&self) -> Gate {
+        match &self.topology {
+            Topology::Cluster(_) => spread::gate(Vec::new()),
+            _ => Box::new(|_| Ok(())),
+        }
     }
 }
 

@@ -152,6 +152,12 @@ impl Shared {
 
     /// Does what `request` asks, and answers for each of its keys.
     pub fn answer(&self, request: &Request) -> Result<SmallVec<[Outcome; 1]>, Error> {
+        if matches!(request.verb, Verb::Hold { .. } | Verb::Settle { .. } | Verb::Renew { .. }) {
+            return Err(Error::Unsupported(
+                "`reserve` cannot be had with `shared`, whose keys have no room for holds: leave `shared` out, or use `redisUrl`"
+                    .into(),
+            ));
+        }
         match (request.verb, request.when, request.limits.only(), request.keys.first()) {
             (Verb::Decide(ask), When::Now, Some(limit), Some(key)) => {
                 Ok(smallvec![self.decide(limit, key.as_bytes(), ask)?])

@@ -66,7 +66,9 @@ impl Shared {
             Verb::Penalize(units) => (policy.change(&mut state, now, Change::Penalize(units)), true),
             Verb::Block(length) => (policy.block(&mut state, now, present + length), true),
             Verb::Unblock => (policy.unblock(&mut state, now), found.is_some()),
-            Verb::Reset => unreachable!("done above"),
+            Verb::Reset | Verb::Hold { .. } | Verb::Settle { .. } | Verb::Renew { .. } => {
+                unreachable!("done or refused above")
+            }
         };
         if changed {
             write(&mut held, id, entry, state, outcome.reset_at, present)?;

@@ -4,6 +4,7 @@ mod alike;
 mod batched;
 mod calendar;
 mod functions;
+mod holds;
 mod merged;
 mod new_keys;
 mod on_redis;

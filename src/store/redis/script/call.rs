@@ -29,6 +29,10 @@ const SEVERAL: u8 = 8;
 const LEASE: u8 = 9;
 const GIVE_BACK: u8 = 10;
 
+/// The verbs of holds.
+const HOLD: u8 = 11;
+const SETTLE: u8 = 12;
+const RENEW: u8 = 13;
 /// The verb of a decision some of whose limits are tried.
 const TRY: u8 = 14;
 
@@ -212,6 +216,9 @@ impl<'a> Entry<'a> {
             Verb::Unblock => (6, 0, 0, Micros::ZERO),
             Verb::Lease(Lease { cost, more, term }) => (LEASE, cost, more, term),
             Verb::GiveBack { units, booked } => (GIVE_BACK, units, 0, booked),
+            Verb::Hold { units, ttl } => (HOLD, units, units, ttl),
+            Verb::Settle { ends, units } => (SETTLE, units, 0, ends),
+            Verb::Renew { ends, ttl } => (RENEW, ttl.0, 0, ends),
         }
     }
 }

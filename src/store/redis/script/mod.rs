@@ -33,6 +33,7 @@ impl Script {
             clock,
             &algorithms(),
             include_str!("../../../../lua/batch.lua"),
+            include_str!("../../../../lua/holds.lua"),
             include_str!("../../../../lua/leases.lua"),
             include_str!("../../../../lua/trials.lua"),
             include_str!("../../../../lua/verbs.lua"),

@@ -172,6 +172,15 @@ fn read_outcome(packed: &mut &[u8]) -> Option<Result<Outcome, Error>> {
             outcome.reset_at = Micros(wire::take::<7>(packed)?);
             outcome.booked = Micros(wire::take::<7>(packed)?);
         }
+        9 => {
+            outcome.allowed = wire::take::<1>(packed)? == 1;
+            outcome.granted = wire::take::<5>(packed)?;
+            outcome.remaining = wire::take::<5>(packed)?;
+            outcome.retry_after = Micros(wire::take::<7>(packed)?);
+            outcome.reset_at = Micros(wire::take::<7>(packed)?);
+            outcome.delay = Micros(wire::take::<7>(packed)?);
+            outcome.booked = Micros(wire::take::<7>(packed)?);
+        }
         _ => return None,
     }
     Some(Ok(outcome))
