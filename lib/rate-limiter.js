@@ -2,11 +2,14 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
+const { Pressure } = require('./adaptive/pressure.js')
 const native = require('./native.js')
 const { denied, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
+const { badOption } = require('./errors.js')
+const { own } = require('./own.js')
 const { statsOf } = require('./stats.js')
 const { WaitingRoom } = require('./waiting-room.js')
 
@@ -45,6 +48,7 @@ class RateLimiter extends EventEmitter {
   #isDown = false
   #closed
   #waiting
+  #pressure
   #calls
   #isAllowed
   #isAllowedSync
@@ -61,6 +65,9 @@ class RateLimiter extends EventEmitter {
     this.#isAllowed = this.#calls.isAllowed
     this.#isAllowedSync = this.#calls.isAllowedSync
     this.#check = this.#calls.check
+    if (Object.hasOwn(options, 'adaptive') && options.adaptive) {
+      this.#pressure = new Pressure(own(options.adaptive), this.#calls.observe, (event, what) => this[TELL](event, what))
+    }
     limiters.set(this.#native.id, new WeakRef(this))
     collected.register(this, this.#native.id)
   }
@@ -138,6 +145,7 @@ class RateLimiter extends EventEmitter {
   close() {
     if (this.#closed === undefined) {
       this.#calls.close()
+      this.#pressure?.close()
       const finish = () => this.#do(this.#calls.finish)
       const finished = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
       this.#closed = finished.finally(() => this[TELL]('close'))
@@ -145,23 +153,64 @@ class RateLimiter extends EventEmitter {
     return this.#closed
   }
 
+  /** Whether response times are among what its limits give way by. */
+  get measuresLatency() {
+    return this.#pressure?.measuresLatency === true
+  }
+
+  latency(ms) {
+    if (typeof ms !== 'number' || !(ms >= 0 && ms < Infinity)) {
+      const Kind = typeof ms === 'number' ? RangeError : TypeError
+      throw badOption(Kind, 'ms', 'a number of milliseconds, 0 or more', ms)
+    }
+    this.#pressure?.latency(ms)
+  }
+
   policies() {
     return this.#native.policies()
   }
 
   stats() {
-    return statsOf(this.#native)
+    return { ...statsOf(this.#native), adaptive: this.#pressure?.stats() ?? null }
   }
 
   #checked(key, options) {
     try {
       const answer = options === undefined ? this.#check(key) : this.#check(key, options)
-      if (!isDecided(answer)) return this.#heard(key, this.#asked('check', key, answer))
+      if (!isDecided(answer)) {
+        const asked = this.#asked('check', key, answer)
+        const told =
+          this.#pressure === undefined ? asked : asked.then((decision) => this.#explained(key, options, decision))
+        return this.#heard(key, told)
+      }
       const decision = decisionOf(answer)
-      if (!decision.allowed) this.#denied(key, decision)
+      if (decision.allowed) return Promise.resolve(decision)
+      if (this.#isReduced(options)) return this.#heard(key, this.#explained(key, options, decision))
+      this.#denied(key, decision)
       return Promise.resolve(decision)
     } catch (error) {
       return Promise.reject(error)
+    }
+  }
+
+  #isReduced(options) {
+    return this.#pressure !== undefined && this.#pressure.isReduced(options?.priority)
+  }
+
+  /**
+   * A decision with its `reason`, where it is a refusal that the whole limits would not have made. What was refused without asking was
+   * refused by a reduced limit, and is not asked for either.
+   */
+  async #explained(key, options, decision) {
+    if (decision.allowed || !this.#isReduced(options)) return decision
+    if (decision.source === 'deny-cache') return { ...decision, reason: 'adaptive' }
+    try {
+      const answer = this.#calls.whole(key, ...given(options))
+      const whole = isDecided(answer) ? decisionOf(answer) : await answer
+      return whole.allowed ? { ...decision, reason: 'adaptive' } : decision
+    } catch {
+      // The limiter was closed meanwhile, or its store is away: the refusal stands, and nobody knows why.
+      return decision
     }
   }
 
@@ -233,6 +282,15 @@ class RateLimiter extends EventEmitter {
       this.#isDown = false
     } else if (event === 'fleetUnknown') {
       logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${what.message}`)
+    } else if (event === 'adaptive') {
+      const { multiplier, load } = what
+      logger?.warn(
+        multiplier < 1
+          ? `distributed-rate-limiter: the limits give way, at a load of ${load.toFixed(2)}`
+          : 'distributed-rate-limiter: the limits are whole again',
+      )
+    } else if (event === 'signalFailed') {
+      logger?.warn(`distributed-rate-limiter: ${what.message}: ${what.cause?.message ?? what.cause}`)
     } else if (event === 'storeEvicts') {
       logger?.warn(
         `distributed-rate-limiter: Redis may evict keys (maxmemory-policy is ${what}), and an evicted key has its limit once more: set noeviction`,

@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::input::Given;
 
 /// The options in which there is something to read; what is inside of others (a client, a logger) is nobody's affair here.
-const NESTED: [&str; 9] = ["limits", "actions", "newKeys", "burst", "fallback", "redisUrl", "sentinel", "tls", "lease"];
+const NESTED: [&str; 10] =
+    ["limits", "actions", "newKeys", "burst", "fallback", "redisUrl", "sentinel", "tls", "lease", "adaptive"];
 
 /// Options are nowhere deeper than this: `actions`, an action, its burst, a number.
 const DEPTH: u8 = 4;

@@ -4,7 +4,7 @@ mod request;
 
 pub use request::{Deed, Who};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use smallvec::smallvec;
 
+use crate::adaptive::{Adaptive, Share};
 use crate::algorithm::{Ask, Policy};
 use crate::arrears::Arrears;
 use crate::clock::{Clock, Micros};
@@ -37,13 +38,22 @@ pub struct Limiter {
     /// The limits that `configure` has given to single keys.
     configured: RefCell<HashMap<Key, Policy>>,
     /// Whether a call that is a key and nothing else is decided by one limit without a name, by the key as it is.
-    is_simple: bool,
+    is_simple: Cell<bool>,
+    /// By what the limits give way under load, where they do.
+    adaptive: Option<Giving>,
     replays: bool,
     pseudonyms: Option<Pseudonyms>,
     memory: Arc<Memory>,
     decider: Decider,
     metrics: Arc<Metrics>,
     closed: AtomicBool,
+}
+
+/// Limits that give way.
+struct Giving {
+    adaptive: RefCell<Adaptive>,
+    /// Whether simple calls would be if nothing gave way.
+    is_simple: bool,
 }
 
 /// What is taken from a refusal that is known.
@@ -83,8 +93,11 @@ impl Limiter {
     pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         let plan = settings.plan.clone();
         let unnamed = plan.limits.only().is_some_and(|limit| limit.name.is_none() && limit.by == By::Key);
+        let is_simple = unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none();
+        let giving = |adaptive: &Adaptive| Giving { adaptive: RefCell::new(adaptive.clone()), is_simple };
         Self {
-            is_simple: unnamed && !plan.is_open && !settings.replays && settings.pseudonyms.is_none(),
+            is_simple: Cell::new(is_simple),
+            adaptive: settings.adaptive.as_ref().map(giving),
             metrics: Arc::new(Metrics::new(&plan)),
             plan,
             derived: RefCell::default(),
@@ -159,7 +172,7 @@ impl Limiter {
     /// Whether [`decide_here`](Self::decide_here) may be used for a call without options.
     #[inline]
     pub fn is_simple(&self) -> bool {
-        self.is_simple && self.configured.borrow().is_empty()
+        self.is_simple.get() && self.configured.borrow().is_empty()
     }
 
     /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
@@ -296,6 +309,17 @@ impl Limiter {
         if let Some(remote) = self.remote() {
             remote.handle.ready(ticket, Instant::now() + timeout.as_duration());
         }
+    }
+
+    /// Hears of the load at `now`, by which the limits give way. Answers the level, and what is left for each class, the lowest
+    /// first; nothing where the limits do not give way.
+    pub fn observe(&self, now: Micros, load: f64) -> Option<(f64, Vec<Share>)> {
+        let giving = self.adaptive.as_ref()?;
+        let mut adaptive = giving.adaptive.borrow_mut();
+        let level = adaptive.observe(now, load);
+        // A call that says nothing of itself goes by its usual class, and takes the short way while nothing is taken from that.
+        self.is_simple.set(giving.is_simple && adaptive.share_of(None).is_whole());
+        Some((level, adaptive.shares().to_vec()))
     }
 
     /// Takes no more calls from here on.

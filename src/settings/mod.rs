@@ -1,5 +1,6 @@
 //! The options of a limiter and of its calls, each checked once.
 
+mod adaptive;
 mod call;
 mod described;
 mod lease;
@@ -13,6 +14,7 @@ pub use described::{Burst, Described};
 pub use plan::{Plan, Template};
 pub use shared::SharedMemory;
 
+use crate::adaptive::Adaptive;
 use crate::algorithm::{Algorithm, SlidingCounter};
 use crate::clock::Micros;
 use crate::error::Error;
@@ -31,7 +33,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 30] = [
+pub const OPTIONS: [&str; 31] = [
     "limit",
     "window",
     "limits",
@@ -59,6 +61,7 @@ pub const OPTIONS: [&str; 30] = [
     "maxMemory",
     "denyCache",
     "lease",
+    "adaptive",
     "onStoreError",
     "fallback",
     "logger",
@@ -98,6 +101,8 @@ pub struct Settings {
     pub deny_cache: Option<Micros>,
     /// What may be leased of a key, where that is wanted.
     pub lease: Option<Terms>,
+    /// By what the limits give way under load, where they do.
+    pub adaptive: Option<Adaptive>,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -121,6 +126,7 @@ impl Settings {
                 None => plan,
             },
             lease,
+            adaptive: adaptive::read(options)?,
             deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,
