@@ -3,6 +3,7 @@
 
 const { EventEmitter } = require('node:events')
 const { Pressure } = require('./adaptive/pressure.js')
+const { bucketsOf, isDueToReduction } = require('./adaptive/reason.js')
 const native = require('./native.js')
 const { denied, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
@@ -49,6 +50,7 @@ class RateLimiter extends EventEmitter {
   #closed
   #waiting
   #pressure
+  #buckets
   #calls
   #isAllowed
   #isAllowedSync
@@ -66,7 +68,10 @@ class RateLimiter extends EventEmitter {
     this.#isAllowedSync = this.#calls.isAllowedSync
     this.#check = this.#calls.check
     if (Object.hasOwn(options, 'adaptive') && options.adaptive) {
-      this.#pressure = new Pressure(own(options.adaptive), this.#calls.observe, (event, what) => this[TELL](event, what))
+      this.#buckets = bucketsOf(this.policies())
+      this.#pressure = new Pressure(own(options.adaptive), this.#calls.observe, (event, what) =>
+        this[TELL](event, what),
+      )
     }
     limiters.set(this.#native.id, new WeakRef(this))
     collected.register(this, this.#native.id)
@@ -207,7 +212,8 @@ class RateLimiter extends EventEmitter {
     try {
       const answer = this.#calls.whole(key, ...given(options))
       const whole = isDecided(answer) ? decisionOf(answer) : await answer
-      return whole.allowed ? { ...decision, reason: 'adaptive' } : decision
+      const isDue = isDueToReduction(decision, whole, options, this.#buckets)
+      return isDue ? { ...decision, reason: 'adaptive' } : decision
     } catch {
       // The limiter was closed meanwhile, or its store is away: the refusal stands, and nobody knows why.
       return decision

@@ -79,7 +79,8 @@ class Guard {
       throw noKey(key)
     }
     const call = this.#callOf(request)
-    const { action, cost, priority } = call === undefined ? NO_CALL : typeof call.then === 'function' ? await call : call
+    const { action, cost, priority } =
+      call === undefined ? NO_CALL : typeof call.then === 'function' ? await call : call
     if (cost === 0) return SKIPPED
     const options = call === undefined ? undefined : callOptions(action, cost, priority)
     const decision = await (this.#maxWait === undefined
@@ -95,7 +96,8 @@ class Guard {
     this.#headers.write(this.#face.setHeader, response, decision, action, key)
     if (decision.allowed) {
       if (this.#measures && node !== undefined) this.#measure(node)
-      if (this.#countOnly !== undefined && node !== undefined) this.#watch(node, key, decision.granted, action, priority)
+      if (this.#countOnly !== undefined && node !== undefined)
+        this.#watch(node, key, decision.granted, action, priority)
     } else {
       decision.violated = this.#headers.violated(decision, action)
     }

@@ -4,6 +4,8 @@ import type { EventEmitter } from 'node:events'
 import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 import type {
   AcquireOptions,
+  AdaptiveOptions,
+  AdaptiveStats,
   Algorithm,
   Burst,
   CacheClient,
@@ -54,6 +56,17 @@ declare const memcachedClient: MemcachedClient
 const memcached: CacheClient = memcachedCache(memcachedClient)
 void memcached
 const scriptClient: ScriptClient = { evalsha: async () => [], eval: async () => [] }
+const adaptive: Required<AdaptiveOptions> = {
+  signals: ['eventLoopLag', 'cpu', 'latency', () => 0.5],
+  targets: { eventLoopLag: '50ms', cpu: 0.9, latency: 250 },
+  min: 0.2,
+  priorities: ['low', 'normal', 'high'],
+}
+// @ts-expect-error There is no such signal.
+export const misspelt: AdaptiveOptions = { signals: ['eventloopLag'] }
+export const multiplier = (): number | undefined => smallest.stats().adaptive?.multiplier
+export const isGivingWay = async (): Promise<boolean> =>
+  (await smallest.check('key', { priority: 'low' })).reason === 'adaptive'
 const commonOptions: Required<CommonOptions> = {
   redisUrl: ['redis://redis-1:6379', 'redis://redis-2:6379'],
   cluster: true,
@@ -74,6 +87,7 @@ const commonOptions: Required<CommonOptions> = {
   maxMemory: '64mb',
   denyCache: '1s',
   lease: Math.random() < 0.5 ? false : { max: 100, ttl: '200ms' },
+  adaptive: Math.random() < 0.5 ? false : adaptive,
   onStoreError: 'local',
   logger,
 }
@@ -132,6 +146,8 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   reset: true,
   configure: true,
   policies: true,
+  latency: true,
+  measuresLatency: true,
   ready: true,
   close: true,
   stats: true,
@@ -145,6 +161,7 @@ export async function calls(limiter: RateLimiter): Promise<void> {
     limit: 10,
     window: '1m',
     timestamp: Date.now(),
+    priority: 'low',
   }
   const waiting: Required<AcquireOptions> = {
     cost: 1,
@@ -153,6 +170,7 @@ export async function calls(limiter: RateLimiter): Promise<void> {
     window: '1m',
     maxWait: '5s',
     signal: AbortSignal.timeout(1_000),
+    priority: 'low',
   }
 
   const allowed: boolean = await limiter.isAllowed('user:1')
@@ -202,6 +220,7 @@ export const decisionMembers: Every<Decision> = {
   retryAfterMs: true,
   retryAfter: true,
   resetAt: true,
+  reason: true,
   delayMs: true,
   source: true,
   name: true,
@@ -238,6 +257,13 @@ export function readDecision(decision: Decision): number {
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
 }
 
+export const adaptiveStats: Every<AdaptiveStats> = {
+  multiplier: true,
+  load: true,
+  signals: true,
+  priorities: true,
+  failures: true,
+}
 export const statsMembers: Every<Stats> = {
   allowed: true,
   denied: true,
@@ -259,6 +285,7 @@ export const statsMembers: Every<Stats> = {
   fleet: true,
   told: true,
   leases: true,
+  adaptive: true,
   topDenied: true,
 }
 
@@ -324,6 +351,8 @@ export const events: Every<RateLimiterEvents> = {
   storeUp: true,
   fleetUnknown: true,
   storeEvicts: true,
+  adaptive: true,
+  signalFailed: true,
   close: true,
 }
 

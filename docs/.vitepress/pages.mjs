@@ -22,6 +22,7 @@ const CHAPTERS = [
     [
       ['Algorithms', 'algorithms'],
       ['Limits', 'limits'],
+      ['Under load', 'adaptive'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

@@ -90,7 +90,7 @@ class Pressure {
     this.#multiplier = multiplier
     this.#shares = shares
     this.#load = load
-    if ((before < 1) !== (multiplier < 1)) this.#tell('adaptive', { multiplier, load })
+    if (before < 1 !== multiplier < 1) this.#tell('adaptive', { multiplier, load })
   }
 
   /** What a signal says; nothing where it fails, of which the application is told once until it says something again. */

@@ -4,7 +4,7 @@ use distributed_rate_limiter::adaptive::Controller;
 use distributed_rate_limiter::clock::Micros;
 
 /// The least level of all of them.
-pub const MIN: f64 = 0.1;
+pub const MIN: f64 = 0.05;
 
 /// A controller.
 pub enum Rival {

@@ -29,8 +29,9 @@ const USUAL: f64 = 0.7;
 /// How much more than it can do is offered when it is not.
 const OVER: f64 = 3.0;
 
-/// When it begins, and how long all of it takes, in seconds.
+/// When it begins, in seconds.
 pub const BEGINS: f64 = 10.0;
+/// How long all of it takes, in seconds.
 pub const ENDS: f64 = 70.0;
 
 const RAMP: f64 = 20.0;

@@ -18,9 +18,9 @@ pub const DEADLINE: f64 = 0.5;
 const TICK: f64 = 0.1;
 
 /// The load is 1 at these.
-const LAG: f64 = 0.05;
+const LAG: f64 = 0.1;
 const BUSY: f64 = 0.95;
-const LATENCY: f64 = 0.15;
+const LATENCY: f64 = 0.25;
 
 const CLIENTS: usize = 20;
 
@@ -41,11 +41,11 @@ pub struct Moment {
     pub load: f64,
 }
 
-/// What all clients have together is four times what the server can do: nobody sizes limits for the worst.
+/// What all clients have together is three times what the server can do: nobody sizes limits for the worst.
 fn limit() -> Policy {
     let number = |number: f64| Given::Number(number);
     let options = Options {
-        limit: &number(4.0 * CAPACITY / CLIENTS as f64),
+        limit: &number(3.0 * CAPACITY / CLIENTS as f64),
         window: &number(1_000.0),
         algorithm: &Given::Text("token-bucket".into()),
         burst: &number(10.0),
@@ -61,6 +61,7 @@ pub fn play(scenario: Scenario, rival: &mut Rival, seed: u64) -> Vec<Moment> {
     let whole = limit();
     let mut states: Vec<State> = (0..CLIENTS).map(|_| whole.fresh()).collect();
     let mut moments = Vec::new();
+    let mut left = 0.0;
     let (mut level, mut next, mut idle_from) = (1.0, 0.0_f64, 0.0_f64);
     // When each request that was let in arrived and is answered.
     let mut queue: VecDeque<(f64, f64)> = VecDeque::new();
@@ -68,6 +69,8 @@ pub fn play(scenario: Scenario, rival: &mut Rival, seed: u64) -> Vec<Moment> {
     for tick in 1..=(ENDS / TICK) as u64 {
         let end = tick as f64 * TICK;
         let policy = whole.scaled(Share::of(level).parts(), Share::PARTS);
+        // Work that came in this tick.
+        let mut added = 0.0;
         while next < end {
             let (offered, capacity) = scenario.at(next);
             // Some time after the epoch, as clocks are.
@@ -78,18 +81,20 @@ pub fn play(scenario: Scenario, rival: &mut Rival, seed: u64) -> Vec<Moment> {
                 // A third of what it takes is always the same, the rest is not.
                 let takes = (1.0 / 3.0) / capacity + random.exponential(2.0 / 3.0 / capacity);
                 idle_from = begins + takes;
+                added += takes;
                 queue.push_back((next, idle_from));
             }
             next += random.exponential(1.0 / offered);
         }
-        let (mut good, mut busy) = (0, 0.0);
+        let mut good = 0;
         while let Some((arrived, answered)) = queue.front().copied().filter(|(_, answered)| *answered <= end) {
             queue.pop_front();
             latencies.push(answered - arrived);
             good += u32::from(answered - arrived <= DEADLINE);
         }
-        busy += if idle_from >= end { TICK } else { (idle_from - (end - TICK)).clamp(0.0, TICK) };
         let backlog = (idle_from - end).max(0.0);
+        let busy = (left + added - backlog).clamp(0.0, TICK);
+        left = backlog;
         let latency = percentile(&mut latencies);
         let load = (backlog / LAG).max(busy / TICK / BUSY).max(latency / LATENCY);
         latencies.clear();

@@ -22,10 +22,10 @@ fn goodput_stays_above_four_fifths_in_every_scenario() {
 }
 
 #[test]
-fn it_settles_within_ten_seconds() {
+fn it_settles_within_fifteen_seconds() {
     for seed in 1..=5 {
         for (scenario, result) in judged("own", seed) {
-            assert!(result.settled <= 10.0, "{scenario} {seed}: {result:?}");
+            assert!(result.settled <= 15.0, "{scenario} {seed}: {result:?}");
         }
     }
 }
@@ -34,7 +34,7 @@ fn it_settles_within_ten_seconds() {
 fn it_does_not_oscillate_once_it_has_settled() {
     for seed in 1..=5 {
         for (scenario, result) in judged("own", seed) {
-            assert!(result.swing <= 0.2, "{scenario} {seed}: {result:?}");
+            assert!(result.swing <= 0.15, "{scenario} {seed}: {result:?}");
         }
     }
 }
