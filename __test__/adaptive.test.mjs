@@ -99,14 +99,15 @@ describe('how far, and whose first', () => {
     const { load, make, pass } = manual(t)
     const several = make({
       limits: [
-        { name: 'day', limit: 100, window: '1d' },
+        { name: 'day', by: 'user', limit: 100, window: '1d' },
         { name: 'all', by: 'global', limit: 10, window: '1d', burst: { extra: 5, window: '1d' } },
       ],
     })
     const one = make({ limit: 10, window: '1d', actions: { upload: { limit: 5, window: '1d' } } })
     load.now = 5
     pass(DOWN)
-    assert.equal(await admitted(several, 'k', 20), 3)
+    assert.equal(await admitted(several, { user: 'k' }, 20), 3)
+    assert.equal((await several.check({ user: 'k' })).reason, 'adaptive')
     assert.equal(await admitted(one, 'k', 20, { action: 'upload' }), 1)
     assert.equal(await admitted(one, 'k', 20, { action: 'other' }), 2)
     assert.equal(await admitted(one, 'own', 20, { limit: 20, window: '1d' }), 4)

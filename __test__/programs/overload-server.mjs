@@ -13,6 +13,7 @@ const [options, workMs] = process.argv.slice(2).map((argument) => JSON.parse(arg
 
 const limiter = new RateLimiter(options)
 const app = express()
+app.get('/open', (request, response) => response.send('open'))
 app.use(rateLimit({ limiter, key: (request) => request.get('x-client') }))
 app.get('/', (request, response) => {
   // By the clock and not by an amount of work, so that what the server can do does not depend on who else is on the machine.
@@ -21,4 +22,6 @@ app.get('/', (request, response) => {
   response.send('done')
 })
 const server = app.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }))
+// Longer than any connection is unused.
+server.keepAliveTimeout = 60_000
 process.on('message', () => process.send({ adaptive: limiter.stats().adaptive }))
