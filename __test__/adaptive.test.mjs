@@ -223,7 +223,9 @@ describe('on Redis', { timeout: 60_000 }, () => {
     load.now = 5
     pass(DOWN)
     await admitted(limiter, 'k', 3)
+    const { batches } = limiter.stats()
     const known = await limiter.check('k')
+    assert.equal(limiter.stats().batches, batches, 'nothing is asked')
     assert.deepEqual([known.allowed, known.reason, known.source], [false, 'adaptive', 'deny-cache'])
     load.now = 0
     pass(UP)
