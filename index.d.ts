@@ -303,12 +303,48 @@ export interface CommonOptions {
    */
   lease?: LeaseOptions | false
   /**
+   * The limits give way while this process is overloaded, each to `limit * multiplier`, rounded up and at least 1; see
+   * {@link AdaptiveOptions} and `docs/adaptive.md`. `false`, or left out: they do not. Not with `lease`.
+   */
+  adaptive?: AdaptiveOptions | false
+  /**
    * What a call gets when Redis fails or is late: `'local'` (default) decides in this process by the limit's `fallback`;
    * `'allow'` and `'deny'` say so; `'throw'` rejects with an error whose `code` names the cause.
    */
   onStoreError?: OnStoreError
   /** Told once of each change of state. Default: nobody. */
   logger?: Logger
+}
+
+/**
+ * A load from 0, where 1 is as loaded as the process may be. Called every 100 ms. What throws, or returns anything but a finite number from 0
+ * on, is ignored, counted, and told once by the event `signalFailed`.
+ */
+export type Signal = () => number
+
+/** By what the limits of this process give way, how far, and whose first. */
+export interface AdaptiveOptions {
+  /**
+   * What the load is read from, every 100 ms: the highest of up to 16. Default `['eventLoopLag']`.
+   *
+   * - `'eventLoopLag'`: how late the event loop's timers are.
+   * - `'cpu'`: the cores that this process uses, all threads together; 1 is one core.
+   * - `'latency'`: the 90th percentile of the response times that the middleware or {@link RateLimiter.latency} reports.
+   * - a function of the application's.
+   */
+  signals?: readonly ('eventLoopLag' | 'cpu' | 'latency' | Signal)[]
+  /**
+   * At what value of each signal its load is 1. Durations from 1 ms to 1 minute, cores from 0.01 to 1024. Default
+   * `{ eventLoopLag: '50ms', cpu: 0.9, latency: '250ms' }`.
+   */
+  targets?: { eventLoopLag?: Duration; cpu?: number; latency?: Duration }
+  /** The least of each limit that is left, 0.01 to 1. Default 0.2. */
+  min?: number
+  /**
+   * Names of up to 16 classes of calls, the lowest first, for {@link CallOptions.priority}. The lowest gives way first, down to `min`, then the next.
+   * Default: all calls are of one class.
+   */
+  priorities?: readonly string[]
 }
 
 /**
@@ -435,12 +471,17 @@ export interface CallOptions {
    * change, so no caller can move another's time; what the store has forgotten by then no longer counts.
    */
   timestamp?: number
+  /**
+   * Which of {@link AdaptiveOptions.priorities} the call is of. Default `'normal'`, where none is called so the middle one, of two in the middle the
+   * higher.
+   */
+  priority?: string
 }
 
 /** What a change of a key's units may say beside its cost. */
-export type ChangeOptions = Pick<CallOptions, 'action' | 'limit' | 'window' | 'timestamp'>
+export type ChangeOptions = Pick<CallOptions, 'action' | 'limit' | 'window' | 'timestamp' | 'priority'>
 
-export interface AcquireOptions extends Pick<CallOptions, 'cost' | 'action' | 'limit' | 'window'> {
+export interface AcquireOptions extends Pick<CallOptions, 'cost' | 'action' | 'limit' | 'window' | 'priority'> {
   /** The longest wait, 0 to 1 day. Where it would take longer, the denial comes at once, or as soon as that is known. Default: as long as it takes. */
   maxWait?: Duration
   /** Gives up: the promise rejects with the signal's reason, and a place that was booked is given back. */
@@ -471,8 +512,12 @@ export interface Decision {
    * this process by memory that others share ({@link CommonOptions.shared}), or a list ({@link CommonOptions.allow}, {@link CommonOptions.deny}).
    */
   readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease' | 'shared' | 'list'
-  /** Which list the key is on; left out where it is on none. Then nothing was counted, whatever the call cost. */
-  readonly reason?: 'allow-list' | 'deny-list'
+  /**
+   * What decided in place of the limits as they were given; otherwise left out. `'allow-list'` and `'deny-list'`: the list that the key is on; nothing
+   * was counted, whatever the call cost. `'adaptive'`: a refusal by `check` or `checkRequest` that the whole limits would not have made, since this
+   * process's load has them give way ({@link CommonOptions.adaptive}).
+   */
+  readonly reason?: 'allow-list' | 'deny-list' | 'adaptive'
   /**
    * Of named limits: the one that decided. Refused, the one that must be waited for longest; allowed, the one with the least left,
    * `newKeys` left out.
@@ -639,6 +684,8 @@ export interface Stats {
   readonly policies: { readonly version: number; readonly changes: number; readonly invalid: number }
   /** With `lease`: the keys of which this process has units that it may use now, and how many those are. */
   readonly leases: { readonly held: number; readonly units: number }
+  /** With `adaptive`, how far the limits give way, and why; otherwise `null`. */
+  readonly adaptive: AdaptiveStats | null
   /**
    * The keys that were refused most, at most 20, most often first. An estimate in bounded memory: `denied` is too low by up to a 64th of all
    * that was denied, and after the first 1,024 denials one in 16 is looked at, which adds a standard deviation of up to `4 * sqrt(denied)`.
@@ -646,6 +693,20 @@ export interface Stats {
    * that are stored as digests ({@link CommonOptions.hashKeys}, longer than 1 KiB) by their names in Redis.
    */
   readonly topDenied: readonly DeniedKey[]
+}
+
+/** How far limits give way. */
+export interface AdaptiveStats {
+  /** From `min` to 1. */
+  readonly multiplier: number
+  /** The highest of the signals when they were read last. */
+  readonly load: number
+  /** Each signal that said something, by its name; a function's is its own, or `'signal 2'` by its place in the list. */
+  readonly signals: Readonly<Record<string, number>>
+  /** What is left of the limits for each priority, from `min` to 1; `'normal'` where none was named. */
+  readonly priorities: Readonly<Record<string, number>>
+  /** How often a signal threw, or said nothing that is a load. */
+  readonly failures: number
 }
 
 /** One limit, as the limiter was given it. */
@@ -706,6 +767,10 @@ export interface RateLimiterEvents {
    * that `acquire` asks. Told in a tick of its own. While somebody listens, each call is decided as `check` is.
    */
   disagreement: [disagreement: Disagreement]
+  /** With `adaptive`: the multiplier has left 1, or is back at it. */
+  adaptive: [state: { multiplier: number; load: number }]
+  /** A signal of `adaptive` fails and is ignored; told once, and again only when it worked meanwhile. `cause` is why, `code` `'ERR_RATE_LIMIT_SIGNAL'`. */
+  signalFailed: [error: Error]
   /** The limiter has been closed, and what was called has settled. Told once. */
   close: []
 }
@@ -822,6 +887,15 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
   /** Lets what was called settle, then leaves Redis. Later calls reject with `ERR_RATE_LIMIT_CLOSED`. Safe twice. */
   close(): Promise<void>
 
+  /**
+   * A response took so many milliseconds: for the signal `'latency'` of {@link CommonOptions.adaptive}, without which it does nothing. The middleware
+   * does this by itself.
+   *
+   * @throws TypeError or RangeError with the code `ERR_RATE_LIMIT_OPTION` where it is no number from 0 on.
+   */
+  latency(ms: number): void
+  /** Whether response times are of use to this limiter. */
+  readonly measuresLatency: boolean
   /**
    * The limits that it was given: those that decide together in their order, then those of `actions` by the actions' names, `newKeys`
    * last. None where `limit` is `'configured'`, but those of its `actions`.

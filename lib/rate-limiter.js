@@ -2,11 +2,15 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
+const { Pressure } = require('./adaptive/pressure.js')
+const { bucketsOf, isDueToReduction } = require('./adaptive/reason.js')
 const native = require('./native.js')
 const { denied, shadow, state, store } = require('./channels.js')
 const { employ, release, work } = require('./clients/bridge.js')
 const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
+const { badOption } = require('./errors.js')
+const { own } = require('./own.js')
 const { openPolicies } = require('./policies/index.js')
 const { SharedPolicies, sharesNone, sharesPolicies } = require('./policies/shared.js')
 const { Reservation } = require('./reservation.js')
@@ -64,6 +68,8 @@ class RateLimiter extends EventEmitter {
   #closed
   #waiting
   #shared
+  #pressure
+  #buckets
   #calls
   #isAllowed
   #isAllowedSync
@@ -85,6 +91,12 @@ class RateLimiter extends EventEmitter {
         publish: (asked) => this.ready().then(() => this.#calls.publish(asked)),
         refuse: (error) => this[TELL]('policiesInvalid', error),
       })
+    }
+    if (Object.hasOwn(options, 'adaptive') && options.adaptive) {
+      this.#pressure = new Pressure(own(options.adaptive), this.#calls.observe, (event, what) =>
+        this[TELL](event, what),
+      )
+      this.#buckets = bucketsOf(this.policies())
     }
     limiters.set(this.#native.id, new WeakRef(this))
     collected.register(this, this.#native.id)
@@ -169,6 +181,7 @@ class RateLimiter extends EventEmitter {
     this.#calls.update(options)
     this.#counted.changes += 1
     this.#bind()
+    if (this.#pressure !== undefined) this.#buckets = bucketsOf(this.policies())
     this[TELL]('policies', this.policies())
   }
 
@@ -181,6 +194,7 @@ class RateLimiter extends EventEmitter {
       this.#calls.close()
       files.get(this.#native.id)?.stop()
       files.delete(this.#native.id)
+      this.#pressure?.close()
       const finish = () => this.#do(this.#calls.finish)
       const finished = this.#waiting === undefined ? finish() : this.#waiting.close().then(finish)
       this.#closed = finished.finally(() => this[TELL]('close'))
@@ -191,6 +205,19 @@ class RateLimiter extends EventEmitter {
   /** A function of its own, which the middleware keeps. */
   get [ROUTE_OF]() {
     return this.#calls.routeOf
+  }
+
+  /** Whether response times are among what its limits give way by. */
+  get measuresLatency() {
+    return this.#pressure?.measuresLatency === true
+  }
+
+  latency(ms) {
+    if (typeof ms !== 'number' || !(ms >= 0 && ms < Infinity)) {
+      const Kind = typeof ms === 'number' ? RangeError : TypeError
+      throw badOption(Kind, 'ms', 'a number of milliseconds, 0 or more', ms)
+    }
+    this.#pressure?.latency(ms)
   }
 
   policies() {
@@ -208,7 +235,8 @@ class RateLimiter extends EventEmitter {
   }
 
   stats() {
-    return statsOf(this.#native, { ...this.#counted, version: this.#shared?.version ?? 0 })
+    const policies = { ...this.#counted, version: this.#shared?.version ?? 0 }
+    return { ...statsOf(this.#native, policies), adaptive: this.#pressure?.stats() ?? null }
   }
 
   /** Keeps the functions that are called once a request; where limits are tried, of which somebody may want to hear, each is watched. */
@@ -225,12 +253,41 @@ class RateLimiter extends EventEmitter {
   #checked(key, options) {
     try {
       const answer = options === undefined ? this.#check(key) : this.#check(key, options)
-      if (!isDecided(answer)) return this.#heard(key, this.#asked('check', key, answer))
+      if (!isDecided(answer)) {
+        const asked = this.#asked('check', key, answer)
+        const told =
+          this.#pressure === undefined ? asked : asked.then((decision) => this.#explained(key, options, decision))
+        return this.#heard(key, told)
+      }
       const decision = decisionOf(answer)
-      if (!decision.allowed) this.#denied(key, decision)
+      if (decision.allowed) return Promise.resolve(decision)
+      if (this.#isReduced(options)) return this.#heard(key, this.#explained(key, options, decision))
+      this.#denied(key, decision)
       return Promise.resolve(decision)
     } catch (error) {
       return Promise.reject(error)
+    }
+  }
+
+  #isReduced(options) {
+    return this.#pressure !== undefined && this.#pressure.isReduced(options?.priority)
+  }
+
+  /**
+   * A decision with its `reason`, where it is a refusal that the whole limits would not have made. What was refused without asking was
+   * refused by a reduced limit, and is not asked for either.
+   */
+  async #explained(key, options, decision) {
+    if (decision.allowed || decision.reason !== undefined || !this.#isReduced(options)) return decision
+    if (decision.source === 'deny-cache') return { ...decision, reason: 'adaptive' }
+    try {
+      const answer = this.#calls.whole(key, ...given(options))
+      const whole = isDecided(answer) ? decisionOf(answer) : await answer
+      const isDue = isDueToReduction(decision, whole, options, this.#buckets)
+      return isDue ? { ...decision, reason: 'adaptive' } : decision
+    } catch {
+      // The limiter was closed meanwhile, or its store is away: the refusal stands, and nobody knows why.
+      return decision
     }
   }
 
@@ -347,6 +404,15 @@ class RateLimiter extends EventEmitter {
       logger?.error(`distributed-rate-limiter: the last good policies stay in force: ${what.message}`)
     } else if (event === 'fleetUnknown') {
       logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${what.message}`)
+    } else if (event === 'adaptive') {
+      const { multiplier, load } = what
+      logger?.warn(
+        multiplier < 1
+          ? `distributed-rate-limiter: the limits give way, at a load of ${load.toFixed(2)}`
+          : 'distributed-rate-limiter: the limits are whole again',
+      )
+    } else if (event === 'signalFailed') {
+      logger?.warn(`distributed-rate-limiter: ${what.message}: ${what.cause?.message ?? what.cause}`)
     } else if (event === 'storeEvicts') {
       logger?.warn(
         `distributed-rate-limiter: Redis may evict keys (maxmemory-policy is ${what}), and an evicted key has its limit once more: set noeviction`,

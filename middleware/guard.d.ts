@@ -49,6 +49,8 @@ export interface GuardOptions<Request> {
   cost?: number | ((request: Request) => number | undefined | Promise<number | undefined>)
   /** What is done: each action is counted apart. Default: none. */
   action?: string | ((request: Request) => string | undefined | Promise<string | undefined>)
+  /** Which of the limiter's `adaptive.priorities` a request is of. Default: that of calls that name none. */
+  priority?: string | ((request: Request) => string | undefined | Promise<string | undefined>)
   /** Whether a request goes on without being counted. */
   skip?: (request: Request) => unknown
   /** Of a refusal, 400 to 599. Default 429. */

@@ -39,6 +39,8 @@ class Guard {
   #key
   #cost
   #action
+  #priority
+  #measures
   #skip
   #message
   #countOnly
@@ -58,6 +60,8 @@ class Guard {
     this.#key = own.key ?? defaultKey(policies)
     this.#cost = own.cost
     this.#action = own.action
+    this.#priority = own.priority
+    this.#measures = own.limiter.measuresLatency === true
     this.#skip = own.skip
     this.#message = own.message
     this.#countOnly = own.countOnly
@@ -91,22 +95,25 @@ class Guard {
       throw noKey(key)
     }
     const call = this.#callOf(request)
-    const { action, cost } = call === undefined ? NO_CALL : typeof call.then === 'function' ? await call : call
+    const { action, cost, priority } =
+      call === undefined ? NO_CALL : typeof call.then === 'function' ? await call : call
     if (cost === 0) return SKIPPED
-    const options = action === undefined && cost === undefined ? undefined : callOptions(action, cost)
+    const options = call === undefined ? undefined : callOptions(action, cost, priority)
     const decision = await (this.#maxWait === undefined
       ? this.#limiter.check(key, options)
       : this.#wait(key, options, node))
     // A leaky bucket has given it a place, and it goes on when that has come.
     if (decision.delayMs > 0 && !(await passes(decision.delayMs, node))) {
-      this.#giveBack(key, decision.granted, action)
+      this.#giveBack(key, decision.granted, action, priority)
       return GONE
     }
     // Somebody else has answered meanwhile, such as a middleware that looks at the time.
     if (decision === GONE || node?.headersSent) return GONE
     this.#headers.write(this.#face.setHeader, response, decision, action, key)
     if (decision.allowed) {
-      if (this.#countOnly !== undefined && node !== undefined) this.#watch(node, key, decision.granted, action)
+      if (this.#measures && node !== undefined) this.#measure(node)
+      if (this.#countOnly !== undefined && node !== undefined)
+        this.#watch(node, key, decision.granted, action, priority)
     } else {
       decision.violated = this.#headers.violated(decision, action)
     }
@@ -120,18 +127,19 @@ class Guard {
     if (message !== undefined) return messageOf(message)
     const { accept } = this.#face.headersOf(request)
     const retryAfter = secondsOf(decision.retryAfterMs)
-    return problemOf({ status: this.status, retryAfter, violated: decision.violated, accept })
+    return problemOf({ status: this.status, retryAfter, violated: decision.violated, reason: decision.reason, accept })
   }
 
   /** What the request costs and does: nothing where neither is asked, or the promise of it where a function gives one. */
   #callOf(request) {
-    if (this.#cost === undefined && this.#action === undefined) return undefined
+    if (this.#cost === undefined && this.#action === undefined && this.#priority === undefined) return undefined
     const cost = typeof this.#cost === 'function' ? this.#cost(request) : this.#cost
     const action = typeof this.#action === 'function' ? this.#action(request) : this.#action
-    if (typeof cost?.then === 'function' || typeof action?.then === 'function') {
-      return Promise.all([action, cost]).then(([action, cost]) => ({ action, cost }))
+    const priority = typeof this.#priority === 'function' ? this.#priority(request) : this.#priority
+    if ([cost, action, priority].some((value) => typeof value?.then === 'function')) {
+      return Promise.all([action, cost, priority]).then(([action, cost, priority]) => ({ action, cost, priority }))
     }
-    return { action, cost }
+    return { action, cost, priority }
   }
 
   /** Waits for its turn, unless the client goes. */
@@ -155,19 +163,25 @@ class Guard {
    * Gives the units back where the response that was finished is not of the kind that counts. One that never finishes is counted
    * whatever the kind: nobody gets units by hanging up.
    */
-  #watch(node, key, units, action) {
+  #watch(node, key, units, action, priority) {
     const countsFailed = this.#countOnly === 'failed'
     node.once('finish', () => {
       // Of HTTP/2 a response is called finished also when its client has hung up.
       if (!node.writableEnded) return
       const hasFailed = node.statusCode >= 400
-      if (hasFailed !== countsFailed) this.#giveBack(key, units, action)
+      if (hasFailed !== countsFailed) this.#giveBack(key, units, action, priority)
     })
   }
 
+  /** Tells the limiter, whose limits give way by that, how long the response takes from now on. */
+  #measure(node) {
+    const start = performance.now()
+    node.once('close', () => this.#limiter.latency(performance.now() - start))
+  }
+
   /** The response is on its way already: where the store cannot be told, the units come back with time. */
-  #giveBack(key, units, action) {
-    this.#limiter.refund(key, units, action === undefined ? undefined : { action }).catch(() => {})
+  #giveBack(key, units, action, priority) {
+    this.#limiter.refund(key, units, callOptions(action, undefined, priority)).catch(() => {})
   }
 
   #clientAddress(request) {
@@ -199,7 +213,7 @@ class Guard {
   }
 }
 
-const NO_CALL = Object.freeze({ action: undefined, cost: undefined })
+const NO_CALL = Object.freeze({ action: undefined, cost: undefined, priority: undefined })
 
 const UNTRUSTED = 'RATE_LIMIT_UNTRUSTED_PROXY'
 const UNTRUSTED_ADVICE =
@@ -212,10 +226,12 @@ function hasForwarding(headers) {
   return headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined
 }
 
-function callOptions(action, cost) {
+function callOptions(action, cost, priority) {
+  if (action === undefined && cost === undefined && priority === undefined) return undefined
   const options = {}
   if (action !== undefined) options.action = action
   if (cost !== undefined) options.cost = cost
+  if (priority !== undefined) options.priority = priority
   return options
 }
 

@@ -12,6 +12,7 @@ const NAMES = [
   'key',
   'cost',
   'action',
+  'priority',
   'skip',
   'onDenied',
   'status',
@@ -37,12 +38,13 @@ function readOptions(options, { hasFrameworkSetting, more = [] }) {
   }
   const given = own(options)
   refuseUnknown('the middleware', given, [...NAMES, ...more])
-  const { limiter, key, cost, action, skip, onDenied, status = 429, message, countOnly } = given
+  const { limiter, key, cost, action, skip, onDenied, status = 429, message, countOnly, priority } = given
   const { ipv6Prefix = DEFAULT_IPV6_PREFIX } = given
   checkLimiter(limiter)
   for (const [name, value] of Object.entries({ key, skip, onDenied })) optional(name, value, 'a function', ['function'])
   optional('cost', cost, 'a whole number of units, or a function that gives one', ['number', 'function'])
   optional('action', action, 'a string, or a function that gives one', ['string', 'function'])
+  optional('priority', priority, 'a string, or a function that gives one', ['string', 'function'])
   whole('status', status, 400, 599, 'a status from 400 to 599')
   whole('ipv6Prefix', ipv6Prefix, 32, 128, 'a whole number of bits from 32 to 128')
   optional('message', message, 'a text, an object, or a function that gives one', ['string', 'object', 'function'])
@@ -55,6 +57,7 @@ function readOptions(options, { hasFrameworkSetting, more = [] }) {
     key,
     cost,
     action,
+    priority,
     skip,
     onDenied,
     status,

@@ -2,13 +2,16 @@
 'use strict'
 
 const PROBLEM_TYPE = 'https://iana.org/assignments/http-problem-types#quota-exceeded'
+const REDUCED_TYPE = 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity'
 const TITLE = 'Too many requests'
+const REDUCED_TITLE = 'Temporarily reduced capacity'
 
 /** `{ type, content }`: the media type, and a text or an object that is written as JSON. */
-function problemOf({ status, retryAfter, violated, accept }) {
+function problemOf({ status, retryAfter, violated, reason, accept }) {
+  const [kind, title] = reason === 'adaptive' ? [REDUCED_TYPE, REDUCED_TITLE] : [PROBLEM_TYPE, TITLE]
   const detail = `Try again in ${retryAfter} s.`
-  if (prefersText(accept)) return { type: 'text/plain; charset=utf-8', content: `${TITLE}. ${detail}\n` }
-  const problem = { type: PROBLEM_TYPE, title: TITLE, status, detail, 'violated-policies': violated }
+  if (prefersText(accept)) return { type: 'text/plain; charset=utf-8', content: `${title}. ${detail}\n` }
+  const problem = { type: kind, title, status, detail, 'violated-policies': violated }
   return { type: 'application/problem+json', content: problem }
 }
 

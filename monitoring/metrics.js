@@ -164,6 +164,30 @@ const METRICS = [
     read: ({ leases }) => one(leases.units),
   },
   {
+    name: 'adaptive.multiplier',
+    kind: 'gauge',
+    labels: ['priority'],
+    merge: 'min',
+    help: 'What is left of the limits for each priority while the process is loaded, from 0 to 1.',
+    read: ({ adaptive }) =>
+      adaptive ? Object.entries(adaptive.priorities).map(([priority, left]) => [{ priority }, left]) : [],
+  },
+  {
+    name: 'adaptive.load',
+    kind: 'gauge',
+    labels: ['signal'],
+    merge: 'max',
+    help: 'Load by the signal that it was read from: 1 is as loaded as the process may be.',
+    read: ({ adaptive }) =>
+      adaptive ? Object.entries(adaptive.signals).map(([signal, load]) => [{ signal }, load]) : [],
+  },
+  {
+    name: 'adaptive.signal.failures',
+    kind: 'counter',
+    help: 'How often a signal of the load threw, or said nothing that is a load.',
+    read: ({ adaptive }) => (adaptive ? one(adaptive.failures) : []),
+  },
+  {
     // Keys are of any number, so only for who asks for it, and only so many.
     name: 'top.denied.calls',
     kind: 'gauge',

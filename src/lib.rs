@@ -10,6 +10,7 @@
 //!
 //! Everything but `binding` knows nothing of Node and is built and tested without it (`--no-default-features`).
 
+pub mod adaptive;
 pub mod algorithm;
 pub mod arrears;
 pub mod calendar;

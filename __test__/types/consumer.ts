@@ -4,6 +4,8 @@ import type { EventEmitter } from 'node:events'
 import { ConcurrencyLimiter, DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 import type {
   AcquireOptions,
+  AdaptiveOptions,
+  AdaptiveStats,
   Algorithm,
   Burst,
   CacheClient,
@@ -69,6 +71,17 @@ declare const memcachedClient: MemcachedClient
 const memcached: CacheClient = memcachedCache(memcachedClient)
 void memcached
 const scriptClient: ScriptClient = { evalsha: async () => [], eval: async () => [] }
+const adaptive: Required<AdaptiveOptions> = {
+  signals: ['eventLoopLag', 'cpu', 'latency', () => 0.5],
+  targets: { eventLoopLag: '50ms', cpu: 0.9, latency: 250 },
+  min: 0.2,
+  priorities: ['low', 'normal', 'high'],
+}
+// @ts-expect-error There is no such signal.
+export const misspelt: AdaptiveOptions = { signals: ['eventloopLag'] }
+export const multiplier = (): number | undefined => smallest.stats().adaptive?.multiplier
+export const isGivingWay = async (): Promise<boolean> =>
+  (await smallest.check('key', { priority: 'low' })).reason === 'adaptive'
 const commonOptions: Required<CommonOptions> = {
   redisUrl: ['redis://redis-1:6379', 'redis://redis-2:6379'],
   cluster: true,
@@ -98,6 +111,7 @@ const commonOptions: Required<CommonOptions> = {
   maxMemory: '64mb',
   denyCache: '1s',
   lease: Math.random() < 0.5 ? false : { max: 100, ttl: '200ms' },
+  adaptive: Math.random() < 0.5 ? false : adaptive,
   onStoreError: 'local',
   logger,
 }
@@ -197,6 +211,8 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   policies: true,
   publishPolicies: true,
   sharedPolicies: true,
+  latency: true,
+  measuresLatency: true,
   ready: true,
   close: true,
   stats: true,
@@ -210,6 +226,7 @@ export async function calls(limiter: RateLimiter): Promise<void> {
     limit: 10,
     window: '1m',
     timestamp: Date.now(),
+    priority: 'low',
   }
   const waiting: Required<AcquireOptions> = {
     cost: 1,
@@ -218,6 +235,7 @@ export async function calls(limiter: RateLimiter): Promise<void> {
     window: '1m',
     maxWait: '5s',
     signal: AbortSignal.timeout(1_000),
+    priority: 'low',
   }
 
   const allowed: boolean = await limiter.isAllowed('user:1')
@@ -320,6 +338,13 @@ export function readDecision(decision: Decision): number {
   return yes ? limit + remaining + retryAfterMs + retryAfter + resetAt + delayMs : deciders[source]
 }
 
+export const adaptiveStats: Every<AdaptiveStats> = {
+  multiplier: true,
+  load: true,
+  signals: true,
+  priorities: true,
+  failures: true,
+}
 export const statsMembers: Every<Stats> = {
   allowed: true,
   denied: true,
@@ -344,6 +369,7 @@ export const statsMembers: Every<Stats> = {
   told: true,
   leases: true,
   policies: true,
+  adaptive: true,
   topDenied: true,
 }
 
@@ -448,6 +474,8 @@ export const events: Every<RateLimiterEvents> = {
   policies: true,
   policiesInvalid: true,
   disagreement: true,
+  adaptive: true,
+  signalFailed: true,
   close: true,
 }
 

@@ -14,6 +14,7 @@ const options: Required<HonoOptions> = {
   key: byAddress(),
   cost: (context) => Number(context.req.query('units')),
   action: 'search',
+  priority: 'low',
   skip: (context) => context.req.path === '/health',
   status: 429,
   headers: { legacy: true },

@@ -26,6 +26,7 @@ const CHAPTERS = [
       ['Shared policies', 'policies-shared'],
       ['Trying a limit', 'shadow'],
       ['Budgets and concurrency', 'holds'],
+      ['Under load', 'adaptive'],
       ['Stores', 'stores'],
       ['Reference', 'reference'],
       ['Errors', 'errors'],

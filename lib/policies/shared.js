@@ -29,6 +29,7 @@ const FIXED = new Set([
     'maxMemory',
     'denyCache',
     'lease',
+    'adaptive',
     'onStoreError',
     'logger',
   ],

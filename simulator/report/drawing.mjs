@@ -86,13 +86,15 @@ export function bars({ title, summary, series, groups, axis, format }) {
   ])
 }
 
-/** `lines` are lists of `[x, y]`, one for each of `series`. */
-export function lines({ title, summary, series, lines: all, x, y }) {
+/** `lines` are lists of `[x, y]`, one for each of `series`; their points are marked unless there are many. */
+export function lines({ title, summary, series, lines: all, x, y, isMarked = true }) {
   const [right, high] = [scaleOf(x), scaleOf(y)]
   const at = ([a, b]) => `${round(across(right(a)))} ${round(up(high(b)))}`
   const drawn = all.flatMap((points, index) => [
     `<path class="l${index}" d="M${points.map(at).join('L')}"/>`,
-    ...points.map((point) => `<circle class="s${index}" cx="${at(point).replace(' ', '" cy="')}" r="3"/>`),
+    ...(isMarked ? points : []).map(
+      (point) => `<circle class="s${index}" cx="${at(point).replace(' ', '" cy="')}" r="3"/>`,
+    ),
   ])
   const below = x.ticks.map((tick) => {
     const anchor = right(tick) > 0.97 ? 'end' : 'middle'

@@ -11,11 +11,11 @@ import { costs } from './costs.mjs'
 const manifest = join('simulator', 'Cargo.toml')
 const execute = promisify(execFile)
 
-/** In the folder of the limiter's own tests, with which it shares what both depend on. Answers its file. */
-export async function build() {
+/** In the folder of the limiter's own tests, with which it shares what both depend on. Answers the file of a program of it. */
+export async function build(name = 'distributed-rate-limiter-simulator') {
   await runCargo(['build', '--locked', '--manifest-path', manifest, '--target-dir', 'target'])
   const suffix = process.platform === 'win32' ? '.exe' : ''
-  return join(root, 'target', 'debug', `distributed-rate-limiter-simulator${suffix}`)
+  return join(root, 'target', 'debug', `${name}${suffix}`)
 }
 
 /** The report of one world, whose properties are the simulator's options. Those of Redis are the bench's figures. */

@@ -13,6 +13,7 @@
 //! modelled: arrivals, batches, ways, the time that a script call takes. [`watch`] says by the limit alone whether too much was
 //! admitted.
 
+pub mod adaptive;
 pub mod gateway;
 pub mod load;
 pub mod network;

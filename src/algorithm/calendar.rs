@@ -89,8 +89,8 @@ impl Algorithm for Calendar {
         self.limit
     }
 
-    fn share(&self, instances: u64) -> Self {
-        Self { limit: self.limit.div_ceil(instances), ..*self }
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        Self { limit: (self.limit * parts).div_ceil(of), ..*self }
     }
 
     /// How long a period is at most stands where others have their window.

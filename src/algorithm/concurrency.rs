@@ -42,8 +42,8 @@ impl Algorithm for Concurrency {
         self.limit
     }
 
-    fn share(&self, instances: u64) -> Self {
-        Self::new(self.limit.div_ceil(instances))
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        Self::new((self.limit * parts).div_ceil(of))
     }
 
     /// The second is the window, of which there is none.

@@ -93,8 +93,8 @@ impl Algorithm for FixedWindow {
         self.limit
     }
 
-    fn share(&self, instances: u64) -> Self {
-        Self { limit: self.limit.div_ceil(instances), ..*self }
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        Self { limit: (self.limit * parts).div_ceil(of), ..*self }
     }
 
     fn numbers(&self) -> Numbers {

@@ -62,8 +62,8 @@ impl Algorithm for LeakyBucket {
         self.places.capacity()
     }
 
-    fn share(&self, instances: u64) -> Self {
-        Self { places: self.places.share(instances) }
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        Self { places: self.places.scaled(parts, of) }
     }
 
     fn numbers(&self) -> Numbers {

@@ -189,9 +189,9 @@ pub trait Algorithm {
     /// The most units that one call can ever take.
     fn capacity(&self) -> u64;
 
-    /// The same limit for one of `instances` that decide apart: each of its numbers of units divided, and rounded up. Of each number all
-    /// of them together have no more than this one has, and one unit less than there are instances.
-    fn share(&self, instances: u64) -> Self;
+    /// The same limit with `parts` of `of` parts of each of its numbers of units, rounded up. `parts` are at most 1,024, and at most
+    /// `of`. What a key has used stays as it is counted: a bucket's level is the same part of it before and after.
+    fn scaled(&self, parts: u64, of: u64) -> Self;
 
     /// The most that one call can take of a key's regular units, without those of a burst beside them.
     fn regular(&self) -> u64 {
@@ -261,9 +261,15 @@ macro_rules! algorithms {
                 match self { $(Self::$Name(algorithm) => algorithm.numbers(),)+ }
             }
 
-            /// See [`Algorithm::share`].
+            /// The same limit for one of `instances` that decide apart. Of each of its numbers of units all of them together have no
+            /// more than this one has, and one unit less than there are instances.
             pub fn share(&self, instances: u64) -> Self {
-                match self { $(Self::$Name(algorithm) => Self::$Name(algorithm.share(instances)),)+ }
+                self.scaled(1, instances)
+            }
+
+            /// See [`Algorithm::scaled`].
+            pub fn scaled(&self, parts: u64, of: u64) -> Self {
+                match self { $(Self::$Name(algorithm) => Self::$Name(algorithm.scaled(parts, of)),)+ }
             }
 
             /// See [`Algorithm::lasting`].

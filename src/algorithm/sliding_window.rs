@@ -333,8 +333,8 @@ impl Algorithm for SlidingWindow {
     }
 
     /// In the same slots, so that what was counted in them stays comparable.
-    fn share(&self, instances: u64) -> Self {
-        Self { limit: self.limit.div_ceil(instances), ..*self }
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        Self { limit: (self.limit * parts).div_ceil(of), ..*self }
     }
 
     fn numbers(&self) -> Numbers {

@@ -219,8 +219,9 @@ impl Algorithm for TokenBucket {
         self.burst
     }
 
-    fn share(&self, instances: u64) -> Self {
-        Self::new(self.limit.div_ceil(instances), Micros(self.window), self.burst.div_ceil(instances))
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        let of_each = |units: u64| (units * parts).div_ceil(of);
+        Self::new(of_each(self.limit), Micros(self.window), of_each(self.burst))
     }
 
     fn numbers(&self) -> Numbers {

@@ -157,8 +157,8 @@ impl<A: Windowed> Algorithm for WithBurst<A> {
         self.base.capacity() + self.extra.capacity()
     }
 
-    fn share(&self, instances: u64) -> Self {
-        Self { base: self.base.share(instances), extra: self.extra.share(instances) }
+    fn scaled(&self, parts: u64, of: u64) -> Self {
+        Self { base: self.base.scaled(parts, of), extra: self.extra.scaled(parts, of) }
     }
 
     /// Those of the windows, then `extra` and the bucket's window.

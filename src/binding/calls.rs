@@ -15,6 +15,7 @@ use super::js::{Js, Value};
 use super::pending::Wants;
 use super::row::COLUMNS;
 use super::{error, given, text};
+use crate::adaptive::Share;
 use crate::algorithm::Ask;
 use crate::clock::Micros;
 use crate::decision::Decision;
@@ -34,11 +35,13 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 22] = [
+const CALLS: [(&str, Callback); 24] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
     ("peek", peek),
+    ("whole", whole),
+    ("observe", observe),
     ("patience", patience),
     ("reserve", reserve),
     ("refund", refund),
@@ -232,6 +235,36 @@ unsafe extern "C" fn peek(env: sys::napi_env, info: sys::napi_callback_info) -> 
     run(env, info, |js, bound, given| bound.decide(js, "peek", given, Deed::Look, Wants::Decision))
 }
 
+/// `whole(key, options)`: what `peek` would say if nothing had given way under load.
+unsafe extern "C" fn whole(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, .. }| {
+        let options = bound.options(js, "peek", second, CallOptions::known())?;
+        let options = CallOptions { is_whole: true, ..options };
+        let called = bound.called(js, first, Deed::Look, &options)?;
+        bound.answer(js, called, Wants::Decision)
+    })
+}
+
+/// `observe(now, load)`, in milliseconds of a clock that only runs on: the level, and what is left for each class, in parts of 1.
+unsafe extern "C" fn observe(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, .. }| {
+        let number = |value| js.number(value).unwrap_or(f64::NAN);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it stops at the ends of the range"
+        )]
+        let now = Micros((number(first) * 1_000.0) as u64);
+        let Some((level, shares)) = bound.limiter.observe(now, second.map_or(f64::NAN, number)) else {
+            return Ok(js.undefined());
+        };
+        #[expect(clippy::cast_precision_loss, reason = "thousandths")]
+        let parts = shares.iter().map(|share| share.parts() as f64 / Share::PARTS as f64);
+        let numbers: Vec<Value> = std::iter::once(level).chain(parts).map(|number| js.double(number)).collect();
+        Ok(js.array(numbers.into_iter()))
+    })
+}
+
 /// `patience(maxWait)`: how many milliseconds that is.
 unsafe extern "C" fn patience(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, _, Arguments { first: max_wait, .. }| {
@@ -247,7 +280,7 @@ unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) 
     run(env, info, |js, bound, Arguments { first, second, third }| {
         let patience = read_patience(&given::read_optional(js, third)?)?;
         // `maxWait` and `signal` have been taken out, but whoever misspells one of them is to be told of it.
-        let known = ["cost", "action", "limit", "window", "maxWait", "signal"];
+        let known = ["cost", "action", "limit", "window", "maxWait", "signal", "priority"];
         let options = bound.options(js, "acquire", second, &known)?;
         let called = bound.called(js, first, Deed::Reserve(patience), &options)?;
         // Whoever waits goes by what the store says now.
@@ -258,7 +291,7 @@ unsafe extern "C" fn reserve(env: sys::napi_env, info: sys::napi_callback_info) 
 /// `refund(key, cost, options)`, and the like.
 fn change(js: Js, bound: &Bound, name: &str, given: Arguments, deed: Deed) -> Result<Called, Error> {
     let Arguments { first, second, third } = given;
-    let mut options = bound.options(js, name, third, &["action", "limit", "window", "timestamp"])?;
+    let mut options = bound.options(js, name, third, &["action", "limit", "window", "timestamp", "priority"])?;
     let cost = given::read_optional(js, second)?;
     options.cost = (cost != Given::Missing).then_some(cost);
     bound.called(js, first, deed, &options)

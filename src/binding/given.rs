@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::input::Given;
 
 /// The options in which there is something to read; what is inside of others (a client, a logger) is nobody's affair here.
-const NESTED: [&str; 15] = [
+const NESTED: [&str; 16] = [
     "limits",
     "actions",
     "newKeys",
@@ -22,6 +22,7 @@ const NESTED: [&str; 15] = [
     "sentinel",
     "tls",
     "lease",
+    "adaptive",
 ];
 
 /// Options are nowhere deeper than this: `actions`, an action, its fallback, the window of that, a name.

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use smallvec::smallvec;
 
+use crate::adaptive::{Adaptive, Share};
 use crate::algorithm::{Ask, Policy};
 use crate::arrears::Arrears;
 use crate::clock::{Clock, Micros};
@@ -44,6 +45,8 @@ pub struct Limiter {
     configured: RefCell<HashMap<Key, Policy>>,
     /// Whether a call that is a key and nothing else is decided by one limit without a name, by the key as it is.
     is_simple: Cell<bool>,
+    /// By what the limits give way under load, where they do.
+    adaptive: Option<RefCell<Adaptive>>,
     replays: bool,
     pseudonyms: Option<Pseudonyms>,
     memory: Arc<Memory>,
@@ -89,6 +92,7 @@ impl Limiter {
     pub fn in_memory(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         let limiter = Self {
             is_simple: Cell::new(false),
+            adaptive: settings.adaptive.clone().map(RefCell::new),
             metrics: Arc::new(Metrics::new(&settings.plan)),
             plan: RefCell::new(Arc::new(settings.plan.clone())),
             frame: settings.frame.clone(),
@@ -177,7 +181,9 @@ impl Limiter {
         let is_one = |limit: &Limit| limit.name.is_none() && limit.by == By::Key && !limit.role.is_trial();
         let unnamed = plan.limits.only().is_some_and(is_one);
         let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none() && plan.rules.is_none();
-        self.is_simple.set(is_plain && self.configured.borrow().is_empty());
+        // A call that says nothing of itself goes by its usual class, and takes the short way while nothing is taken from that.
+        let is_whole = self.adaptive.as_ref().is_none_or(|adaptive| adaptive.borrow().share_of(None).is_whole());
+        self.is_simple.set(is_plain && is_whole && self.configured.borrow().is_empty());
     }
 
     /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
@@ -337,6 +343,15 @@ impl Limiter {
     /// Whether it shares its policies with others.
     pub fn shares_policies(&self) -> bool {
         self.remote().is_some_and(|remote| remote.known.policies.is_some())
+    }
+
+    /// Hears of the load at `now`, by which the limits give way. Answers the level, and what is left for each class, the lowest
+    /// first; nothing where the limits do not give way.
+    pub fn observe(&self, now: Micros, load: f64) -> Option<(f64, Vec<Share>)> {
+        let adaptive = self.adaptive.as_ref()?;
+        let level = adaptive.borrow_mut().observe(now, load);
+        self.simplify();
+        Some((level, adaptive.borrow().shares().to_vec()))
     }
 
     /// Takes no more calls from here on.

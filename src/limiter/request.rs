@@ -6,7 +6,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Limiter;
-use crate::algorithm::Ask;
+use crate::adaptive::{Classes, Share};
+use crate::algorithm::{Ask, Policy};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given};
@@ -90,6 +91,11 @@ impl Limiter {
             _ => own,
         };
         let keys = self.keys_of(plan, &limits, who)?;
+        // What was used is booked in full, whatever is left now.
+        let limits = match deed {
+            Deed::Settle(_) | Deed::Renew { .. } => limits,
+            _ => self.left_of(limits, options)?,
+        };
         let name = if options.up_to { "upTo" } else { "cost" };
         let cost = match deed {
             Deed::Settle(_) => policy::used("actual", options.cost.as_ref())?.min(2 * capacity),
@@ -125,6 +131,23 @@ impl Limiter {
             return Err(cannot_hold("newKeys", why));
         }
         Ok(())
+    }
+
+    /// What the call's class has left of these limits. A call's cost is checked against the whole ones: that it is too much for now is
+    /// an answer.
+    fn left_of(&self, limits: Arc<Limits>, options: &CallOptions) -> Result<Arc<Limits>, Error> {
+        let Some(adaptive) = &self.adaptive else {
+            return if options.priority.is_none() { Ok(limits) } else { Err(no_priorities()) };
+        };
+        let adaptive = adaptive.borrow();
+        let class = options.priority.as_ref().map(|name| class_of(adaptive.classes(), name)).transpose()?;
+        let share = adaptive.share_of(class);
+        if options.is_whole || share.is_whole() {
+            return Ok(limits);
+        }
+        let left = |policy: &Policy| policy.scaled(share.parts(), Share::PARTS);
+        let give_way = |limit: &Limit| limit.with(left(&limit.policy), left(&limit.fallback));
+        Ok(Arc::new(Limits::new(limits.iter().map(give_way))))
     }
 
     fn when(&self, options: &CallOptions) -> Result<When, Error> {
@@ -336,4 +359,21 @@ impl Plan {
         fields.dedup();
         format!("the key must be an object with a non-empty string for each field, as in {{ {} }}", fields.join(", "))
     }
+}
+
+fn no_priorities() -> Error {
+    input::contradiction(
+        "`priority` is for a limiter with `adaptive.priorities`: give it these, or leave `priority` out".into(),
+    )
+}
+
+fn class_of(classes: &Classes, name: &str) -> Result<usize, Error> {
+    if classes.names().is_empty() {
+        return Err(no_priorities());
+    }
+    classes.named(name).ok_or_else(|| {
+        let names: Vec<String> = classes.names().iter().map(|name| format!("'{name}'")).collect();
+        let expected = format!("one of {}", names.join(", "));
+        Error::Option(Given::Text(name.to_owned()).refuse("priority", &expected, |_| true))
+    })
 }

@@ -6,7 +6,7 @@ use crate::input::{self, Given, field};
 use crate::policy;
 
 /// What a call may say beside its key.
-const KNOWN: [&str; 6] = ["cost", "upTo", "action", "limit", "window", "timestamp"];
+const KNOWN: [&str; 7] = ["cost", "upTo", "action", "limit", "window", "timestamp", "priority"];
 
 /// The latest timestamp: 2^53 microseconds, in the year 2255.
 const LAST_TIMESTAMP_MS: f64 = 9_007_199_254_740.0;
@@ -25,6 +25,10 @@ pub struct CallOptions {
     pub action: Option<String>,
     /// A limit that only the caller knows: limit and window.
     pub own: Option<(Given, Given)>,
+    /// Which calls it gives way with, where the limits give way under load.
+    pub priority: Option<String>,
+    /// Whether it goes by the whole limits, whatever has given way: to tell of a refusal what it is due to.
+    pub is_whole: bool,
     /// When the call happened.
     pub timestamp: Option<Micros>,
 }
@@ -60,6 +64,11 @@ impl CallOptions {
             up_to,
             action: input::or_default(field(options, "action"), None, |given| action(given).map(Some))?,
             own: (!missing("limit")).then(|| (field(options, "limit").clone(), field(options, "window").clone())),
+            priority: input::or_default(field(options, "priority"), None, |given| {
+                input::text("priority", given, 64, "one of the names in `adaptive.priorities`", |_| true)
+                    .map(|name| Some(name.to_owned()))
+            })?,
+            is_whole: false,
             timestamp: input::or_default(field(options, "timestamp"), None, |given| timestamp(given).map(Some))?,
         })
     }

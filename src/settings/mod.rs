@@ -1,5 +1,6 @@
 //! The options of a limiter and of its calls, each checked once.
 
+mod adaptive;
 mod call;
 mod concurrency;
 mod described;
@@ -20,6 +21,7 @@ pub use plan::{Plan, Template};
 pub use rules::{MOST_PATTERNS, Routes, Rule, Rules};
 pub use shared::SharedMemory;
 
+use crate::adaptive::Adaptive;
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
@@ -37,7 +39,7 @@ const MOST_MEMORY: u64 = 256 << 30;
 const LONGEST_REFUSAL: Micros = Micros::from_millis(1_000);
 
 /// The names that the options may have. `logger` is the binding's affair, as is what a client is.
-pub const OPTIONS: [&str; 36] = [
+pub const OPTIONS: [&str; 37] = [
     "limit",
     "window",
     "limits",
@@ -71,6 +73,7 @@ pub const OPTIONS: [&str; 36] = [
     "maxMemory",
     "denyCache",
     "lease",
+    "adaptive",
     "onStoreError",
     "fallback",
     "logger",
@@ -114,6 +117,8 @@ pub struct Settings {
     pub lease: Option<Terms>,
     /// The name of the policies that a fleet shares, where it does.
     pub policies: Option<String>,
+    /// By what the limits give way under load, where they do.
+    pub adaptive: Option<Adaptive>,
     /// What happens when the store fails.
     pub on_store_error: OnStoreError,
     /// Whether the calls' own timestamps are the clock.
@@ -135,6 +140,7 @@ impl Settings {
             plan,
             lease: frame.lease,
             frame,
+            adaptive: adaptive::read(options)?,
             deny_cache: deny_cache(field(options, "denyCache"), redis.is_some() && !tries)?,
             policies: policies::read(options, redis.is_some())?,
             redis,

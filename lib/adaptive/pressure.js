@@ -1,0 +1,129 @@
+// Reads the signals every 100 ms and tells the controller, which is in Rust (src/adaptive/controller.rs), the highest of them.
+'use strict'
+
+const { signalsOf } = require('./signals.js')
+
+const TICK_MS = 100
+
+class Pressure {
+  #observe
+  #tell
+  #signals
+  #latencies
+  #end
+  #timer
+  #last = performance.now()
+  #multiplier = 1
+  #shares
+  #priorities
+  #load = 0
+  #read = {}
+  #failures = 0
+  #failing = new Set()
+
+  /** `observe(now, load)` is the controller; `tell(event, what)` hears of what the application is to be told. */
+  constructor(options, observe, tell) {
+    this.#observe = observe
+    this.#tell = tell
+    this.#priorities = options.priorities ?? ['normal']
+    const { signals, latencies, end } = signalsOf(options)
+    this.#signals = signals
+    this.#latencies = latencies
+    this.#end = end
+    this.#hear(0)
+    // Weak, so that a limiter which the application has dropped can be collected.
+    const held = new WeakRef(this)
+    const timer = setInterval(() => {
+      const pressure = held.deref()
+      if (pressure !== undefined) return pressure.tick()
+      clearInterval(timer)
+      end()
+    }, TICK_MS)
+    this.#timer = timer.unref()
+  }
+
+  /** Whether response times are of use. */
+  get measuresLatency() {
+    return this.#latencies !== undefined
+  }
+
+  latency(ms) {
+    this.#latencies?.add(ms)
+  }
+
+  /** Whether calls of this priority have less than their whole limits; without one, those that name none. */
+  isReduced(priority) {
+    const index = priority === undefined ? usualOf(this.#priorities) : this.#priorities.indexOf(priority)
+    return this.#shares[index] < 1
+  }
+
+  /** For `stats()`. */
+  stats() {
+    const priorities = Object.fromEntries(this.#priorities.map((name, index) => [name, this.#shares[index]]))
+    const { signals, load } = { signals: { ...this.#read }, load: this.#load }
+    return { multiplier: this.#multiplier, load, signals, priorities, failures: this.#failures }
+  }
+
+  close() {
+    clearInterval(this.#timer)
+    this.#end()
+  }
+
+  /** Called by the timer; a test calls it itself, and says what time it is. */
+  tick(now = performance.now()) {
+    const sinceMs = now - this.#last
+    this.#last = now
+    const times = { sinceMs, lateMs: Math.max(0, sinceMs - TICK_MS) }
+    const read = []
+    for (const [name, signal] of this.#signals) {
+      const load = this.#ask(name, signal, times)
+      if (load !== undefined) read.push([name, load])
+    }
+    this.#read = Object.fromEntries(read)
+    // Without a signal that says anything nothing is known to be overloaded.
+    this.#hear(Math.max(0, ...read.map(([, load]) => load)), now)
+  }
+
+  #hear(load, now = this.#last) {
+    const before = this.#multiplier
+    const [multiplier, ...shares] = this.#observe(now, load)
+    this.#multiplier = multiplier
+    this.#shares = shares
+    this.#load = load
+    if (before < 1 !== multiplier < 1) this.#tell('adaptive', { multiplier, load })
+  }
+
+  /** What a signal says; nothing where it fails, of which the application is told once until it says something again. */
+  #ask(name, signal, times) {
+    let cause
+    try {
+      const load = signal(times)
+      if (typeof load === 'number' && load >= 0 && load < Infinity) {
+        this.#failing.delete(name)
+        return load
+      }
+      // A promise that nobody waits for must not end the process when it is rejected.
+      if (typeof load?.then === 'function') load.then(undefined, () => {})
+      cause = new TypeError(
+        `the signal '${name}' must return a number, 0 or more, but returned ${typeof load === 'number' ? load : `a value of type ${typeof load}`}`,
+      )
+    } catch (error) {
+      cause = error
+    }
+    this.#failures += 1
+    if (!this.#failing.has(name)) {
+      this.#failing.add(name)
+      const error = new Error(`the signal '${name}' fails and is ignored`, { cause })
+      this.#tell('signalFailed', Object.assign(error, { code: 'ERR_RATE_LIMIT_SIGNAL' }))
+    }
+    return undefined
+  }
+}
+
+/** The index of the priority of a call that names none: see `Classes::usual` in src/adaptive/classes.rs. */
+function usualOf(priorities) {
+  const normal = priorities.indexOf('normal')
+  return normal >= 0 ? normal : Math.floor(priorities.length / 2)
+}
+
+module.exports = { Pressure }

@@ -1,0 +1,122 @@
+/**
+ * Plays the controllers of limits that give way under load, and writes the plots and the table of docs/adaptive.md:
+ * `node simulator/report/adaptive.mjs`.
+ */
+
+import { execFile } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { format } from 'prettier'
+
+import { root } from '../../scripts/run.mjs'
+import { lines } from './drawing.mjs'
+import { build } from './run.mjs'
+
+const BEGIN = '<!-- controllers:begin -->'
+const END = '<!-- controllers:end -->'
+
+/** How many points of the simulator, each of half a second, make one of a plot. */
+const GROUP = 2
+
+const CONTROLLERS = {
+  whole: 'whole limits',
+  own: 'increase and decrease',
+  gradient: 'gradient',
+  target: 'delay target',
+}
+
+export const SCENARIOS = {
+  'load-step': 'Load: a step to three times what the server can do',
+  'load-ramp': 'Load: a ramp over 20 s to three times what the server can do',
+  'load-spike': 'Load: three times what the server can do, for 2 s',
+  'capacity-step': 'Capacity: a step to a third of what is asked',
+  'capacity-ramp': 'Capacity: a ramp over 20 s to a third of what is asked',
+  'capacity-spike': 'Capacity: a third of what is asked, for 2 s',
+}
+
+/** What the simulator says of each controller in each scenario. */
+export async function play() {
+  const { stdout } = await promisify(execFile)(await build('adaptive'), { maxBuffer: 1 << 24 })
+  return JSON.parse(stdout)
+}
+
+const seconds = {
+  least: 0,
+  most: 70,
+  ticks: [0, 10, 20, 30, 40, 50, 60, 70],
+  format: (second) => `${second} s`,
+  words: 'time; what happens begins at 10 s',
+}
+
+/** Every plot by its file's name. */
+export function plots(runs) {
+  const drawn = {}
+  for (const [scenario, title] of Object.entries(SCENARIOS)) {
+    const own = runs.filter((run) => run.scenario === scenario)
+    const possible = own[0].points.map(([second, offered, capacity]) => [second, Math.min(offered, capacity)])
+    const good = own.map(({ points }) => points.map(([second, , , good]) => [second, good]))
+    drawn[`${scenario}.svg`] = lines({
+      title,
+      summary: `${title}: answers in time a second, by controller. ${own.map(inWords).join('; ')}`,
+      series: ['possible', ...own.map(({ controller }) => CONTROLLERS[controller])],
+      lines: [possible, ...good].map(grouped),
+      x: seconds,
+      y: { least: 0, most: 250, ticks: [0, 50, 100, 150, 200, 250], format: (value) => `${value}/s` },
+      isMarked: false,
+    })
+  }
+  for (const scenario of ['load-step', 'load-spike']) {
+    const own = runs.filter((run) => run.scenario === scenario && run.controller !== 'whole')
+    drawn[`${scenario}-multiplier.svg`] = lines({
+      title: `${SCENARIOS[scenario]}: the multiplier`,
+      summary: `The multiplier over time, by controller: ${SCENARIOS[scenario]}`,
+      series: ['whole', ...own.map(({ controller }) => CONTROLLERS[controller])],
+      lines: [
+        [
+          [0, 1],
+          [70, 1],
+        ],
+        ...own.map(({ points }) => points.map(([second, , , , level]) => [second, level])),
+      ],
+      x: seconds,
+      y: { least: 0, most: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1], format: (value) => `${value}` },
+      isMarked: false,
+    })
+  }
+  return drawn
+}
+
+const inWords = ({ controller, goodput }) =>
+  `${CONTROLLERS[controller]}: ${Math.round(100 * goodput)} % of what is possible`
+
+function grouped(points) {
+  const groups = []
+  for (let at = 0; at < points.length; at += GROUP) {
+    const group = points.slice(at, at + GROUP)
+    groups.push([group.at(-1)[0], Math.round(group.reduce((sum, [, value]) => sum + value, 0) / group.length)])
+  }
+  return groups
+}
+
+/** The table, in Markdown. */
+export function table(runs) {
+  const rows = runs.map(({ scenario, controller, goodput, settled, swing }) => {
+    const cells = [scenario.replace('-', ', '), CONTROLLERS[controller], `${Math.round(100 * Math.min(1, goodput))} %`]
+    return `| ${[...cells, settled === null ? 'never' : `${settled} s`, swing.toFixed(2)].join(' | ')} |`
+  })
+  const head = ['| what happens | controller | goodput | settled after | swing |', '| --- | --- | ---: | ---: | ---: |']
+  return [...head, ...rows].join('\n')
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const runs = await play()
+  const folder = join(root, 'docs', 'adaptive')
+  mkdirSync(folder, { recursive: true })
+  for (const [name, svg] of Object.entries(plots(runs))) writeFileSync(join(folder, name), svg)
+  const document = join(root, 'docs', 'adaptive.md')
+  const [before, rest] = readFileSync(document, 'utf8').split(BEGIN)
+  const text = `${before}${BEGIN}\n\n${table(runs)}\n\n${END}${rest.split(END)[1]}`
+  writeFileSync(document, await format(text, { parser: 'markdown', semi: false, singleQuote: true, printWidth: 120 }))
+}

@@ -1,0 +1,17 @@
+//! One server under more load than it can bear, and limits that give way by different controllers: which of them keeps the server at
+//! work, how soon, and how steadily.
+//!
+//! ```text
+//! clients ─► limits ─► queue ─► server, whose capacity may change
+//! Poisson    scaled      ▲
+//!            by level    └─ every 100 ms: lag, busy time, response times ─► controller ─► level
+//! ```
+//!
+//! The limits are the limiter's own token buckets, and one of the controllers is its own; the server is a model.
+
+pub mod rivals;
+pub mod scenario;
+pub mod server;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Limits that give way under load: a level between a minimum and 1, moved by what the process says of its load, and what is left
+//! of a limit for each class of calls.
+
+mod classes;
+mod controller;
+
+pub use classes::{Classes, Share};
+pub use controller::Controller;
+
+use crate::clock::Micros;
+
+/// What a limiter gives way by.
+#[derive(Clone, Debug)]
+pub struct Adaptive {
+    controller: Controller,
+    classes: Classes,
+    /// What is left for each class, the lowest first.
+    shares: Vec<Share>,
+}
+
+impl Adaptive {
+    /// Whole limits, which give way down to `min`.
+    pub fn new(min: f64, classes: Classes) -> Self {
+        let controller = Controller::new(min);
+        let shares = classes.shares(controller.level(), min);
+        Self { controller, classes, shares }
+    }
+
+    /// Hears of the load at `now`; answers the level.
+    pub fn observe(&mut self, now: Micros, load: f64) -> f64 {
+        let level = self.controller.observe(now, load);
+        self.shares = self.classes.shares(level, self.controller.min());
+        level
+    }
+
+    /// The classes.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// What is left for each class, the lowest first.
+    pub fn shares(&self) -> &[Share] {
+        &self.shares
+    }
+
+    /// What is left for the class of that index, or for that of calls that name none.
+    pub fn share_of(&self, class: Option<usize>) -> Share {
+        self.shares[class.unwrap_or(self.classes.usual())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::algorithm::{Ask, FixedWindow, LeakyBucket, Policy, SlidingCounter, SlidingWindow, TokenBucket};
+
+    /// A policy of each algorithm.
+    fn policies(limit: u64) -> [Policy; 5] {
+        let window = Micros::from_millis(1_000);
+        [
+            Policy::SlidingWindow(SlidingWindow::new(limit, window, 32)),
+            Policy::SlidingCounter(SlidingCounter::new(limit, window)),
+            Policy::FixedWindow(FixedWindow::new(limit, window, false)),
+            Policy::TokenBucket(TokenBucket::new(limit, window, limit)),
+            Policy::LeakyBucket(LeakyBucket::new(limit, window, limit)),
+        ]
+    }
+
+    fn admitted(policy: &Policy, calls: u64) -> u64 {
+        let mut state = policy.fresh();
+        let now = Micros(1_000_000_000);
+        (0..calls).filter(|_| policy.step(&mut state, now, Ask::all(1)).allowed).count() as u64
+    }
+
+    proptest! {
+        /// What is left is that part of the limit, rounded up, and at least one.
+        #[test]
+        fn scaled(limit in 1..300u64, part in 0.0..=1.0f64) {
+            let share = Share::of(part);
+            for policy in policies(limit) {
+                let left = policy.scaled(share.parts(), Share::PARTS);
+                let expected = (policy.capacity() * share.parts()).div_ceil(Share::PARTS);
+                prop_assert_eq!(left.capacity(), expected);
+                prop_assert!(expected >= 1);
+                prop_assert_eq!(admitted(&left, 400), expected, "{}", policy.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_is_the_same_policy_and_the_largest_numbers_fit() {
+        for policy in policies(crate::policy::MAX_UNITS - 1) {
+            assert_eq!(policy.scaled(Share::PARTS, Share::PARTS), policy);
+            assert!(policy.scaled(999, Share::PARTS).capacity() < policy.capacity());
+        }
+    }
+}
