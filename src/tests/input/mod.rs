@@ -305,7 +305,7 @@ fn a_name_that_is_like_no_other_is_answered_by_all_that_there_are() {
         &error,
         Class::Type,
         UNKNOWN,
-        &["`colour`", "limit, window, limits, actions, newKeys, redisUrl, cluster", "logger"],
+        &["`colour`", "limit, window, limits, actions, newKeys, overrides, allow, deny", "redisUrl, cluster", "logger"],
     );
     assert!(!error.to_string().contains("did you mean"), "{error}");
 }
