@@ -47,7 +47,11 @@ export default {
   vite: { server: { watch: { ignored: ['**/target/**', '**/results/**'] } } },
 
   themeConfig: {
-    search: { provider: 'local' },
+    // Whoever types a heading's words wants that heading, and not the page that has all types and so every word.
+    search: {
+      provider: 'local',
+      options: { miniSearch: { searchOptions: { boost: { title: 16, text: 2, titles: 1 } } } },
+    },
     nav: [
       { text: 'Start', link: '/getting-started' },
       { text: 'Reference', link: '/reference' },
