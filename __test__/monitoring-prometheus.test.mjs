@@ -82,6 +82,9 @@ describe('values', () => {
       'rate_limiter_memory_bytes{limiter="api"}': '4096',
       'rate_limiter_leased_keys{limiter="api"}': '3',
       'rate_limiter_leased_units{limiter="api"}': '55',
+      'rate_limiter_policies_version{limiter="api"}': '21',
+      'rate_limiter_policies_changes_total{limiter="api"}': '9',
+      'rate_limiter_policies_invalid_total{limiter="api"}': '14',
     })
   })
 

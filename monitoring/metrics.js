@@ -164,6 +164,25 @@ const METRICS = [
     read: ({ leases }) => one(leases.units),
   },
   {
+    name: 'policies.version',
+    kind: 'gauge',
+    merge: 'max',
+    help: 'Version of the policies that are shared and in force here, 0 where none are.',
+    read: ({ policies }) => one(policies.version),
+  },
+  {
+    name: 'policies.changes',
+    kind: 'counter',
+    help: 'How often other limits came into force here.',
+    read: ({ policies }) => one(policies.changes),
+  },
+  {
+    name: 'policies.invalid',
+    kind: 'counter',
+    help: 'How often policies of a file or of the fleet were not right, so that the last good ones stayed in force.',
+    read: ({ policies }) => one(policies.invalid),
+  },
+  {
     name: 'adaptive.multiplier',
     kind: 'gauge',
     labels: ['priority'],

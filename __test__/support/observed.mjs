@@ -27,6 +27,7 @@ export function someStats(change = {}) {
     told: 6,
     fleet: 8,
     leases: { held: 3, units: 55 },
+    policies: { version: 21, changes: 9, invalid: 14 },
     topDenied: [
       { key: 'mallory', denied: 20 },
       { key: 'eve "the\n" ear', denied: 9 },
