@@ -730,6 +730,34 @@ export interface Policy {
   readonly role?: 'shadow' | 'candidate'
 }
 
+/** Why a call would be decided as it would; see {@link RateLimiter.explain}. */
+export interface Explanation extends Pick<Decision, 'allowed' | 'retryAfterMs' | 'source' | 'reason'> {
+  /**
+   * Who has said which limits it has: the limiter's own options (`'default'`, also where a file or the fleet has said them), those of its action, an
+   * override whose pattern the key meets, `configure`, the call itself, or a list.
+   */
+  readonly from: 'default' | 'action' | 'override' | 'configured' | 'call' | 'allow-list' | 'deny-list'
+  /** Of the policies that a fleet shares the version that is in force here; 0 where none is. */
+  readonly version: number
+  /** What is left of the limits under load for the call's priority, at most 1; see {@link CommonOptions.adaptive}. */
+  readonly multiplier: number
+  /** In the order in which a decision has them; those that are tried are last. */
+  readonly limits: readonly ExplainedLimit[]
+}
+
+/** A limit as it was given, and how it stands for a call. */
+export interface ExplainedLimit extends Policy {
+  /** What the caller's key is called under this limit in Redis. */
+  readonly key: string
+  /** Whether this limit would admit the call. Left out, with the four below, of one that is tried while the store is away. */
+  readonly allowed?: boolean
+  /** Units of the limit now: fewer than `limit` where it gives way, more with a `burst`. */
+  readonly limitNow?: number
+  readonly remaining?: number
+  readonly retryAfterMs?: number
+  readonly resetAt?: number
+}
+
 /** Something that is wrong in a file of policies. Line and column count from 1. */
 export interface PolicyProblem {
   readonly line?: number
@@ -809,6 +837,12 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 
   /** What {@link check} would answer; changes nothing, `remaining` is what is left now. */
   peek(key: Key, options?: CallOptions): Promise<Decision>
+
+  /**
+   * Why {@link check} would say what it would: which limits apply to the call, who has said so, and how each of them stands. Changes nothing.
+   * Rejects as {@link check} does.
+   */
+  explain(key: Key, options?: CallOptions): Promise<Explanation>
 
   /** {@link check} in the words of gateways; `retryAfter` is in whole seconds, 0 when allowed. */
   checkRequest(userId: string, timestamp?: number): Promise<{ allowRequest: boolean; retryAfter: number }>

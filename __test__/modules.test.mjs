@@ -19,6 +19,7 @@ const METHODS = [
   'checkRequest',
   'close',
   'configure',
+  'explain',
   'isAllowed',
   'isAllowedSync',
   'latency',

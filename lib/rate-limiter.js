@@ -11,6 +11,7 @@ const { adapterOf } = require('./clients/index.js')
 const { row, decisionOf } = require('./decision.js')
 const { badOption } = require('./errors.js')
 const { own } = require('./own.js')
+const { explanationOf } = require('./explanation.js')
 const { openPolicies } = require('./policies/index.js')
 const { SharedPolicies, sharesNone, sharesPolicies } = require('./policies/shared.js')
 const { Reservation } = require('./reservation.js')
@@ -126,6 +127,14 @@ class RateLimiter extends EventEmitter {
 
   peek(key, options) {
     return this.#decide('peek', key, () => this.#calls.peek(key, ...given(options)))
+  }
+
+  async explain(key, options) {
+    // Both at once, so that they speak of the same limits.
+    const explained = this.#calls.explain(key, ...given(options))
+    const decision = this.peek(key, options)
+    const multiplier = this.#pressure?.left(options?.priority) ?? 1
+    return explanationOf(explained, await decision, { version: this.#shared?.version ?? 0, multiplier })
   }
 
   refund(key, cost, options) {

@@ -18,6 +18,8 @@ import type {
   Count,
   Decision,
   DeniedKey,
+  ExplainedLimit,
+  Explanation,
   Disagreement,
   Disagreements,
   Duration,
@@ -208,6 +210,7 @@ export const members: Every<Omit<RateLimiter, keyof EventEmitter>> = {
   reset: true,
   configure: true,
   update: true,
+  explain: true,
   policies: true,
   publishPolicies: true,
   sharedPolicies: true,
@@ -242,6 +245,9 @@ export async function calls(limiter: RateLimiter): Promise<void> {
   const allowedAtOnce: boolean = limiter.isAllowedSync('user:1')
   const taken: Decision = await limiter.check('user:1')
   const seen: Decision = await limiter.peek('user:1')
+  const why: Explanation = await limiter.explain('user:1', options)
+  const explained: readonly ExplainedLimit[] = why.limits
+  void [why.from satisfies string, why.version + why.multiplier, explained[0]?.key, explained[0]?.limitNow]
   void [allowed, allowedAtOnce, taken, seen]
 
   await limiter.isAllowed('user:1', options)

@@ -53,8 +53,13 @@ class Pressure {
 
   /** Whether calls of this priority have less than their whole limits; without one, those that name none. */
   isReduced(priority) {
+    return this.left(priority) < 1
+  }
+
+  /** What is left of the limits for calls of that priority, at most 1. */
+  left(priority) {
     const index = priority === undefined ? usualOf(this.#priorities) : this.#priorities.indexOf(priority)
-    return this.#shares[index] < 1
+    return this.#shares[index]
   }
 
   /** For `stats()`. */

@@ -14,7 +14,7 @@ use super::environment::Environment;
 use super::js::{Js, Value};
 use super::pending::Wants;
 use super::row::COLUMNS;
-use super::{error, given, text};
+use super::{error, given, policy, text};
 use crate::adaptive::Share;
 use crate::algorithm::Ask;
 use crate::clock::Micros;
@@ -35,7 +35,7 @@ pub(super) struct Bound {
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The functions' names and what they run.
-const CALLS: [(&str, Callback); 24] = [
+const CALLS: [(&str, Callback); 25] = [
     ("isAllowed", is_allowed),
     ("isAllowedSync", is_allowed_sync),
     ("check", check),
@@ -56,6 +56,7 @@ const CALLS: [(&str, Callback); 24] = [
     ("configure", configure),
     ("update", update),
     ("routeOf", route_of),
+    ("explain", explain),
     ("publish", publish),
     ("ready", ready),
     ("close", close),
@@ -426,6 +427,24 @@ unsafe extern "C" fn update(env: sys::napi_env, info: sys::napi_callback_info) -
     run(env, info, |js, bound, Arguments { first: options, .. }| {
         bound.limiter.update(&given::read(js, options)?)?;
         Ok(js.undefined())
+    })
+}
+
+/// `explain(key, options)`: `{ from, limits }`, each of these as `policies()` has it and with its key's name in Redis.
+unsafe extern "C" fn explain(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    run(env, info, |js, bound, Arguments { first, second, .. }| {
+        let options = bound.options(js, "explain", second, CallOptions::known())?;
+        let who = text::who(js, first)?;
+        let explained = bound.limiter.explain(&who, &text::as_given(js, first, &who), &options)?;
+        let limits = explained.limits.iter().map(|(limit, name)| {
+            let object = policy::show(js, limit);
+            js.set(object, "key", js.string(name));
+            object
+        });
+        let answer = js.object();
+        js.set(answer, "from", js.string(explained.origin.name()));
+        js.set(answer, "limits", js.array(limits));
+        Ok(answer)
     })
 }
 

@@ -1,9 +1,11 @@
 //! What happens on a call: decided here where that is possible, otherwise asked of the store.
 
+mod explained;
 mod request;
 mod rules;
 mod update;
 
+pub use explained::{Explained, Origin};
 pub use request::{Deed, Who};
 pub use rules::Called;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::Limiter;
+use super::{Limiter, Origin};
 use crate::adaptive::{Classes, Share};
 use crate::algorithm::{Ask, Policy};
 use crate::clock::Micros;
@@ -71,7 +71,7 @@ impl Limiter {
         options: &CallOptions,
         rule: Option<&Rule>,
     ) -> Result<Request, Error> {
-        let own = self.limits_of(plan, who, options, rule)?;
+        let (own, _) = self.limits_of(plan, who, options, rule)?;
         // Who is on a list needs no limit.
         if plan.is_open && options.own.is_none() && rule.is_none() && !self.has_own(plan, who, options, &own)? {
             return Err(Error::NoLimit(
@@ -164,7 +164,7 @@ impl Limiter {
     /// The request that blocks, unblocks or resets: under those limits that count by what is named.
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        let mut limits = self.limits_of(plan, who, options, plan.rule_of(who))?;
+        let (mut limits, _) = self.limits_of(plan, who, options, plan.rule_of(who))?;
         if let Who::Fields(fields) = who {
             // The owner says whose somebody is, and is meant itself only where nobody else is named.
             let is_meant = |field: &str| fields.len() == 1 || plan.owner.as_deref() != Some(field);
@@ -193,19 +193,20 @@ impl Limiter {
         Ok(Request { limits, keys, verb, when })
     }
 
-    /// The limits of a call: those of its action, with the numbers that an override, `configure` or the call itself has given.
-    fn limits_of(
+    /// The limits of a call: those of its action, with the numbers that an override, `configure` or the call itself has given. And who
+    /// has said so.
+    pub(super) fn limits_of(
         &self,
         plan: &Plan,
         who: &Who<'_>,
         options: &CallOptions,
         rule: Option<&Rule>,
-    ) -> Result<Arc<Limits>, Error> {
-        let (limits, has_own) = match &options.action {
-            None => (plan.limits.clone(), false),
+    ) -> Result<(Arc<Limits>, Origin), Error> {
+        let (limits, origin) = match &options.action {
+            None => (plan.limits.clone(), Origin::Default),
             Some(action) => match plan.own_of(action) {
-                Some(limits) => (limits.clone(), true),
-                None => (self.derive(plan, action), false),
+                Some(limits) => (limits.clone(), Origin::Action),
+                None => (self.derive(plan, action), Origin::Default),
             },
         };
         if let Some((limit, window)) = &options.own {
@@ -215,22 +216,22 @@ impl Limiter {
                 )
             })?;
             let policy = plan.template.build(limit, window)?;
-            return Ok(Arc::new(plan.guarded(Limits::new([only.with(policy, policy)]))));
+            return Ok((Arc::new(plan.guarded(Limits::new([only.with(policy, policy)]))), Origin::Call));
         }
-        if has_own {
-            return Ok(limits);
+        if origin == Origin::Action {
+            return Ok((limits, origin));
         }
         if let Some(only) = limits.only()
             && !self.configured.borrow().is_empty()
             && let Some(policy) = self.configured.borrow().get(&self.keys_of(plan, &limits, who)?[0])
         {
-            return Ok(Arc::new(plan.guarded(Limits::new([only.with(*policy, *policy)]))));
+            return Ok((Arc::new(plan.guarded(Limits::new([only.with(*policy, *policy)]))), Origin::Configured));
         }
         // There are overrides only where there is one limit, and none on new keys.
         if let (Some(only), Some(Rule::Limit(policy))) = (limits.only(), rule) {
-            return Ok(Arc::new(Limits::new([only.with(*policy, *policy)])));
+            return Ok((Arc::new(Limits::new([only.with(*policy, *policy)])), Origin::Override));
         }
-        Ok(limits)
+        Ok((limits, origin))
     }
 
     /// Whether somebody has said what the limit of this key is.

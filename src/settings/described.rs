@@ -56,7 +56,8 @@ impl Plan {
             .collect()
     }
 
-    fn describe(&self, action: Option<&str>, limit: &Limit) -> Described {
+    /// One limit, of that action where it is of one.
+    pub(crate) fn describe(&self, action: Option<&str>, limit: &Limit) -> Described {
         let policy = &limit.policy;
         let numbers = policy.numbers();
         let calendar = if let Policy::Calendar(calendar) = policy { Some(calendar.periods()) } else { None };
