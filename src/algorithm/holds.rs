@@ -11,7 +11,7 @@ use super::{Ask, Change, Outcome, Policy, State, block};
 use crate::clock::Micros;
 use crate::wire;
 
-/// Holds that a key has at most: so many can be read and written within a millisecond.
+/// Holds that a key has at most: as a value they are 49 kB, which is written anew with each of them.
 pub const MOST_HOLDS: usize = 4_096;
 
 /// What the state of a held key begins with, where others have their version.
