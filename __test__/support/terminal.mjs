@@ -37,7 +37,10 @@ export class Terminal {
     return this.lines.join('\n').trimEnd()
   }
 
-  /** Lines that were longer than the terminal is wide: a real one would have broken them, and moved everything below. */
+  /**
+   * Lines of what is drawn that were longer than the terminal is wide: a real one would have broken them, and moved everything below. Where
+   * nothing is drawn, lines may be as long as they are: the stack of a crash has paths of this machine.
+   */
   overflows = []
 
   get #screen() {
@@ -91,7 +94,7 @@ export class Terminal {
       else this.#screen.shift()
     } else {
       const isWide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uff00-\uff60]/.test(sign)
-      if (this.#at.column >= this.#columns) this.overflows.push(this.#line(this.#at.row).join(''))
+      if (this.#at.column >= this.#columns && this.isAlternate) this.overflows.push(this.#line(this.#at.row).join(''))
       this.#line(this.#at.row)[this.#at.column] = sign
       if (isWide) this.#line(this.#at.row)[this.#at.column + 1] = ''
       this.#at.column += isWide ? 2 : 1
