@@ -9,11 +9,12 @@ use std::path::Path;
 
 /// Functions that moved into a newer version of glibc without changing, and the version in which they had been before. Linked
 /// as they are, each would keep the addon from every glibc older than the one it was built beside.
-const MOVED: [(&str, &str); 21] = [
+const MOVED: [(&str, &str); 22] = [
     ("dlclose", "2.2.5"),
     ("dlerror", "2.2.5"),
     ("dlopen", "2.2.5"),
     ("dlsym", "2.2.5"),
+    ("exp", "2.2.5"),
     ("pthread_attr_getguardsize", "2.2.5"),
     ("pthread_attr_getstack", "2.2.5"),
     ("pthread_attr_setstacksize", "2.2.5"),
