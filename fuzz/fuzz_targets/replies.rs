@@ -6,6 +6,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use std::sync::Arc;
 
 use distributed_rate_limiter::algorithm::Policy;
+use distributed_rate_limiter::clock::WallClock;
 use distributed_rate_limiter::decision::{Decision, Source};
 use distributed_rate_limiter::key::Key;
 use distributed_rate_limiter::limits::{By, Limit, Limits};
@@ -101,7 +102,7 @@ fn several(u: &mut Unstructured<'_>, policy: Policy, keys: u8) -> Result<(Expect
         let request = Request { limits: limits.clone(), keys, verb, when: When::Now };
         requests.extend((0..u.int_in_range(1..=3u8)?).map(|_| request.clone()));
     }
-    Ok((Packed::of(&mut requests.iter()).expected().clone(), requests.len()))
+    Ok((Packed::of(&mut requests.iter(), &WallClock).expected().clone(), requests.len()))
 }
 
 fn value(u: &mut Unstructured<'_>, depth: u8) -> Result<Value> {

@@ -126,6 +126,12 @@ impl Policy {
         let count = wire::take::<2>(&mut rest)?;
         let hold = |_| Some(Hold { ends: Micros(wire::take::<7>(&mut rest)?), units: wire::take::<5>(&mut rest)? });
         let holds = (0..count).map(hold).collect::<Option<Vec<_>>>()?;
+        // What does not add up was damaged.
+        if holds.iter().map(|hold| hold.units).sum::<u64>() != units
+            || !holds.is_sorted_by(|one, next| one.ends < next.ends)
+        {
+            return None;
+        }
         let beneath = if rest.is_empty() { self.fresh() } else { self.restore_own(rest)? };
         Some(State::Held(Box::new(Held { holds, units, beneath })))
     }
