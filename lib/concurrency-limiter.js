@@ -4,10 +4,11 @@
 const { EventEmitter } = require('node:events')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { toMilliseconds } = require('./duration.js')
-const { badOption, refusal } = require('./errors.js')
+const { refusal } = require('./errors.js')
 const { own } = require('./own.js')
 const { Permit } = require('./permit.js')
 const { HOLDS, OF_HOLDS, RateLimiter } = require('./rate-limiter.js')
+const { readOptions } = require('./waiting-room.js')
 
 const DEFAULT_TTL = '30s'
 
@@ -157,18 +158,6 @@ class Waiter {
     const left = Math.max(Math.min(ms, this.#deadline - performance.now()), 0)
     await sleep(Math.ceil(left), undefined, { signal: AbortSignal.any(signals) }).catch(() => {})
   }
-}
-
-/** The options of `acquire`. The cost is checked where it is decided. */
-function readOptions(options) {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw badOption(TypeError, 'options', "an object such as { maxWait: '5s' }", options)
-  }
-  const { signal, maxWait, ...call } = own(options)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw badOption(TypeError, 'signal', 'an AbortSignal', signal)
-  }
-  return { maxWait, signal, call: own(call) }
 }
 
 module.exports = { ConcurrencyLimiter }

@@ -300,10 +300,10 @@ class RateLimiter extends EventEmitter {
     }
   }
 
-  #decide(name, key, call) {
+  #decide(name, key, call, isHold = false) {
     try {
       const answer = call()
-      return isDecided(answer) ? Promise.resolve(decisionOf(answer)) : this.#asked(name, key, answer)
+      return isDecided(answer) ? Promise.resolve(decisionOf(answer, isHold)) : this.#asked(name, key, answer)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -313,19 +313,10 @@ class RateLimiter extends EventEmitter {
   get [HOLDS]() {
     const calls = this.#calls
     return {
-      hold: (key, options, ttl) => this.#hold('reserve', key, () => calls.hold(key, options, ttl)),
-      settle: (key, actual, hold) => this.#hold('settle', key, () => calls.settle(key, actual, hold)),
-      renew: (key, ttl, hold) => this.#hold('renew', key, () => calls.renew(key, ttl, hold)),
+      hold: (key, options, ttl) => this.#decide('reserve', key, () => calls.hold(key, options, ttl), true),
+      settle: (key, actual, hold) => this.#decide('settle', key, () => calls.settle(key, actual, hold), true),
+      renew: (key, ttl, hold) => this.#decide('renew', key, () => calls.renew(key, ttl, hold), true),
       patience: calls.patience,
-    }
-  }
-
-  #hold(name, key, call) {
-    try {
-      const answer = call()
-      return isDecided(answer) ? Promise.resolve(decisionOf(answer, true)) : this.#asked(name, key, answer)
-    } catch (error) {
-      return Promise.reject(error)
     }
   }
 

@@ -292,4 +292,4 @@ function readOptions(options) {
   return { maxWait, signal, call: own(call) }
 }
 
-module.exports = { WaitingRoom }
+module.exports = { WaitingRoom, readOptions }

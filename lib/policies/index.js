@@ -9,10 +9,10 @@ const { own } = require('../own.js')
 const { FIELDS, readDocument } = require('./document.js')
 const { PolicyFile } = require('./file.js')
 
-/** Throws what the constructor throws: it is the one that knows what a limiter can be made of. No store is asked, and nothing is left. */
+/** Throws what the constructor throws: it is the one that knows what a limiter can be made of. */
 function judge(options) {
   const limits = Object.fromEntries(FIELDS.filter((field) => field in options).map((field) => [field, options[field]]))
-  void new native.RateLimiter(limits)
+  native.checkOptions(limits)
 }
 
 /**
