@@ -3,12 +3,10 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
-
 import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { ALGORITHMS, BUCKETS } from './support/algorithms.mjs'
-import { told, toldJson } from './support/cli.mjs'
+import { limitersOn, told, toldJson } from './support/cli.mjs'
 import { until } from './support/wait.mjs'
 
 let redis
@@ -20,12 +18,7 @@ before(async () => {
 after(() => redis.stop())
 beforeEach(() => redisCommand(redis.port, 'FLUSHALL'))
 
-/** A limiter on it whose calls Redis decides. */
-function limiterFor(t, options) {
-  const limiter = new RateLimiter({ redisUrl: redis.url, timeout: '10s', onStoreError: 'throw', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const limiterFor = limitersOn(() => redis)
 
 describe('inspect', () => {
   const POLICIES = [

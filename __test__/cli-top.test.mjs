@@ -6,11 +6,9 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { after, before, beforeEach, describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
-
 import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
-import { CLI, told, toldJson } from './support/cli.mjs'
+import { CLI, limitersOn, told, toldJson } from './support/cli.mjs'
 
 const require = createRequire(import.meta.url)
 const { Census } = require('../cli/limits/census.js')
@@ -25,12 +23,7 @@ before(async () => {
 after(() => redis.stop())
 beforeEach(() => redisCommand(redis.port, 'FLUSHALL'))
 
-/** A limiter on it whose calls Redis decides. */
-function limiterFor(t, options) {
-  const limiter = new RateLimiter({ redisUrl: redis.url, timeout: '10s', onStoreError: 'throw', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const limiterFor = limitersOn(() => redis)
 
 describe('top', () => {
   test('those that use most, those that are blocked, and what each limit counts', async (t) => {

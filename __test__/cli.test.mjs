@@ -5,12 +5,10 @@ import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
 import { after, before, beforeEach, describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
-
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
-import { cli, startCli, told, toldJson } from './support/cli.mjs'
+import { cli, limitersOn, startCli, told, toldJson } from './support/cli.mjs'
 import { until } from './support/wait.mjs'
 
 const require = createRequire(import.meta.url)
@@ -27,12 +25,7 @@ before(async () => {
 after(() => redis.stop())
 beforeEach(() => redisCommand(redis.port, 'FLUSHALL'))
 
-/** A limiter on it whose calls Redis decides. */
-function limiterFor(t, options) {
-  const limiter = new RateLimiter({ redisUrl: redis.url, timeout: '10s', onStoreError: 'throw', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const limiterFor = limitersOn(() => redis)
 
 describe('help', () => {
   test('of the tool names each command', async () => {

@@ -190,8 +190,9 @@ class RateLimiter extends EventEmitter {
     this.#calls.update(options)
     this.#counted.changes += 1
     this.#bind()
-    if (this.#pressure !== undefined) this.#buckets = bucketsOf(this.policies())
-    this[TELL]('policies', this.policies())
+    const policies = this.policies()
+    if (this.#pressure !== undefined) this.#buckets = bucketsOf(policies)
+    this[TELL]('policies', policies)
   }
 
   ready(options) {

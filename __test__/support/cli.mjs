@@ -5,6 +5,8 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
+import { RateLimiter } from 'distributed-rate-limiter'
+
 import { run, start } from './child.mjs'
 import { Terminal } from './terminal.mjs'
 import { until } from './wait.mjs'
@@ -60,6 +62,13 @@ export async function cliJson(args, options) {
 /** Starts it; see `start` in child.mjs. */
 export const startCli = (args, { env = {}, ...options } = {}) =>
   start(CLI, { args, within: WITHIN_MS, env: { ...CLEAN, ...env }, ...options })
+
+/** Makes limiters on a server whose calls Redis decides, each closed with its test. */
+export const limitersOn = (redisOf) => (t, options) => {
+  const limiter = new RateLimiter({ redisUrl: redisOf().url, timeout: '10s', onStoreError: 'throw', ...options })
+  t.after(() => limiter.close())
+  return limiter
+}
 
 const children = new Set()
 process.once('exit', () => children.forEach((child) => child.kill('SIGKILL')))
