@@ -162,7 +162,7 @@ describe('the Redis user of docs/security.md', { timeout: 120_000 }, () => {
     }
     const refused = async (limiter) => {
       const [error] = await settles(once(limiter, 'policiesInvalid'), 'the event')
-      assert.match(error.message, /cannot be read \(.*(NOPERM|can't run this command)/)
+      assert.match(error.message, /cannot be read \(.*(NOPERM|can't run this command|no permissions to run)/)
     }
     await say(line)
     await refused(sharing())

@@ -37,7 +37,8 @@ describe('windows of the calendar', { timeout: 60_000 }, () => {
   }
 
   for (const store of ['memory', 'redis']) {
-    const at = () => (store === 'redis' ? { redisUrl: redis.url, onStoreError: 'throw', denyCache: false } : {})
+    const at = () =>
+      store === 'redis' ? { redisUrl: redis.url, onStoreError: 'throw', timeout: '10s', denyCache: false } : {}
 
     it(`end at midnight of each zone, in ${store}`, async () => {
       for (const timeZone of ZONES) {
