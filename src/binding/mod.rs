@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod given;
 mod glibc;
+mod holds;
 mod js;
 mod pending;
 mod policy;
@@ -34,8 +35,10 @@ pub(crate) fn init(exports: Object, env: Env) -> napi::Result<()> {
     let settle_job = js.function("settleJob", client::settle_job, std::ptr::null_mut());
     let exports = js::Value::new(exports.raw());
     let check_options = js.function("checkOptions", calls::check_options, std::ptr::null_mut());
+    let period_of = js.function("periodOf", policy::period_of, std::ptr::null_mut());
     js.set(exports, "install", install);
     js.set(exports, "checkOptions", check_options);
+    js.set(exports, "periodOf", period_of);
     js.set(exports, "settleJob", settle_job);
     Ok(())
 }
