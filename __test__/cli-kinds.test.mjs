@@ -167,6 +167,7 @@ describe('numbers of another kind', () => {
     [['--limit', '9', '--calendar', 'day', '--week-start', 'sunday'], /--week-start is for/],
     [['--limit', '9', '--calendar', 'day', '--algorithm', 'token-bucket'], /fixed-window/],
     [['--limit', '9', '--window', '1h', '--algorithm', 'concurrency'], /has a --limit and nothing else/],
+    [['--algorithm', 'fixed'], /--algorithm must be one of .*calendar, concurrency, but 'fixed'/],
     [['--calendar', 'day'], /at least --limit and --window/],
   ]) {
     test(`are refused: ${args.join(' ')}`, async (t) => {
