@@ -23,6 +23,7 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue};
 use napi_derive::napi;
 
+use crate::settings;
 use environment::Environment;
 use js::Js;
 
@@ -39,6 +40,9 @@ pub(crate) fn init(exports: Object, env: Env) -> napi::Result<()> {
     js.set(exports, "install", install);
     js.set(exports, "checkOptions", check_options);
     js.set(exports, "periodOf", period_of);
+    let names = |options: Vec<&str>| js.strings(options.into_iter());
+    js.set(exports, "describingOptions", names(settings::describing().collect()));
+    js.set(exports, "fixedOptions", names(settings::fixed().collect()));
     js.set(exports, "settleJob", settle_job);
     Ok(())
 }
