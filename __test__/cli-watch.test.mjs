@@ -205,14 +205,21 @@ describe('watch elsewhere', WITHIN, () => {
 })
 
 describe('watch of an application', WITHIN, () => {
-  const POLICIES = [{ name: 'default', algorithm: 'sliding-window', limit: 100, windowMs: 60_000 }]
+  const month = { calendar: 'month', timeZone: 'Asia/Tokyo' }
+  const POLICIES = [
+    { name: 'default', algorithm: 'sliding-window', limit: 100, windowMs: 60_000 },
+    { name: 'quota', algorithm: 'fixed-window', limit: 9, windowMs: 28 * 86_400_000, window: month },
+  ]
   const state = (allowed) => ({
     ...{ allowed, denied: 7, allowedRate: 1_234.4, deniedRate: 12, p50: 0.41, p99: 2.5, slowest: 1_000 },
     sources: [
       { name: 'redis', count: 5, rate: 1_200 },
       { name: 'lease', count: 0, rate: 0 },
     ],
-    limits: [{ name: 'default', allowed, denied: 7, allowedRate: 1_234.4, deniedRate: 12 }],
+    limits: [
+      { name: 'default', allowed, denied: 7, allowedRate: 1_234.4, deniedRate: 12 },
+      { name: 'quota', allowed: 2, denied: 0, allowedRate: 1, deniedRate: 0 },
+    ],
     actions: [{ name: 'up\x1bload', allowed: 3, denied: 0, allowedRate: 0.2, deniedRate: 0 }],
     topDenied: [{ key: 'mallory\u202e', denied: 5 }],
     ...{ store: 'up', circuit: 'closed', storeErrors: 0, pending: 3 },
@@ -252,6 +259,7 @@ describe('watch of an application', WITHIN, () => {
     assert.match(terminal.text, /^allowed 1,234\/s/m)
     assert.match(terminal.text, /store up {3}circuit closed {3}p50 0\.41 ms {3}p99 2\.50 ms {3}waiting 3/)
     assert.match(terminal.text, /^default {2}100 in 1 min +41 +7 +1,234\/s +12\/s$/m)
+    assert.match(terminal.text, /^quota {2}9 a month in Asia\/Tokyo +2 +0 /m)
     assert.match(terminal.text, /^@ up\\x1bload +3 +0 +0\.2\/s +0\/s$/m)
     assert.match(terminal.text, /^mallory\\u\{202e\} +5$/m)
     streams[0].end(event('end', {}))

@@ -274,6 +274,10 @@ describe('what is told', () => {
       [format.bytes(50_000_000), '48 MiB'],
       [format.policy({ limit: 5, windowMs: 60_000, burst: 9 }), '5 in 1 min, burst 9'],
       [
+        format.policy({ limit: 5, windowMs: 1, window: { calendar: 'month', timeZone: 'Asia/Tokyo' } }),
+        '5 a month in Asia/Tokyo',
+      ],
+      [
         format.policy({ limit: 1_000, windowMs: 500, burst: { extra: 2, windowMs: 1_000 } }),
         '1,000 in 500 ms, 2 more in 1 s',
       ],

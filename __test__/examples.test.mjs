@@ -6,6 +6,8 @@ import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { RateLimiter } from 'distributed-rate-limiter'
+
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { assertEnded, assertQuiet } from './support/child.mjs'
@@ -179,7 +181,7 @@ describe('gateway.mjs', { timeout: 60_000 }, () => {
 describe('llm-budget.mjs', { timeout: 60_000 }, () => {
   const words = (count) => JSON.stringify({ prompt: Array(count).fill('word').join(' ') })
 
-  test('what an answer did not use is given back, and what it used beyond is taken', async (t) => {
+  test('what an answer did not use is free again, what it used beyond is taken, and one that fails costs nothing', async (t) => {
     const env = { BUDGET: '100', MOST: '40', WINDOW: '1h', REDIS_URL: redis.url }
     await redisCommand(redis.port, 'FLUSHALL')
     const { port } = await serve(t, 'llm-budget.mjs', env)
@@ -187,12 +189,17 @@ describe('llm-budget.mjs', { timeout: 60_000 }, () => {
       const { status, headers, body } = await post(port, '/', words(count), { 'x-user-id': 'alice' })
       return { status, used: JSON.parse(body).used, retryAfter: headers['retry-after'] }
     }
-    // A prompt of 5 words has an answer of 5: of 40 that were taken 30 come back.
+    // A prompt of 5 words has an answer of 5: of 40 that were kept back 30 are free again.
     assert.deepEqual(await ask(5), { status: 200, used: 10, retryAfter: undefined })
-    // One of 30 uses 60, 20 more than were taken. Without the penalty 50 would be left, without the refund none.
+    // A prompt that is no text makes the model fail.
+    const failed = await post(port, '/', JSON.stringify({ prompt: 7 }), { 'x-user-id': 'alice' })
+    assert.equal(failed.status, 500)
+    // One of 30 uses 60, 20 more than were kept back.
     assert.deepEqual(await ask(30), { status: 200, used: 60, retryAfter: undefined })
-    // 30 are left, so the answer has 30 words at most; with the prompt's 35 it leaves a debt.
-    assert.deepEqual(await ask(35), { status: 200, used: 65, retryAfter: undefined })
+    const budget = new RateLimiter({ limit: 100, window: '1h', redisUrl: redis.url, prefix: 'tokens' })
+    t.after(() => budget.close())
+    assert.equal((await budget.peek('alice')).remaining, 30)
+    // Which is less than an answer may cost.
     const refused = await ask(1)
     assert.equal(refused.status, 429)
     assert.match(refused.retryAfter, /^\d+$/)

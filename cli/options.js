@@ -6,6 +6,7 @@ const { parseArgs } = require('node:util')
 const { RateLimiter } = require('../index.js')
 const { toMilliseconds } = require('../lib/duration.js')
 const { UsageError } = require('./failure.js')
+const { CONCURRENCY } = require('./limits/names.js')
 
 /** Those of every command that asks a Redis. */
 const REDIS = {
@@ -45,6 +46,9 @@ const WHOSE = {
 const NUMBERS = {
   limit: { type: 'string', value: '<units>', help: 'The limit' },
   window: { type: 'string', value: '<time>', help: 'Its window, such as 1m' },
+  calendar: { type: 'string', value: '<period>', help: 'In place of a window: day, week or month' },
+  'time-zone': { type: 'string', value: '<name>', help: "Of the calendar, such as 'Europe/Paris'. Default: UTC" },
+  'week-start': { type: 'string', value: '<day>', help: "Of the calendar's weeks: monday (default) or sunday" },
   burst: { type: 'string', value: '<units>', help: 'Its burst: units, or units/window for a windowed algorithm' },
   resolution: { type: 'string', value: '<slots>', help: 'Its resolution' },
   align: { type: 'boolean', help: 'Its windows begin at multiples of their length' },
@@ -129,19 +133,46 @@ const number = (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : text)
 
 /** The numbers of a limit as the limiter takes them; undefined where none were given. */
 function numbersOf(values) {
-  const { limit, window, burst, resolution, align } = values
-  if ([limit, window, burst, resolution, align].every((value) => value === undefined)) return undefined
-  if (limit === undefined || window === undefined) {
-    throw new UsageError('the numbers of a limit are at least --limit and --window: give both, or none')
+  if (Object.keys(NUMBERS).every((name) => values[name] === undefined)) return undefined
+  const { limit, burst, resolution, align, algorithm } = values
+  const window = windowOf(values)
+  if (limit === undefined || (window === undefined && algorithm !== CONCURRENCY)) {
+    throw new UsageError(
+      'the numbers of a limit are at least --limit and --window, or --calendar in its place: give both, or none',
+    )
+  }
+  if (
+    algorithm === CONCURRENCY &&
+    Object.keys(NUMBERS).some((name) => name !== 'limit' && values[name] !== undefined)
+  ) {
+    throw new UsageError('what is under way at once has a --limit and nothing else: leave the rest out')
   }
   const [units, over] = burst?.split('/') ?? []
   return {
     limit: number(limit),
-    window,
+    ...(window !== undefined && { window }),
     ...(burst !== undefined && { burst: over === undefined ? number(units) : { extra: number(units), window: over } }),
     ...(resolution !== undefined && { resolution: number(resolution) }),
     ...(align && { align }),
   }
+}
+
+/** A length, or the periods of a calendar. */
+function windowOf({ window, calendar, 'time-zone': timeZone, 'week-start': weekStart }) {
+  if (calendar === undefined) {
+    if (timeZone === undefined && weekStart === undefined) return window
+    throw new UsageError('--time-zone and --week-start are of a --calendar: give that too, or leave them out')
+  }
+  if (window !== undefined) throw new UsageError('a --calendar stands in place of a --window: give one of them')
+  return { calendar, ...(timeZone !== undefined && { timeZone }), ...(weekStart !== undefined && { weekStart }) }
+}
+
+/** What an option of the constructor is called on the command line, where it has another name. */
+const SAID = {
+  duration: 'the duration',
+  'window.calendar': '--calendar',
+  'window.timeZone': '--time-zone',
+  'window.weekStart': '--week-start',
 }
 
 /** Has the limiter judge what it will be asked. Its refusals name an option as its constructor does; here it is one of the command line. */
@@ -149,7 +180,10 @@ function judge(options, call) {
   const refuse = (error) => {
     if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
     throw new UsageError(
-      error.message.replace(/`(\w+)(?:\.[\w.]+)?`/g, (_, name) => (name === 'duration' ? 'the duration' : `--${name}`)),
+      error.message.replace(
+        /`(\w+)((?:\.\w+)*)`/g,
+        (_, name, field) => SAID[name + field] ?? SAID[name] ?? `--${name}`,
+      ),
     )
   }
   try {

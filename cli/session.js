@@ -3,7 +3,7 @@
 
 const { UsageError } = require('./failure.js')
 const { redisOptions, secretOf } = require('./options.js')
-const { isNameOf, namesOf, pattern } = require('./limits/names.js')
+const { ALGORITHMS, isNameOf, namesOf, pattern } = require('./limits/names.js')
 const { scan } = require('./limits/scan.js')
 const { States } = require('./limits/states.js')
 const { Redis } = require('./redis/redis.js')
@@ -37,6 +37,9 @@ async function withRedis(values, work) {
 /** Which limit the options name: its place is known then, and nothing has to be searched for. */
 function whichOf(values) {
   const { 'limit-name': name, action, algorithm, prefix } = values
+  if (algorithm !== undefined && !ALGORITHMS.includes(algorithm)) {
+    throw new UsageError(`--algorithm must be one of ${ALGORITHMS.join(', ')}, but '${algorithm}' was given`)
+  }
   return { isNamed: name !== undefined || action !== undefined, name, action, algorithm, prefix }
 }
 

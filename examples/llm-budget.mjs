@@ -1,14 +1,14 @@
 /**
  * A budget of tokens for calls to a language model: each user has 20,000 a minute, and what a call costs is known only when the
- * model has answered. So a call takes what it may cost at most, and is settled afterwards: what was not used is given back,
- * what was used beyond is taken on top.
+ * model has answered. So what it may cost at most is kept back for it, and settled afterwards: what was not used is free again, what
+ * was used beyond is taken on top. Where this process crashes meanwhile, what it has kept back is free after LONGEST.
  */
 
 import { createServer } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { RateLimiter } from 'distributed-rate-limiter'
 
-const { PORT = '3000', BUDGET = '20000', WINDOW = '1m', MOST = '1000', REDIS_URL } = process.env
+const { PORT = '3000', BUDGET = '20000', WINDOW = '1m', MOST = '1000', LONGEST = '2m', REDIS_URL } = process.env
 
 const budget = new RateLimiter({ limit: Number(BUDGET), window: WINDOW, redisUrl: REDIS_URL, prefix: 'tokens' })
 
@@ -19,17 +19,16 @@ async function complete(prompt, maxTokens) {
   return { text: answer.join(' '), usage: { prompt: words.length, completion: answer.length } }
 }
 
-/** Asks the model, and settles what it took: of `granted` tokens that are taken already. */
-async function answer(user, prompt, granted) {
-  let used = 0
+/** Asks the model, and settles what it took of what was kept back for it. */
+async function answer(prompt, reservation) {
   try {
-    const { text, usage } = await complete(prompt, granted)
-    used = usage.prompt + usage.completion
+    const { text, usage } = await complete(prompt, reservation.granted)
+    const used = usage.prompt + usage.completion
+    await reservation.settle(used)
     return { text, used }
   } finally {
-    // Also where the model has failed, and nothing was used.
-    if (used < granted) await budget.refund(user, granted - used)
-    if (used > granted) await budget.penalty(user, used - granted)
+    // Where the model has failed nothing was used. Where it has been settled this does nothing.
+    await reservation.cancel()
   }
 }
 
@@ -40,11 +39,10 @@ const server = createServer(async (request, response) => {
     const user = request.headers['x-user-id'] ?? 'somebody'
     const { prompt = '' } = await json(request)
 
-    // As many as there are, up to what an answer may cost: somebody with little left gets a short one.
-    const { allowed, granted, retryAfter } = await budget.check(user, { upTo: Number(MOST) })
-    if (!allowed) return say(429, { error: 'No tokens left' }, { 'retry-after': retryAfter })
+    const reservation = await budget.reserve(user, { cost: Number(MOST), ttl: LONGEST })
+    if (!reservation.allowed) return say(429, { error: 'No tokens left' }, { 'retry-after': reservation.retryAfter })
 
-    say(200, await answer(user, prompt, granted))
+    say(200, await answer(prompt, reservation))
   } catch (error) {
     say(error instanceof SyntaxError ? 400 : 500, { error: error.message })
   }

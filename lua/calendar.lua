@@ -34,15 +34,15 @@ local function period(policy, now)
   return nil, 'CALENDAR the moment is more than a period of the calendar away from the clock of the process that asks'
 end
 
--- The period's start, what is counted in it, its end, until when the value is kept, and whether the clock had jumped back. Nil
--- for what cannot be read, or cannot be told.
+-- The period's start, what is counted in it, until when the value is kept, whether the clock had jumped back, and the period's
+-- end. Nil for what cannot be read, or cannot be told.
 local function present(policy, state, now)
   local begin, finish = period(policy, now)
   if not begin then
     return nil, finish
   end
   if not state then
-    return begin, 0, finish, 0, false
+    return begin, 0, 0, false, finish
   end
   local version, kept, start, count
   if #state == LENGTH then
@@ -52,9 +52,9 @@ local function present(policy, state, now)
     return nil
   end
   if count == 0 or start < begin then
-    return begin, 0, finish, kept, false
+    return begin, 0, kept, false, finish
   end
-  return begin, count, finish, start > begin and 0 or kept, start > begin
+  return begin, count, start > begin and 0 or kept, start > begin, finish
 end
 
 -- The state that is to be written, and its expiry. Where nothing is counted there is none.
@@ -68,7 +68,7 @@ local function write(kept, begin, count, finish)
 end
 
 local function step(policy, state, now, cost, least)
-  local begin, count, finish, kept, repaired = present(policy, state, now)
+  local begin, count, kept, repaired, finish = present(policy, state, now)
   if not begin then
     return nil, count
   end
@@ -87,36 +87,10 @@ local function step(policy, state, now, cost, least)
   return allowed, granted, free - granted, retry_after, count > 0 and finish or now, write(kept, begin, count, finish)
 end
 
--- What is seldom asked of a key, by its name, see fixed_window.lua.
-local function seldom(_, name)
-  local function refund(policy, state, now, units)
-    if not state then
-      return nil
-    end
-    local begin, count, finish, kept = present(policy, state, now)
-    return write(kept, begin, units < count and count - units or 0, finish)
-  end
-
-  local function penalize(policy, state, now, units)
-    local begin, count, finish, kept, repaired = present(policy, state, now)
-    local most = policy.limit * 2
-    if count >= most then
-      units = 0
-    elseif units > most - count then
-      units = most - count
-    end
-    if units == 0 and not repaired then
-      return nil
-    end
-    return write(kept, begin, count + units, finish)
-  end
-
-  local function seen(state)
-    return state and #state == LENGTH and select(3, unpack('>BI7I7', state)) or 0
-  end
-
-  return ({ refund = refund, penalize = penalize, seen = seen })[name]
+-- The rest is the fixed window's, over the `present` of this file.
+local function seldom(twin, name)
+  return twin_of(3).__index(twin, name)
 end
 
-local twin = { prepare = prepare, step = step, __index = seldom }
+local twin = { prepare = prepare, step = step, present = present, __index = seldom }
 return setmetatable(twin, twin)

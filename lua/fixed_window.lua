@@ -24,11 +24,13 @@ local function begin(policy, now)
   return policy.align and now - now % policy.window or now
 end
 
--- The window's start and count as they stand now, until when the value is kept, and whether the clock had jumped back. Nil
--- for what cannot be read.
+-- The window's start and count as they stand now, until when the value is kept, whether the clock had jumped back, and the
+-- window's end. Nil for what cannot be read.
 local function present(policy, state, now)
+  local window = policy.window
   if not state then
-    return begin(policy, now), 0, 0, false
+    local start = begin(policy, now)
+    return start, 0, 0, false, start + window
   end
   local version, kept, start, count
   if #state == LENGTH then
@@ -37,27 +39,27 @@ local function present(policy, state, now)
   if version ~= VERSION then
     return nil
   end
-  if count == 0 or start + policy.window <= now then
-    return begin(policy, now), 0, kept, false
+  local repaired = false
+  if count == 0 or start + window <= now then
+    start, count = begin(policy, now), 0
+  elseif start > now then
+    start, kept, repaired = begin(policy, now), 0, true
   end
-  if start > now then
-    return begin(policy, now), count, 0, true
-  end
-  return start, count, kept, false
+  return start, count, kept, repaired, start + window
 end
 
 -- The state that is to be written, and its expiry. Where nothing is counted there is none.
-local function write(policy, kept, start, count)
+local function write(kept, start, count, finish)
   if count == 0 then
     return '', nil
   end
   local expires
-  kept, expires = keep(kept, start + policy.window, policy.window)
+  kept, expires = keep(kept, finish, finish - start)
   return pack('>BI7I7I5', VERSION, kept, start, count), expires
 end
 
 local function step(policy, state, now, cost, least)
-  local start, count, kept, repaired = present(policy, state, now)
+  local start, count, kept, repaired, reset_at = present(policy, state, now)
   if not start then
     return nil
   end
@@ -65,7 +67,6 @@ local function step(policy, state, now, cost, least)
   if free < 0 then
     free = 0
   end
-  local reset_at = start + policy.window
   local allowed, granted, retry_after = true, cost < free and cost or free, 0
   if free < least then
     allowed, granted, retry_after = false, 0, reset_at - now
@@ -73,22 +74,24 @@ local function step(policy, state, now, cost, least)
   if granted == 0 and not repaired then
     return allowed, 0, free, retry_after, count > 0 and reset_at or now, nil
   end
-  return allowed, granted, free - granted, retry_after, reset_at, write(policy, kept, start, count + granted)
+  return allowed, granted, free - granted, retry_after, reset_at, write(kept, start, count + granted, reset_at)
 end
 
 -- What is seldom asked of a key, by its name. A script makes whatever it names anew each time it runs, and most runs only take
--- steps, so these are made when they are asked for.
-local function seldom(_, name)
+-- steps, so these are made when they are asked for. They are calendar.lua's as well, which brings a `present` of its own.
+local function seldom(twin, name)
+  local present = rawget(twin, 'present') or present
+
   local function refund(policy, state, now, units)
     if not state then
       return nil
     end
-    local start, count, kept = present(policy, state, now)
-    return write(policy, kept, start, units < count and count - units or 0)
+    local start, count, kept, _, finish = present(policy, state, now)
+    return write(kept, start, units < count and count - units or 0, finish)
   end
 
   local function penalize(policy, state, now, units)
-    local start, count, kept, repaired = present(policy, state, now)
+    local start, count, kept, repaired, finish = present(policy, state, now)
     local most = policy.limit * 2
     if count >= most then
       units = 0
@@ -98,7 +101,7 @@ local function seldom(_, name)
     if units == 0 and not repaired then
       return nil
     end
-    return write(policy, kept, start, count + units)
+    return write(kept, start, count + units, finish)
   end
 
   local function seen(state)

@@ -3,6 +3,8 @@
 'use strict'
 
 const { createHash } = require('node:crypto')
+const { periodOf } = require('../lib/native.js')
+
 const NAME_OF_ONE = 'default'
 
 /** The unit of a quota where requests cost different numbers of units: without `qu` a client would take them for requests. */
@@ -10,6 +12,8 @@ const UNIT_OF_COSTS = 'units'
 
 /** Whole seconds, never earlier than the truth. */
 const secondsOf = (ms) => Math.max(1, Math.ceil(ms / 1_000))
+
+const secondsUp = (ms) => Math.ceil(ms / 1_000)
 
 const itself = (action) => action
 
@@ -55,7 +59,7 @@ class Headers {
     if (this.#draft) {
       const policies = this.#of(action)
       const partition = this.#partitionKey ? partitionOf(key) : undefined
-      set(response, 'RateLimit-Policy', policies.header(decision, partition))
+      set(response, 'RateLimit-Policy', policies.header(decision, now, partition))
       set(response, 'RateLimit', policies.standing(decision, now, partition))
     }
     if (this.#legacy) {
@@ -77,23 +81,43 @@ class Policies {
   #parameters
   #byName = new Map()
   #first
+  /** From when until when the lengths of all windows are what is written; periods of a calendar differ. */
+  #begin = -Infinity
+  #end = Infinity
 
   constructor(policies, name, unit) {
     this.name = name
     this.#parameters = unit === undefined ? '' : `;qu="${unit}"`
     for (const policy of policies) {
       const shown = this.nameOf(policy.name)
-      const seconds = Math.ceil(policy.windowMs / 1_000)
       const written = {
         // A name holds no character that would have to be escaped.
         item: `"${shown}"`,
-        policy: `"${shown}";q=${policy.limit}${this.#parameters};w=${seconds}`,
+        quota: `"${shown}";q=${policy.limit}${this.#parameters}`,
         by: policy.by,
+        calendar: policy.window,
+        seconds: secondsUp(policy.windowMs),
         mostAtOnce: mostAtOnce(policy),
-        fullAfterSeconds: Math.ceil(fullAfterMs(policy) / 1_000),
+        fullAfterSeconds: secondsUp(fullAfterMs(policy)),
       }
       this.#first ??= written
       this.#byName.set(policy.name, written)
+    }
+    this.#turn(Date.now())
+  }
+
+  /** Writes the header for a moment. */
+  #turn(now) {
+    this.#begin = -Infinity
+    this.#end = Infinity
+    for (const written of this.#byName.values()) {
+      if (written.calendar !== undefined) {
+        const [begin, end] = periodOf(written.calendar, now)
+        this.#begin = Math.max(this.#begin, begin)
+        this.#end = Math.min(this.#end, end)
+        written.seconds = secondsUp(end - begin)
+      }
+      written.policy = `${written.quota};w=${written.seconds}`
     }
     this.#header = [...this.#byName.values()].map(({ policy }) => policy).join(', ')
   }
@@ -103,7 +127,8 @@ class Policies {
     return name === NAME_OF_ONE ? this.name : name
   }
 
-  header(decision, partition) {
+  header(decision, now, partition) {
+    if (now < this.#begin || now >= this.#end) this.#turn(now)
     if (decision.limits === undefined && decision.limit !== this.#first?.mostAtOnce) {
       // A limit that only this key has, or that only the fallback has: how long its window is nobody says.
       return `"${this.name}";q=${decision.limit}${this.#parameters}${suffix(partition, this.#first?.by)}`

@@ -124,7 +124,8 @@ fn calendar(limit: u64, fields: &[(String, Given)], options: &Options<'_>) -> Re
     }
 }
 
-fn periods(fields: &[(String, Given)]) -> Result<&'static Periods, Error> {
+/// The periods that a `window` of the calendar names.
+pub fn periods(fields: &[(String, Given)]) -> Result<&'static Periods, Error> {
     input::only_known("`window`", fields, &["calendar", "timeZone", "weekStart"])?;
     let words = [("day", Unit::Day), ("week", Unit::Week), ("month", Unit::Month)];
     let unit = input::word("calendar", input::field(fields, "calendar"), &words)?;

@@ -82,7 +82,9 @@ function planOf(values) {
   if (values.memory && values['redis-url'] !== undefined) {
     throw new UsageError('--memory decides in this process and --redis-url in Redis: give one of them')
   }
-  const given = { ...values, limit: values.limit ?? String(DEFAULTS.limit), window: values.window ?? DEFAULTS.window }
+  const window = values.window ?? (values.calendar === undefined ? DEFAULTS.window : undefined)
+  // Of an algorithm the limiter itself says whether it can be measured.
+  const given = { ...values, algorithm: undefined, limit: values.limit ?? String(DEFAULTS.limit), window }
   const { algorithm, driver } = values
   const numbers = { ...numbersOf(given), ...(algorithm !== undefined && { algorithm }) }
   const limiter = { ...numbers, ...(driver !== undefined && { driver }) }

@@ -3,7 +3,8 @@
 
 const { UsageError } = require('../failure.js')
 const { judge, NUMBERS, numbersOf, OUTPUT, REDIS, secretOf, WHICH, WHOSE } = require('../options.js')
-const { namesOf } = require('../limits/names.js')
+const { CALENDAR, CONCURRENCY, namesOf } = require('../limits/names.js')
+const { optionsOf } = require('../limits/states.js')
 const { expiries, find, shownLimit, whichOf, withRedis } = require('../session.js')
 const { bar } = require('../terminal/progress.js')
 const { bytes, count, counted, pad, printable, printableJson, time } = require('../terminal/text.js')
@@ -13,7 +14,7 @@ const command = {
   arguments: ['key'],
   summary: 'Says what is counted of a key, and whether it is blocked',
   description: [
-    'The numbers of a limit are in your application and not in Redis. With --limit and --window the answer is exactly what a call would be told now. Without them it is what can be known from Redis alone: the units that are stored, of which some may have come back, when a bucket is full, and whether the key is blocked.',
+    'The numbers of a limit are in your application and not in Redis. With --limit and --window, or --calendar, the answer is exactly what a call would be told now. Without them it is what can be known from Redis alone: the units that are stored, of which some may have come back, when a bucket is full, and whether the key is blocked.',
     'Where --limit-name, --action or --limit is given, the key is looked up by its name. Otherwise all keys of the prefix are gone through, by SCAN. Nothing is changed.',
   ],
   options: { ...WHICH, ...NUMBERS, ...WHOSE, ...OUTPUT, ...REDIS },
@@ -22,6 +23,8 @@ const command = {
     'inspect alice --limit 100 --window 1m',
     'inspect 192.0.2.1 --limit-name address --json',
     'inspect alice --action download --limit 10 --window 1h',
+    'inspect alice --limit 10000 --calendar month --time-zone Europe/Paris',
+    'inspect alice --algorithm concurrency --limit 4',
   ],
   run,
 }
@@ -31,10 +34,11 @@ async function run({ values, positionals: [key], style, print }) {
   if (numbers !== undefined) {
     // Whoever says the numbers means one limit.
     values['limit-name'] ??= 'default'
-    judge({ ...numbers, algorithm: values.algorithm })
+    if (values.calendar !== undefined) values.algorithm = algorithmOfCalendar(values)
+    judge(optionsOf(values.algorithm, numbers))
   }
   return withRedis(values, async (session) => {
-    const names = await find(key, values, session)
+    const names = meant(await find(key, values, session), numbers, key)
     // A key of which nothing is stored has all of its limit, where it is known which that is.
     if (names.length === 0 && numbers !== undefined && values.algorithm !== undefined) {
       names.push(namesOf(key, { ...whichOf(values), owner: values.owner, secret: secretOf(values) })[0])
@@ -45,6 +49,31 @@ async function run({ values, positionals: [key], style, print }) {
     if (values.json) return print(printableJson({ key, redis: session.redis.at, limits }, 2))
     print(limits.length === 0 ? nothing(key, values, session) : described(key, limits, { style, at: session.redis.at }))
   })
+}
+
+/** What counts by a calendar is called so in Redis, and a fixed window by the application. */
+function algorithmOfCalendar({ algorithm = 'fixed-window' }) {
+  return algorithm === 'fixed-window' ? CALENDAR : algorithm
+}
+
+/** Those that numbers can be of: windows of a length are not kept as those of a calendar are. */
+function meant(names, numbers, key) {
+  if (numbers === undefined || names.length === 0) return names
+  const kind = kindOf(numbers)
+  const fitting = names.filter(({ algorithm }) => (KINDS[algorithm] ?? LENGTH) === kind)
+  if (fitting.length > 0) return fitting
+  const [{ algorithm }] = names
+  throw new UsageError(
+    `these are not the numbers of a limit by which ${printable(key)} is counted: that is ${algorithm}, with ${KINDS[algorithm] ?? LENGTH}`,
+  )
+}
+
+const LENGTH = '--limit and --window'
+const KINDS = { [CALENDAR]: '--limit and --calendar', [CONCURRENCY]: '--limit alone and --algorithm concurrency' }
+
+function kindOf({ window }) {
+  if (window === undefined) return KINDS[CONCURRENCY]
+  return typeof window === 'object' ? KINDS[CALENDAR] : LENGTH
 }
 
 /** The numbers that were given are those of one limit. */
@@ -120,11 +149,13 @@ function describe(limit, style) {
 const mapped = ({ name, action }) => ({ name, action: action === undefined ? undefined : printable(action) })
 
 function verdict(limit, row, style) {
-  const { blocked, blockedForMs, used, fullInMs, hasBurst, isBurstUsed } = limit
+  const { algorithm, blocked, blockedForMs, used, fullInMs, hasBurst, isBurstUsed } = limit
   if (blocked) return [row('blocked', style.red(`for ${time(blockedForMs)} more: every call is refused`))]
   if (limit.limit !== undefined) return exact(limit, row, style)
   const rows = []
-  if (used !== undefined) rows.push(row('used', `at most ${count(used)}: with --limit and --window it is exact`))
+  if (algorithm === CONCURRENCY) rows.push(row('under way', count(used)))
+  else if (used !== undefined)
+    rows.push(row('used', `at most ${count(used)}: with ${KINDS[algorithm] ?? LENGTH} it is exact`))
   if (hasBurst) rows.push(row('burst', isBurstUsed ? 'some of it is used' : 'all of it is there'))
   if (fullInMs !== undefined) rows.push(row('full again', soon(fullInMs)))
   return [...rows, row('blocked', 'no')]

@@ -3,7 +3,12 @@
 
 const { createHash, createHmac } = require('node:crypto')
 
-const ALGORITHMS = ['sliding-window', 'sliding-counter', 'fixed-window', 'token-bucket', 'leaky-bucket']
+/** Of windows of a calendar, and of how much is under way at once. They are no algorithms that an application can name. */
+const [CALENDAR, CONCURRENCY] = ['calendar', 'concurrency']
+const ALGORITHMS = [
+  ...['sliding-window', 'sliding-counter', 'fixed-window', 'token-bucket', 'leaky-bucket'],
+  ...[CALENDAR, CONCURRENCY],
+]
 const BUCKETS = ['token-bucket', 'leaky-bucket']
 /** A longer key, in bytes, stands there by its digest. */
 const LONGEST_KEY = 1_024
@@ -102,4 +107,15 @@ function globbed(glob) {
   return new RegExp(`^${parts}$`, 'u')
 }
 
-module.exports = { ALGORITHMS, escapedKey, globbed, isNameOf, namesOf, parseName, pattern, placeOf }
+module.exports = {
+  ALGORITHMS,
+  CALENDAR,
+  CONCURRENCY,
+  escapedKey,
+  globbed,
+  isNameOf,
+  namesOf,
+  parseName,
+  pattern,
+  placeOf,
+}

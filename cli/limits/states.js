@@ -5,11 +5,12 @@
 // script that the application uses; and what is freed or blocked is told to its processes by the channel of the real name.
 //
 // Where the limit's numbers are not known, the largest that there can be are used. All units that the state holds then count,
-// and only a block refuses a call: so both are seen. When the units come back is not.
+// and only a block refuses a call: so both are seen. When the units come back is not. Units that are held count as used.
 'use strict'
 
 const { RateLimiter } = require('../../index.js')
 const { slotOf } = require('../redis/slot.js')
+const { CALENDAR, CONCURRENCY } = require('./names.js')
 
 const MOST_UNITS = 2 ** 32
 const LONGEST = '3650d'
@@ -129,7 +130,7 @@ class States {
     const place = this.#free.pop() ?? (await new Promise((resolve) => this.#waiting.push(resolve)))
     this.#real.set(place, raw)
     try {
-      return await call(this.#limiter({ ...numbers, algorithm }), place)
+      return await call(this.#limiter(optionsOf(algorithm, numbers)), place)
     } finally {
       this.#real.delete(place)
       const next = this.#waiting.shift()
@@ -148,6 +149,16 @@ class States {
   }
 }
 
+/**
+ * The options of a limiter that reads what `algorithm` has written. A calendar's counter is a fixed window's, whatever the periods are;
+ * and under a limit on what is under way nothing is ever spent, so that any window is as good as none.
+ */
+function optionsOf(algorithm, numbers) {
+  if (algorithm === CALENDAR) return { ...numbers, algorithm: 'fixed-window' }
+  if (algorithm === CONCURRENCY) return { window: LONGEST, ...numbers, algorithm: 'fixed-window' }
+  return { ...numbers, algorithm }
+}
+
 const anyNumbers = { limit: MOST_UNITS, window: LONGEST }
 const withBurst = { limit: HALF, window: LONGEST, burst: { extra: HALF, window: INSTANT } }
 
@@ -164,4 +175,4 @@ function places() {
   return [...bySlot.values()]
 }
 
-module.exports = { States }
+module.exports = { optionsOf, States }

@@ -47,6 +47,10 @@ function limiterLines({ name, state, policies, history }, { columns, rows, style
   return [...lines, '']
 }
 
+/** Periods of a calendar are not all of one length. */
+const spanOf = ({ windowMs, window }) =>
+  window === undefined ? `in ${time(windowMs)}` : `a ${printable(window.calendar)} in ${printable(window.timeZone)}`
+
 function limitTable({ limits, actions }, policies, { columns, style }) {
   const heads = [
     { title: 'LIMIT', gives: true },
@@ -57,7 +61,7 @@ function limitTable({ limits, actions }, policies, { columns, style }) {
   ]
   const numbers = (name, action) => {
     const policy = policies.find((each) => each.name === name && each.action === action)
-    return policy === undefined ? '' : `  ${count(policy.limit)} in ${time(policy.windowMs)}`
+    return policy === undefined ? '' : `  ${count(policy.limit)} ${spanOf(policy)}`
   }
   const row = (label, { allowed, denied, allowedRate, deniedRate }) => [
     printable(label),

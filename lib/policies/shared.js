@@ -7,33 +7,7 @@ const { badOption, refusal } = require('../errors.js')
 const { own } = require('../own.js')
 
 /** What belongs to a limiter itself: where it asks and how. A document says limits, and none of these. */
-const FIXED = new Set([
-  ...[
-    'redisUrl',
-    'cluster',
-    'sentinel',
-    'tls',
-    'clientName',
-    'redisClient',
-    'cacheClient',
-    'shared',
-    'clock',
-    'prefix',
-  ],
-  ...[
-    'hashTag',
-    'hashKeys',
-    'timeout',
-    'maxPending',
-    'driver',
-    'maxMemory',
-    'denyCache',
-    'lease',
-    'adaptive',
-    'onStoreError',
-    'logger',
-  ],
-])
+const FIXED = new Set(native.fixedOptions)
 
 /** What stands in a document beside its limits. */
 const ABOUT = new Set(['$schema', 'version'])

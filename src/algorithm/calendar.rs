@@ -65,16 +65,11 @@ impl Algorithm for Calendar {
     }
 
     fn refund(&self, counter: &mut Counter, now: Micros, units: u64) {
-        let (present, _) = self.present(*counter, now);
-        let count = present.count.saturating_sub(units);
-        *counter = if count > 0 { Counter { count, ..present } } else { Counter::default() };
+        *counter = self.present(*counter, now).0.refunded(units);
     }
 
     fn penalize(&self, counter: &mut Counter, now: Micros, units: u64) {
-        let (present, _) = self.present(*counter, now);
-        let most = present.count.max(2 * self.limit);
-        let count = most.min(present.count.saturating_add(units));
-        *counter = if count > 0 { Counter { count, ..present } } else { Counter::default() };
+        *counter = self.present(*counter, now).0.penalized(units, self.limit);
     }
 
     fn seen(counter: &Counter) -> Micros {

@@ -26,6 +26,24 @@ pub struct Counter {
     pub(super) count: u64,
 }
 
+impl Counter {
+    /// With `units` given back.
+    pub(super) fn refunded(self, units: u64) -> Self {
+        self.with(self.count.saturating_sub(units))
+    }
+
+    /// With `units` taken whether they are there or not, up to as much again as the `limit`.
+    pub(super) fn penalized(self, units: u64, limit: u64) -> Self {
+        let most = self.count.max(2 * limit);
+        self.with(most.min(self.count.saturating_add(units)))
+    }
+
+    /// Where nothing is counted there is no window.
+    fn with(self, count: u64) -> Self {
+        if count > 0 { Self { count, ..self } } else { Self::default() }
+    }
+}
+
 impl FixedWindow {
     /// `limit` units in a `window` that begins with the first hit, or at a multiple of its length where it is to `align`.
     pub(crate) fn new(limit: u64, window: Micros, align: bool) -> Self {
@@ -69,16 +87,11 @@ impl Algorithm for FixedWindow {
     }
 
     fn refund(&self, counter: &mut Counter, now: Micros, units: u64) {
-        let present = self.present(*counter, now);
-        let count = present.count.saturating_sub(units);
-        *counter = if count > 0 { Counter { count, ..present } } else { Counter::default() };
+        *counter = self.present(*counter, now).refunded(units);
     }
 
     fn penalize(&self, counter: &mut Counter, now: Micros, units: u64) {
-        let present = self.present(*counter, now);
-        let most = present.count.max(2 * self.limit);
-        let count = most.min(present.count.saturating_add(units));
-        *counter = if count > 0 { Counter { count, ..present } } else { Counter::default() };
+        *counter = self.present(*counter, now).penalized(units, self.limit);
     }
 
     fn seen(counter: &Counter) -> Micros {

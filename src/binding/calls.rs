@@ -14,16 +14,16 @@ use super::environment::Environment;
 use super::js::{Js, Value};
 use super::pending::Wants;
 use super::row::COLUMNS;
-use super::{error, given, policy, text};
+use super::{error, given, holds, policy, text};
 use crate::adaptive::Share;
 use crate::algorithm::Ask;
 use crate::clock::Micros;
 use crate::decision::Decision;
 use crate::dispatcher::Ticket;
 use crate::error::Error;
-use crate::input::{Given, field};
+use crate::input::Given;
 use crate::limiter::{Called, Deed, Limiter, Trust};
-use crate::settings::{self, CallOptions, read_duration, read_ends, read_patience, read_ttl};
+use crate::settings::{self, CallOptions, read_duration, read_patience};
 use crate::store::Verb;
 
 /// A limiter in its environment.
@@ -47,9 +47,9 @@ const CALLS: [(&str, Callback); 25] = [
     ("refund", refund),
     ("giveBack", give_back),
     ("penalty", penalty),
-    ("hold", hold),
-    ("settle", settle),
-    ("renew", renew),
+    ("hold", holds::hold),
+    ("settle", holds::settle),
+    ("renew", holds::renew),
     ("block", block),
     ("unblock", unblock),
     ("reset", reset),
@@ -82,15 +82,15 @@ unsafe extern "C" fn release(_: sys::napi_env, data: *mut c_void, _: *mut c_void
 
 /// What a call was given: a key, where it takes one first, and what most calls leave out.
 #[derive(Clone, Copy)]
-struct Arguments {
-    first: Value,
-    second: Option<Value>,
-    third: Option<Value>,
+pub(super) struct Arguments {
+    pub(super) first: Value,
+    pub(super) second: Option<Value>,
+    pub(super) third: Option<Value>,
 }
 
 /// Runs `work` on the function's limiter; its error is thrown, and a panic becomes an error.
 #[inline]
-fn run(
+pub(super) fn run(
     env: sys::napi_env,
     info: sys::napi_callback_info,
     work: impl FnOnce(Js, &Bound, Arguments) -> Result<Value, Error>,
@@ -169,7 +169,7 @@ impl Bound {
         self.answer(js, called, wants)
     }
 
-    fn called(&self, js: Js, key: Value, deed: Deed, options: &CallOptions) -> Result<Called, Error> {
+    pub(super) fn called(&self, js: Js, key: Value, deed: Deed, options: &CallOptions) -> Result<Called, Error> {
         let who = text::who(js, key)?;
         if !self.limiter.has_rules() {
             return self.limiter.request(&who, deed, options).map(Called::Counted);
@@ -190,7 +190,7 @@ impl Bound {
         self.answer_by(js, called, wants, trust)
     }
 
-    fn answer_by(&self, js: Js, called: Called, wants: Wants, trust: Trust) -> Result<Value, Error> {
+    pub(super) fn answer_by(&self, js: Js, called: Called, wants: Wants, trust: Trust) -> Result<Value, Error> {
         let request = match called {
             Called::Counted(request) => request,
             Called::Listed(request, allowed) => {
@@ -205,7 +205,7 @@ impl Bound {
 
     /// What is known at once: a boolean, or a decision that is written where JavaScript reads it.
     #[inline]
-    fn show(&self, js: Js, decision: &Decision, wants: Wants) -> Value {
+    pub(super) fn show(&self, js: Js, decision: &Decision, wants: Wants) -> Value {
         match wants {
             Wants::Boolean => js.boolean(decision.allowed),
             Wants::Decision => self.environment.show(js, decision),
@@ -327,64 +327,6 @@ unsafe extern "C" fn penalty(env: sys::napi_env, info: sys::napi_callback_info) 
     run(env, info, |js, bound, given| {
         let called = change(js, bound, "penalty", given, Deed::Penalize)?;
         bound.answer(js, called, Wants::Decision)
-    })
-}
-
-/// `hold(key, options, ttl)`: what `reserve` is made of, and with a `ttl` of its own `acquire` of a concurrency limit.
-unsafe extern "C" fn hold(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, Arguments { first, second, third }| {
-        let given = given::read_optional(js, second)?;
-        let own = given::read_optional(js, third)?;
-        let (name, known) = match own {
-            Given::Missing => ("reserve", ["cost", "action", "ttl"]),
-            // These two have been taken out, but whoever misspells one of them is to be told of it.
-            _ => ("acquire", ["cost", "maxWait", "signal"]),
-        };
-        let options = CallOptions::read(name, &given, &known)?;
-        let ttl = match (&given, &own) {
-            (Given::Record(fields), Given::Missing) => read_ttl(field(fields, "ttl"))?,
-            _ => read_ttl(&own)?,
-        };
-        let called = bound.called(js, first, Deed::Hold(ttl), &options)?;
-        bound.answer_by(js, called, Wants::Hold, Trust::Nothing)
-    })
-}
-
-/// `settle(key, actual, hold)`, and the like: `hold` is `{ action, ends, here }`, the last of which says that the fallback has made it.
-fn about_hold(
-    js: Js,
-    bound: &Bound,
-    given: Arguments,
-    deed: fn(Micros, &Given) -> Result<Deed, Error>,
-) -> Result<Value, Error> {
-    let hold = given::read_optional(js, given.third)?;
-    let mut options = CallOptions::read("settle", &hold, &["action", "ends", "here"])?;
-    let said = |name| if let Given::Record(fields) = &hold { field(fields, name) } else { &Given::Missing };
-    let number = given::read_optional(js, given.second)?;
-    let ends = read_ends(said("ends"));
-    let deed = deed(ends, &number)?;
-    options.cost = matches!(deed, Deed::Settle(_)).then_some(number);
-    let request = match bound.called(js, given.first, deed, &options)? {
-        // What was held before its key came on a list is held, and is to be settled.
-        Called::Listed(request, _) if ends > Micros::ZERO => request,
-        Called::Counted(request) => request,
-        listed @ Called::Listed(..) => return bound.answer_by(js, listed, Wants::Hold, Trust::Nothing),
-    };
-    if *said("here") == Given::Flag(true) {
-        let decision = bound.limiter.answer_in_place(&request)?;
-        return Ok(decision.map_or_else(|| js.undefined(), |decision| bound.show(js, &decision, Wants::Hold)));
-    }
-    bound.answer_by(js, Called::Counted(request), Wants::Hold, Trust::Nothing)
-}
-
-unsafe extern "C" fn settle(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, given| about_hold(js, bound, given, |ends, _| Ok(Deed::Settle(ends))))
-}
-
-/// `renew(key, ttl, hold)`.
-unsafe extern "C" fn renew(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    run(env, info, |js, bound, given| {
-        about_hold(js, bound, given, |ends, ttl| Ok(Deed::Renew { ends, ttl: read_ttl(ttl)? }))
     })
 }
 

@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod given;
 mod glibc;
+mod holds;
 mod js;
 mod pending;
 mod policy;
@@ -22,6 +23,7 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue};
 use napi_derive::napi;
 
+use crate::settings;
 use environment::Environment;
 use js::Js;
 
@@ -34,8 +36,13 @@ pub(crate) fn init(exports: Object, env: Env) -> napi::Result<()> {
     let settle_job = js.function("settleJob", client::settle_job, std::ptr::null_mut());
     let exports = js::Value::new(exports.raw());
     let check_options = js.function("checkOptions", calls::check_options, std::ptr::null_mut());
+    let period_of = js.function("periodOf", policy::period_of, std::ptr::null_mut());
     js.set(exports, "install", install);
     js.set(exports, "checkOptions", check_options);
+    js.set(exports, "periodOf", period_of);
+    let names = |options: Vec<&str>| js.strings(options.into_iter());
+    js.set(exports, "describingOptions", names(settings::describing().collect()));
+    js.set(exports, "fixedOptions", names(settings::fixed().collect()));
     js.set(exports, "settleJob", settle_job);
     Ok(())
 }

@@ -1,8 +1,14 @@
 //! A limit as JavaScript sees it; see `Policy` in `index.d.ts`.
 
+use napi::sys;
+
+use super::calls::guarded;
+use super::given;
 use super::js::{Js, Value};
-use crate::calendar::Unit;
+use crate::calendar::{Period, Unit};
 use crate::clock::Micros;
+use crate::input;
+use crate::policy::periods;
 use crate::settings::{Burst, Described};
 
 /// One limit as an object. What does not apply to it is left out.
@@ -40,13 +46,31 @@ pub(super) fn show(js: Js, policy: &Described) -> Value {
     object
 }
 
+/// `periodOf(window, at)`: when the calendar's period begins and ends in which a moment lies, all in milliseconds since the epoch.
+pub(super) unsafe extern "C" fn period_of(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let js = Js::new(env);
+    let ([window, at], _, _) = js.arguments::<2>(info);
+    guarded(js, || {
+        let window = given::read(js, window)?;
+        let periods = periods(input::record("window", &window, "an object such as { calendar: 'day' }")?)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it stops at the ends of the range"
+        )]
+        let at = Micros((js.number(at).unwrap_or(f64::NAN) * 1_000.0) as u64);
+        let Period { begin, end } = periods.at(at);
+        Ok(js.array([begin, end].map(|bound| millis(js, bound)).into_iter()))
+    })
+}
+
 #[expect(clippy::cast_precision_loss, reason = "limits end at 2^32")]
 fn whole(js: Js, number: u64) -> Value {
     js.double(number as f64)
 }
 
-/// Windows are whole microseconds, at most ten years: a double of milliseconds tells them apart.
-#[expect(clippy::cast_precision_loss, reason = "ten years are less than 2^53 microseconds")]
+/// Whole microseconds, up to the year 2255: a double of milliseconds tells them apart.
+#[expect(clippy::cast_precision_loss, reason = "that year is less than 2^53 microseconds away")]
 fn millis(js: Js, length: Micros) -> Value {
     js.double(length.0 as f64 / 1_000.0)
 }

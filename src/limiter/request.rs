@@ -71,9 +71,11 @@ impl Limiter {
         options: &CallOptions,
         rule: Option<&Rule>,
     ) -> Result<Request, Error> {
-        let (own, _) = self.limits_of(plan, who, options, rule)?;
+        let (own, origin) = self.limits_of(plan, who, options, rule)?;
         // Who is on a list needs no limit.
-        if plan.is_open && options.own.is_none() && rule.is_none() && !self.has_own(plan, who, options, &own)? {
+        if plan.is_open && rule.is_none() && origin == Origin::Default {
+            // What is no key needs none either.
+            self.keys_of(plan, &own, who)?;
             return Err(Error::NoLimit(
                 "this key has no limit: give it one with `configure(key, { limit, window })`, or with the call".into(),
             ));
@@ -232,12 +234,6 @@ impl Limiter {
             return Ok((Arc::new(Limits::new([only.with(*policy, *policy)])), Origin::Override));
         }
         Ok((limits, origin))
-    }
-
-    /// Whether somebody has said what the limit of this key is.
-    fn has_own(&self, plan: &Plan, who: &Who<'_>, options: &CallOptions, limits: &Limits) -> Result<bool, Error> {
-        let of_action = options.action.as_ref().is_some_and(|action| plan.own_of(action).is_some());
-        Ok(of_action || self.configured.borrow().contains_key(&self.keys_of(plan, limits, who)?[0]))
     }
 
     fn derive(&self, plan: &Plan, action: &str) -> Arc<Limits> {

@@ -55,3 +55,18 @@ impl Settings {
         Ok(settings)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::OPTIONS;
+    use crate::settings::fixed;
+
+    /// Whoever gives limiters one more option is asked here whether a limit on what is under way has it as well.
+    #[test]
+    fn its_options_are_those_of_a_limiter_but_for_some() {
+        let (own, others): (Vec<_>, Vec<_>) = OPTIONS.into_iter().partition(|name| fixed().all(|known| known != *name));
+        assert_eq!(own, ["limit", "ttl"]);
+        let left_out: Vec<_> = fixed().filter(|name| !others.contains(name)).collect();
+        assert_eq!(left_out, ["cacheClient", "shared", "clock", "hashTag", "denyCache", "lease", "adaptive"]);
+    }
+}

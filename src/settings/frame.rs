@@ -9,9 +9,23 @@ use crate::leases::Terms;
 use crate::limits::{CANDIDATE, NEW_KEYS};
 use crate::store::cache;
 
-/// The options that describe limits, beside the [numbers](NUMBERS) of one.
+/// The options that describe several limits, or who has which.
 const SEVERAL: [&str; 9] =
     ["limits", NEW_KEYS, "actions", "overrides", "allow", "deny", "policies", trials::SHADOW, CANDIDATE];
+
+/// The options that describe limits, which `update` takes and a file may say.
+pub fn describing() -> impl Iterator<Item = &'static str> {
+    NUMBERS.into_iter().chain(SEVERAL)
+}
+
+/// All others: where a limiter asks, and how. They stay as the constructor was given them.
+pub fn fixed() -> impl Iterator<Item = &'static str> {
+    OPTIONS.into_iter().filter(|name| !describes(name))
+}
+
+fn describes(name: &str) -> bool {
+    describing().any(|known| known == name)
+}
 
 /// What every plan of a limiter is read with, as its constructor was given it.
 #[derive(Clone, Debug)]
@@ -47,9 +61,7 @@ impl Frame {
     /// The plan that the argument of `update` describes: as if the constructor had been given it, with all else as it was.
     pub fn change(&self, given: &Given) -> Result<Plan, Error> {
         let options = input::record("options", given, "an object such as { limit: 200, window: '1m' }")?;
-        let describes = |name: &str| NUMBERS.contains(&name) || SEVERAL.contains(&name);
-        if let Some((fixed, _)) = options.iter().find(|(name, _)| !describes(name) && OPTIONS.contains(&name.as_str()))
-        {
+        if let Some((fixed, _)) = options.iter().find(|(name, _)| fixed().any(|known| known == name)) {
             return Err(contradiction(format!(
                 "`{fixed}` cannot be changed: `update` takes what describes limits, so leave it out, or make another limiter"
             )));

@@ -16,7 +16,7 @@ mod trials;
 
 pub use call::{CallOptions, read_duration, read_ends, read_patience, read_ttl};
 pub use described::{Burst, Described};
-pub use frame::Frame;
+pub use frame::{Frame, describing, fixed};
 pub use plan::{Plan, Template};
 pub use rules::{MOST_PATTERNS, Routes, Rule, Rules};
 pub use shared::SharedMemory;

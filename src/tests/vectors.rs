@@ -8,8 +8,8 @@
 //! - `{ at, refund, expect }`, `{ at, penalize, expect }` or `{ at, reserve, expect }`: change the key by so many units, and
 //!   expect what a look at one unit is told then.
 //!
-//! `expect` is `{ allowed, granted, remaining, retryAfter, resetAt, delay }`; `resetAt` counts from `start` as `at` does, and
-//! `delay` is 0 where it is left out.
+//! `expect` is `{ allowed, granted, remaining, retryAfter, resetAt, delay, ends }`; `resetAt` counts from `start` as `at` does, and
+//! `delay` is 0 where it is left out. What else there is where units are held stands in `conformance/held_vectors.rs`.
 
 use serde_json::Value;
 
@@ -31,23 +31,24 @@ struct Vector {
 }
 
 /// An object of a table, with the words for what it lacks.
-struct Fields<'a>(&'a Value);
+pub(super) struct Fields<'a>(pub(super) &'a Value);
 
 impl Fields<'_> {
-    fn number(&self, field: &str) -> u64 {
+    pub(super) fn number(&self, field: &str) -> u64 {
         self.optional(field).unwrap_or_else(|| panic!("no number `{field}` in {}", self.0))
     }
 
-    fn optional(&self, field: &str) -> Option<u64> {
+    pub(super) fn optional(&self, field: &str) -> Option<u64> {
         self.0.get(field).map(|value| value.as_u64().unwrap_or_else(|| panic!("`{field}` is no number in {}", self.0)))
     }
 
-    fn micros(&self, field: &str) -> Micros {
+    pub(super) fn micros(&self, field: &str) -> Micros {
         Micros(self.number(field))
     }
 }
 
-fn read_op(step: &Fields<'_>) -> Op {
+/// What a step does that is no hold.
+pub(super) fn read_op(step: &Fields<'_>) -> Op {
     let change = |field, change: fn(u64) -> Change| step.optional(field).map(change).map(Op::Change);
     change("refund", Change::Refund)
         .or_else(|| change("penalize", Change::Penalize))
@@ -58,7 +59,7 @@ fn read_op(step: &Fields<'_>) -> Op {
         })
 }
 
-fn read_expected(step: &Value, start: Micros) -> Outcome {
+pub(super) fn read_expected(step: &Value, start: Micros) -> Outcome {
     let expect = Fields(&step["expect"]);
     Outcome {
         allowed: step["expect"]["allowed"].as_bool().expect("a step expects a yes or a no"),
@@ -67,7 +68,7 @@ fn read_expected(step: &Value, start: Micros) -> Outcome {
         retry_after: expect.micros("retryAfter"),
         reset_at: start + expect.micros("resetAt"),
         delay: Micros(expect.optional("delay").unwrap_or(0)),
-        booked: Micros::ZERO,
+        booked: expect.optional("ends").filter(|ends| *ends > 0).map_or(Micros::ZERO, |ends| start + Micros(ends)),
     }
 }
 
@@ -105,12 +106,28 @@ fn of_sliding_window(given: &Fields<'_>) -> SlidingWindow {
     SlidingWindow::new(given.number("limit"), given.micros("window"), given.number("resolution"))
 }
 
-fn of_fixed_window(given: &Fields<'_>) -> FixedWindow {
+pub(super) fn of_fixed_window(given: &Fields<'_>) -> FixedWindow {
     FixedWindow::new(given.number("limit"), given.micros("window"), given.0["align"] == true)
 }
 
 fn of_sliding_counter(given: &Fields<'_>) -> SlidingCounter {
     SlidingCounter::new(given.number("limit"), given.micros("window"))
+}
+
+pub(super) fn of_token_bucket(given: &Fields<'_>) -> TokenBucket {
+    TokenBucket::new(given.number("limit"), given.micros("window"), given.number("burst"))
+}
+
+pub(super) fn of_calendar(given: &Fields<'_>) -> Calendar {
+    let unit = match given.0["calendar"].as_str() {
+        Some("day") => Unit::Day,
+        Some("week") => Unit::Week,
+        Some("month") => Unit::Month,
+        other => panic!("{other:?} is no calendar"),
+    };
+    let zone = given.0["timeZone"].as_str().expect("a zone");
+    let periods = Periods::of(unit, zone).expect("a zone that there is");
+    Calendar::new(given.number("limit"), periods)
 }
 
 #[test]
@@ -123,8 +140,7 @@ fn sliding_window() {
 #[test]
 fn token_bucket() {
     replay(include_str!("../../__test__/vectors/token_bucket.json"), |given| {
-        let (limit, window) = (given.number("limit"), given.micros("window"));
-        Policy::TokenBucket(TokenBucket::new(limit, window, given.number("burst")))
+        Policy::TokenBucket(of_token_bucket(given))
     });
 }
 
@@ -163,17 +179,7 @@ fn with_burst() {
 
 #[test]
 fn calendar() {
-    replay(include_str!("../../__test__/vectors/calendar.json"), |given| {
-        let unit = match given.0["calendar"].as_str() {
-            Some("day") => Unit::Day,
-            Some("week") => Unit::Week,
-            Some("month") => Unit::Month,
-            other => panic!("{other:?} is no calendar"),
-        };
-        let zone = given.0["timeZone"].as_str().expect("a zone");
-        let periods = Periods::of(unit, zone).expect("a zone that there is");
-        Policy::Calendar(Calendar::new(given.number("limit"), periods))
-    });
+    replay(include_str!("../../__test__/vectors/calendar.json"), |given| Policy::Calendar(of_calendar(given)));
 }
 
 #[test]

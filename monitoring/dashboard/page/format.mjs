@@ -95,8 +95,9 @@ const ALGORITHMS = {
 
 export const algorithm = (name) => ALGORITHMS[name] ?? name
 
-/** `100 in 1 min`, with its burst. */
-export function policy({ limit, windowMs, burst }) {
+/** `100 in 1 min`, with its burst; `100 a month in Europe/Paris` of a calendar, whose periods are not all of one length. */
+export function policy({ limit, windowMs, window, burst }) {
+  if (window !== undefined) return `${whole.format(limit)} a ${window.calendar} in ${window.timeZone}`
   const text = `${whole.format(limit)} in ${duration(windowMs)}`
   if (burst === undefined) return text
   if (typeof burst === 'number') return `${text}, burst ${whole.format(burst)}`

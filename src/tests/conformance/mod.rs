@@ -4,6 +4,7 @@ mod alike;
 mod batched;
 mod calendar;
 mod functions;
+mod held_vectors;
 mod holds;
 mod merged;
 mod new_keys;
