@@ -277,7 +277,7 @@ fn limiter(fields: &[(&str, Given)]) -> Limiter {
 }
 
 fn ask(limiter: &Limiter, key: &str, options: &CallOptions) -> Decision {
-    match limiter.called(&Who::Key(key.as_bytes().into()), key.as_bytes(), Deed::Take, options).unwrap() {
+    match limiter.called(&Who::Key(key.as_bytes().into()), Deed::Take, options).unwrap() {
         Called::Counted(request) => limiter.answer_here(&request, Trust::Nothing).unwrap().unwrap(),
         Called::Listed(request, allowed) => limiter.answer_by_list(&request, allowed).unwrap(),
     }
@@ -326,11 +326,11 @@ fn a_list_counts_nothing_and_says_all_that_a_response_needs() {
     assert_eq!(denied.reset_at_ms, START.as_millis_up() + 86_400_000);
     assert_eq!(limiter.keys(), 0);
     let ask_too_much = CallOptions { cost: Some(Given::Number(4.0)), ..CallOptions::default() };
-    let refused = limiter.called(&Who::Key(b"a".into()), b"a", Deed::Take, &ask_too_much);
+    let refused = limiter.called(&Who::Key(b"a".into()), Deed::Take, &ask_too_much);
     assert_eq!(refused.unwrap_err().code(), "ERR_RATE_LIMIT_COST", "bad input is bad for everybody");
     limiter.close();
     let who = Who::Key(b"a".into());
-    let Called::Listed(request, _) = limiter.called(&who, b"a", Deed::Take, &CallOptions::default()).unwrap() else {
+    let Called::Listed(request, _) = limiter.called(&who, Deed::Take, &CallOptions::default()).unwrap() else {
         panic!("it is on a list")
     };
     assert_eq!(limiter.answer_by_list(&request, true), Err(Error::Closed));
@@ -365,7 +365,7 @@ fn a_key_without_a_limit_has_one_by_an_override_or_needs_none_on_a_list() {
     assert_eq!(ask(&limiter, "vip:1", &CallOptions::default()).limit, 10);
     assert!(!ask(&limiter, "mallory", &CallOptions::default()).allowed);
     let who = Who::Key(b"alice".into());
-    let other = limiter.called(&who, b"alice", Deed::Take, &CallOptions::default());
+    let other = limiter.called(&who, Deed::Take, &CallOptions::default());
     assert_eq!(other.unwrap_err().code(), "ERR_RATE_LIMIT_NO_LIMIT");
 }
 
