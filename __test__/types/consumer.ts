@@ -149,9 +149,9 @@ export const byFields = new RateLimiter({
 })
 // @ts-expect-error A field has a list.
 export const byText = new RateLimiter({ limits: [named], deny: { ip: '10.0.0.0/8' } })
-// @ts-expect-error Numbers are of one limit, or said of each.
 export const ofAll = new RateLimiter({
   limits: [named],
+  // @ts-expect-error Numbers are of one limit, or said of each.
   overrides: { user: { a: { limit: 1, window: 1, limits: {} } } },
 })
 // @ts-expect-error A policy has its numbers.
