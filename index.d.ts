@@ -136,6 +136,20 @@ export type OverrideOptions =
   | { limit: number; window: Duration; burst?: number | Burst; policy?: undefined }
   | { policy: string; limit?: undefined; window?: undefined; burst?: undefined }
 
+/**
+ * What {@link CommonOptions.overrides} says of the values of one field, where `limits` count by fields of the key: the numbers of the limit that counts by
+ * this field. Where several of the `limits` do, or one is to be named, `{ limits: { [name]: numbers } }`; one that is not named there keeps its own.
+ */
+export type FieldOverrideOptions =
+  | (OverrideOptions & { limits?: undefined })
+  | {
+      limits: Record<string, OverrideOptions>
+      limit?: undefined
+      window?: undefined
+      burst?: undefined
+      policy?: undefined
+    }
+
 /** A limit with a name. */
 export interface PolicyOptions {
   /** The name of another, whose numbers this one has where it says none. */
@@ -240,12 +254,19 @@ export interface CommonOptions {
    * Limits of single keys or groups of them, by {@link Pattern}: `{ limit, window, burst? }` with the limiter's algorithm, or the name of one of
    * {@link policies}. The longest pattern of `overrides`, `allow` and `deny` together decides; {@link RateLimiter.configure} beats an override, a
    * call's own limit both, and an action's own limit stays. While the store is away it is the same limit. For a limiter with one limit.
+   *
+   * Where the `limits` have a `by`, overrides by field: `{ user: { 'partner:*': { limit: 1000, window: '1m' } } }`. The longest pattern of each field
+   * decides for it: one field on `deny` has the call refused, otherwise one on `allow` has it allowed, otherwise the overrides of all fields hold. Which
+   * fields there are say the `limits`, `actions`, `newKeys` and {@link hashTag}; another is refused with `ERR_RATE_LIMIT_UNKNOWN_OPTION`.
    */
-  overrides?: Record<Pattern, OverrideOptions>
-  /** Keys that are never counted and always allowed, by {@link Pattern}. Not for `limits` with a `by`, as `deny`. */
-  allow?: readonly Pattern[]
-  /** Keys that are always refused, by {@link Pattern}: nobody is asked, and `retryAfterMs` is a day. */
-  deny?: readonly Pattern[]
+  overrides?: Record<Pattern, OverrideOptions> | Record<string, Record<Pattern, FieldOverrideOptions>>
+  /** Keys that are never counted and always allowed, by {@link Pattern}; where the `limits` have a `by`, a list for each field. */
+  allow?: readonly Pattern[] | Record<string, readonly Pattern[]>
+  /**
+   * Keys that are always refused, by {@link Pattern}: nobody is asked, and `retryAfterMs` is a day. Where the `limits` have a `by`, a list for each field,
+   * such as `{ ip: ['10.0.0.0/8'] }`.
+   */
+  deny?: readonly Pattern[] | Record<string, readonly Pattern[]>
   /**
    * One of three. Limits with names (1 to 64 letters, digits, `-`, `_` or `.`), for {@link overrides}: what one does not say is as in the one that it
    * extends. Or the path of a file, `.yaml`, `.yml` or `.json`, that has these options; see `docs/policies.md`. Or `'shared'`: the limits are what a

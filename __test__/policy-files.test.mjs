@@ -275,6 +275,32 @@ describe('the schema', () => {
       },
     ],
     ['limits', true, { limits: [{ name: 'a', by: 'user', ...limit }], newKeys: { by: 'ip', ...limit } }],
+    [
+      'rules by fields',
+      true,
+      {
+        limits: [
+          { name: 'a', by: 'user', ...limit },
+          { name: 'b', by: 'user', ...limit },
+          { name: 'c', by: 'ip', ...limit },
+        ],
+        policies: { gold: limit },
+        overrides: { ip: { '10.*': limit }, user: { 'b:*': { limits: { a: { policy: 'gold' }, b: limit } } } },
+        allow: { user: ['a*'] },
+        deny: { ip: ['10.0.0.0/8'], user: [] },
+      },
+    ],
+    ['a list of a field that is a text', false, { limits: [{ name: 'a', by: 'u', ...limit }], deny: { u: 'a' } }],
+    [
+      'an override of no limit',
+      false,
+      { limits: [{ name: 'a', by: 'u', ...limit }], overrides: { u: { b: { limits: {} } } } },
+    ],
+    [
+      'numbers of all limits and of each',
+      false,
+      { limits: [{ name: 'a', by: 'u', ...limit }], overrides: { u: { b: { ...limit, limits: { a: limit } } } } },
+    ],
     ['a burst of a window', true, { ...limit, burst: { extra: 1, window: '1s' }, resolution: 5 }],
     ['no limit at all', false, { ...limit, limit: undefined, window: undefined, limits: [] }],
     ['a limit of 0', false, { ...limit, limit: 0 }],
@@ -334,6 +360,34 @@ describe('npx distributed-rate-limiter validate', { timeout: 30_000 }, () => {
     assert.deepEqual(
       problems.map(({ field }) => field),
       ['deny[1]', 'deny[3]', 'limt'],
+    )
+  })
+
+  test('says all that is wrong with rules by fields, each with its place', async () => {
+    const text = `version: 1
+limits:
+  - { name: user, by: user, limit: 3, window: 1m }
+deny:
+  user:
+    - a*b
+    - good
+    - c*d
+overrides:
+  user:
+    e*f: { limit: 1, window: 1m }
+    vip: { limt: 1 }
+`
+    const { code, stdout } = await told(['validate', fileOf(text), '--json'])
+    assert.equal(code, 1)
+    const { problems } = JSON.parse(stdout)
+    assert.deepEqual(
+      problems.map(({ line, field }) => [line, field]),
+      [
+        [6, 'deny.user[0]'],
+        [8, 'deny.user[2]'],
+        [11, 'overrides.user.e*f'],
+        [12, 'overrides.user.vip.limt'],
+      ],
     )
   })
 

@@ -234,7 +234,7 @@ describe('what is no rule', () => {
       'deny with a by',
       { limit: undefined, window: undefined, limits: [{ name: 'n', by: 'u', ...GOOD }], deny: ['a'] },
       kind,
-      /`by`/,
+      /`deny` must be an object by the fields of the key/,
     ],
   ]) {
     test(title, () => {

@@ -187,7 +187,8 @@ impl Decision {
         let retry_after = if allowed { Micros::ZERO } else { LISTED };
         let outcome = |limit: &Limit| Outcome {
             allowed,
-            granted: if allowed { ask.cost } else { 0 },
+            // Nobody has looked who is new.
+            granted: if allowed && limit.role != Role::NewKeys { ask.cost } else { 0 },
             remaining: if allowed { limit.policy.capacity() } else { 0 },
             retry_after,
             reset_at: now + retry_after,

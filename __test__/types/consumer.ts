@@ -24,6 +24,7 @@ import type {
   Disagreements,
   Duration,
   Fallback,
+  FieldOverrideOptions,
   Histogram,
   LimitDecision,
   LimitOptions,
@@ -134,6 +135,25 @@ export const byNothing = new RateLimiter({ limits: [named], newKeys: { limit: 1,
 export const fromFile = new RateLimiter({ policies: './limits.yaml', redisUrl: 'redis://localhost' })
 // @ts-expect-error Policies with names are no limit of everybody.
 export const withoutLimit = new RateLimiter({ policies: { gold: { limit: 1, window: '1m' } } })
+export const byFields = new RateLimiter({
+  limits: [named],
+  overrides: {
+    user: { 'partner:*': { limit: 5, window: '1h' }, vip: { limits: { daily: { policy: 'gold' } } } } satisfies Record<
+      string,
+      FieldOverrideOptions
+    >,
+  },
+  policies: { gold: { limit: 1, window: 1 } },
+  allow: { user: ['admin:*'] },
+  deny: { ip: ['10.0.0.0/8'] as const },
+})
+// @ts-expect-error A field has a list.
+export const byText = new RateLimiter({ limits: [named], deny: { ip: '10.0.0.0/8' } })
+export const ofAll = new RateLimiter({
+  limits: [named],
+  // @ts-expect-error Numbers are of one limit, or said of each.
+  overrides: { user: { a: { limit: 1, window: 1, limits: {} } } },
+})
 // @ts-expect-error A policy has its numbers.
 export const withBoth = new RateLimiter({ limit: 1, window: '1m', overrides: { a: { policy: 'gold', limit: 1 } } })
 const candidate: Required<CandidateOptions> = {

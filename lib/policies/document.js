@@ -95,13 +95,21 @@ function check(options, judge, report) {
       if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
       const path = pathOf(error.message, copy)
       report(path, error.message)
-      if (!LISTS.includes(path[0]) || path.length < 2) return undefined
+      const depth = Math.min(depthOf(path[0], copy), path.length - 1)
+      if (!LISTS.includes(path[0]) || depth < 1) return undefined
+      const list = path.slice(0, depth).reduce((at, step) => at[step], copy)
       // The places of what comes after it stay.
-      if (Array.isArray(copy[path[0]])) copy[path[0]][path[1]] = `\u0000${count}`
-      else delete copy[path[0]][path[1]]
+      if (Array.isArray(list)) list[path[depth]] = `\u0000${count}`
+      else delete list[path[depth]]
     }
   }
   return undefined
+}
+
+/** How deep the members of a list lie: where limits count by fields of the key, each field has a list of its own. */
+function depthOf(list, { limits }) {
+  const countsByField = Array.isArray(limits) && limits.some((limit) => limit?.by !== undefined)
+  return countsByField && list !== 'actions' ? 2 : 1
 }
 
 /** Of which field a refusal speaks: the last of those in it that are there. */
@@ -110,7 +118,8 @@ function pathOf(message, options) {
   if (unknown) return [...resolve(unknown[1] ?? '', options), unknown[2]]
   const named = [...message.matchAll(/`([^`]*)`(?: of '((?:[^'\\]|\\.)*)')?/g)].map(([, path, name]) => {
     const steps = resolve(path, options)
-    return name !== undefined && Object.hasOwn(Object(options[steps[0]]), name) ? [steps[0], name] : steps
+    const list = steps.reduce((at, step) => at[step], options)
+    return name !== undefined && Object.hasOwn(Object(list), name) ? [...steps, name] : steps
   })
   const isPair = /match the same/.test(message)
   const found = named.filter((path) => path.length > 0)

@@ -170,11 +170,11 @@ impl Bound {
     }
 
     pub(super) fn called(&self, js: Js, key: Value, deed: Deed, options: &CallOptions) -> Result<Called, Error> {
-        let who = text::who(js, key)?;
+        let given = text::who(js, key)?;
         if !self.limiter.has_rules() {
-            return self.limiter.request(&who, deed, options).map(Called::Counted);
+            return self.limiter.request(&given.normal()?, deed, options).map(Called::Counted);
         }
-        self.limiter.called(&who, &text::as_given(js, key, &who), deed, options)
+        self.limiter.called(&given, deed, options)
     }
 
     fn options(&self, js: Js, name: &str, options: Option<Value>, known: &[&str]) -> Result<CallOptions, Error> {
@@ -335,7 +335,7 @@ unsafe extern "C" fn block(env: sys::napi_env, info: sys::napi_callback_info) ->
     run(env, info, |js, bound, Arguments { first, second, third }| {
         let duration = read_duration(&given::read_optional(js, second)?)?;
         let options = bound.options(js, "block", third, &["action", "timestamp"])?;
-        let request = bound.limiter.request_for(&text::who(js, first)?, Verb::Block(duration), &options)?;
+        let request = bound.limiter.request_for(&text::who(js, first)?.normal()?, Verb::Block(duration), &options)?;
         bound.answer(js, Called::Counted(request), Wants::Nothing)
     })
 }
@@ -343,7 +343,7 @@ unsafe extern "C" fn block(env: sys::napi_env, info: sys::napi_callback_info) ->
 /// `unblock(key, options)`, and the like.
 fn forget(js: Js, bound: &Bound, name: &str, given: Arguments, verb: Verb) -> Result<Value, Error> {
     let options = bound.options(js, name, given.second, &["action"])?;
-    let request = bound.limiter.request_for(&text::who(js, given.first)?, verb, &options)?;
+    let request = bound.limiter.request_for(&text::who(js, given.first)?.normal()?, verb, &options)?;
     bound.answer(js, Called::Counted(request), Wants::Nothing)
 }
 
@@ -359,7 +359,7 @@ unsafe extern "C" fn reset(env: sys::napi_env, info: sys::napi_callback_info) ->
 unsafe extern "C" fn configure(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, .. }| {
         let own = given::read_optional(js, second)?;
-        bound.limiter.configure(&text::who(js, first)?, &own)?;
+        bound.limiter.configure(&text::who(js, first)?.normal()?, &own)?;
         Ok(js.undefined())
     })
 }
@@ -376,8 +376,7 @@ unsafe extern "C" fn update(env: sys::napi_env, info: sys::napi_callback_info) -
 unsafe extern "C" fn explain(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, .. }| {
         let options = bound.options(js, "explain", second, CallOptions::known())?;
-        let who = text::who(js, first)?;
-        let explained = bound.limiter.explain(&who, &text::as_given(js, first, &who), &options)?;
+        let explained = bound.limiter.explain(&text::who(js, first)?, &options)?;
         let limits = explained.limits.iter().map(|(limit, name)| {
             let object = policy::show(js, limit);
             js.set(object, "key", js.string(name));

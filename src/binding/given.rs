@@ -25,8 +25,8 @@ const NESTED: [&str; 16] = [
     "adaptive",
 ];
 
-/// Options are nowhere deeper than this: `actions`, an action, its fallback, the window of that, a name.
-const DEPTH: u8 = 5;
+/// Options are nowhere deeper than this: `overrides`, a field, a pattern, its `limits`, one of them, the window of that, a name.
+const DEPTH: u8 = 7;
 
 /// Reads a value, and an object's own properties. Fails where a getter throws; then JavaScript is throwing already.
 pub(super) fn read(js: Js, value: Value) -> Result<Given, Error> {

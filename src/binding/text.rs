@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::js::{Js, Kind, Value};
 use crate::error::Error;
-use crate::key::{DIGEST, MAX_LEN, normalize, wtf8};
+use crate::key::{MAX_LEN, normalize, wtf8};
 use crate::limiter::Who;
 
 /// A key's UTF-16 as Node writes it, with a NUL, and its bytes where all of it is ASCII.
@@ -51,25 +51,18 @@ pub(super) fn key(js: Js, value: Value, buffer: &mut Buffer) -> Result<Option<Co
 
 #[cold]
 fn unusual_key(js: Js, value: Value) -> Result<Cow<'static, [u8]>, Error> {
-    let units = js.utf16(value).unwrap_or_default();
-    Ok(Cow::Owned(normalize(&wtf8(&units))?.into_owned()))
+    Ok(Cow::Owned(normalize(&as_given(js, value))?.into_owned()))
 }
 
-/// A key as it was given, of which `who` is the normalised one. Empty where it has fields.
-#[cold]
-pub(super) fn as_given<'a>(js: Js, value: Value, who: &'a Who<'_>) -> Cow<'a, [u8]> {
-    match who {
-        Who::Key(key) if key.first() == Some(&DIGEST) => Cow::Owned(wtf8(&js.utf16(value).unwrap_or_default())),
-        Who::Key(key) => Cow::Borrowed(key),
-        Who::Fields(_) => Cow::Borrowed(&[]),
-    }
+fn as_given(js: Js, value: Value) -> Cow<'static, [u8]> {
+    Cow::Owned(wtf8(&js.utf16(value).unwrap_or_default()))
 }
 
-/// Whom a call is about: a string, or an object with a string for each field.
+/// Whom a call is about, as it was given: a string, or an object with a string for each field.
 #[cold]
 pub(super) fn who(js: Js, value: Value) -> Result<Who<'static>, Error> {
     match js.kind(value) {
-        Kind::String => Ok(Who::Key(unusual_key(js, value)?)),
+        Kind::String => Ok(Who::Key(as_given(js, value))),
         Kind::Object if !js.is_array(value) => {
             let field = |name| {
                 let unreadable = || Error::Internal("a key could not be read".into());
@@ -81,9 +74,12 @@ pub(super) fn who(js: Js, value: Value) -> Result<Who<'static>, Error> {
                         "`{name}` of a key must be a non-empty string, but {given} was given"
                     )));
                 }
-                let key = unusual_key(js, given).map_err(|_| {
-                    Error::Key(format!("`{name}` of a key must be a non-empty string, but the empty string was given"))
-                })?;
+                let key = as_given(js, given);
+                if key.is_empty() {
+                    return Err(Error::Key(format!(
+                        "`{name}` of a key must be a non-empty string, but the empty string was given"
+                    )));
+                }
                 Ok((name, key))
             };
             Ok(Who::Fields(js.own_names(value).into_iter().map(field).collect::<Result<_, _>>()?))

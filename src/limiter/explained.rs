@@ -3,7 +3,7 @@
 use super::{Limiter, Who};
 use crate::error::Error;
 use crate::limiter::Deed;
-use crate::settings::{CallOptions, Described, Plan, Rule};
+use crate::settings::{CallOptions, Described, Plan, Ruling};
 
 /// Who has said which limits a call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +49,16 @@ pub struct Explained {
 }
 
 impl Limiter {
-    /// Which limits a call has, and from where. `text` is the key as it was given.
-    pub fn explain(&self, who: &Who<'_>, text: &[u8], options: &CallOptions) -> Result<Explained, Error> {
+    /// Which limits a call has, and from where. `given` are the keys as they were given.
+    pub fn explain(&self, given: &Who<'_>, options: &CallOptions) -> Result<Explained, Error> {
         self.must_be_open()?;
         let plan: &Plan = &self.plan();
-        let rule = plan.rules.as_ref().and_then(|rules| rules.find(text));
+        let (who, rule) = (&given.clone().normal()?, plan.rule_of(given));
+        let rule = rule.as_ref();
         let origin = match rule {
-            Some(Rule::Allow) => Origin::AllowList,
-            Some(Rule::Deny) => Origin::DenyList,
-            Some(Rule::Limit(_)) | None => self.limits_of(plan, who, options, rule)?.1,
+            Some(Ruling::Allow) => Origin::AllowList,
+            Some(Ruling::Deny) => Origin::DenyList,
+            Some(Ruling::Limits(_)) | None => self.limits_of(plan, who, options, rule)?.1,
         };
         let whole = CallOptions { is_whole: true, ..options.clone() };
         let request = self.request_under(plan, who, Deed::Look, &whole, rule)?;

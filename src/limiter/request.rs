@@ -11,19 +11,48 @@ use crate::algorithm::{Ask, Policy};
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given};
-use crate::key::Key;
+use crate::key::{self, Key};
 use crate::limits::{By, Limit, Limits};
 use crate::policy;
-use crate::settings::{CallOptions, Plan, Rule};
+use crate::settings::{CallOptions, Own, Plan, Ruling};
 use crate::store::{Request, Verb, When};
 
-/// Whom a call is about: normalised keys.
+/// Whom a call is about: keys as they were given, or [normalised](Self::normal).
 #[derive(Clone, Debug)]
 pub enum Who<'a> {
     /// One key for all limits.
     Key(Cow<'a, [u8]>),
     /// A key for each field by which some limit counts.
     Fields(Vec<(String, Cow<'a, [u8]>)>),
+}
+
+impl<'a> Who<'a> {
+    /// The same by keys that a store may have: what is too long of them is a digest.
+    pub fn normal(self) -> Result<Self, Error> {
+        let normal = |given: Cow<'a, [u8]>| {
+            let digest = match key::normalize(&given)? {
+                Cow::Owned(digest) => Some(digest),
+                Cow::Borrowed(_) => None,
+            };
+            Ok::<_, Error>(digest.map_or(given, Cow::Owned))
+        };
+        Ok(match self {
+            Self::Key(given) => Self::Key(normal(given)?),
+            Self::Fields(fields) => {
+                let each = fields.into_iter().map(|(field, given)| Ok((field, normal(given)?)));
+                Self::Fields(each.collect::<Result<_, Error>>()?)
+            }
+        })
+    }
+
+    /// What it says of a field, or as the whole key.
+    pub(super) fn said(&self, field: Option<&str>) -> Option<&[u8]> {
+        match (self, field) {
+            (Self::Key(key), None) => Some(key),
+            (Self::Fields(fields), Some(field)) => fields.iter().find(|(name, _)| name == field).map(|(_, key)| &**key),
+            _ => None,
+        }
+    }
 }
 
 /// What a method of the limiter does, before it is known of how many units.
@@ -59,7 +88,7 @@ impl Limiter {
     /// The request that a call comes to.
     pub fn request(&self, who: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        self.request_under(plan, who, deed, options, plan.rule_of(who))
+        self.request_under(plan, who, deed, options, plan.rule_of(who).as_ref())
     }
 
     /// The same, where the rule is known under which the caller falls.
@@ -69,7 +98,7 @@ impl Limiter {
         who: &Who<'_>,
         deed: Deed,
         options: &CallOptions,
-        rule: Option<&Rule>,
+        rule: Option<&Ruling<'_>>,
     ) -> Result<Request, Error> {
         let (own, origin) = self.limits_of(plan, who, options, rule)?;
         // Who is on a list needs no limit.
@@ -166,7 +195,7 @@ impl Limiter {
     /// The request that blocks, unblocks or resets: under those limits that count by what is named.
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        let (mut limits, _) = self.limits_of(plan, who, options, plan.rule_of(who))?;
+        let (mut limits, _) = self.limits_of(plan, who, options, plan.rule_of(who).as_ref())?;
         if let Who::Fields(fields) = who {
             // The owner says whose somebody is, and is meant itself only where nobody else is named.
             let is_meant = |field: &str| fields.len() == 1 || plan.owner.as_deref() != Some(field);
@@ -202,7 +231,7 @@ impl Limiter {
         plan: &Plan,
         who: &Who<'_>,
         options: &CallOptions,
-        rule: Option<&Rule>,
+        rule: Option<&Ruling<'_>>,
     ) -> Result<(Arc<Limits>, Origin), Error> {
         let (limits, origin) = match &options.action {
             None => (plan.limits.clone(), Origin::Default),
@@ -229,9 +258,12 @@ impl Limiter {
         {
             return Ok((Arc::new(plan.guarded(Limits::new([only.with(*policy, *policy)]))), Origin::Configured));
         }
-        // There are overrides only where there is one limit, and none on new keys.
-        if let (Some(only), Some(Rule::Limit(policy))) = (limits.only(), rule) {
-            return Ok((Arc::new(Limits::new([only.with(*policy, *policy)])), Origin::Override));
+        if let Some(Ruling::Limits(own)) = rule {
+            let mut each: SmallVec<[Limit; 4]> = limits.iter().cloned().collect();
+            for Own { index, policy } in own {
+                each[*index] = each[*index].with(*policy, *policy);
+            }
+            return Ok((Arc::new(plan.guarded(Limits::new(each))), Origin::Override));
         }
         Ok((limits, origin))
     }
@@ -281,8 +313,8 @@ impl Limiter {
         match (by, who) {
             (By::Global, _) => Ok(Key::from_normal(b"global")),
             (By::Key, Who::Key(key)) => Ok(self.stored(key)),
-            (By::Field(name), Who::Fields(fields)) => match fields.iter().find(|(field, _)| **field == **name) {
-                Some((_, key)) => Ok(self.stored(key)),
+            (By::Field(name), Who::Fields(_)) => match who.said(Some(name)) {
+                Some(key) => Ok(self.stored(key)),
                 None => Err(Error::Key(format!("the key has no `{name}`: {}", plan.expected_fields()))),
             },
             (By::Key, Who::Fields(_)) => {
@@ -335,17 +367,6 @@ fn cannot_hold(option: &str, why: &str) -> Error {
 }
 
 impl Plan {
-    /// The fields by which its limits count.
-    fn fields(&self) -> impl Iterator<Item = &str> {
-        let all = std::iter::once(&self.limits).chain(self.actions.values());
-        let counting = all.flat_map(|limits| limits.iter()).chain(&self.new_keys);
-        let counted = counting.filter_map(|limit| match &limit.by {
-            By::Field(name) => Some(&**name),
-            By::Key | By::Global => None,
-        });
-        counted.chain(self.owner.as_deref())
-    }
-
     fn counts_by(&self, field: &str) -> bool {
         self.fields().any(|name| name == field)
     }

@@ -4,7 +4,7 @@ use super::{Deed, Limiter, Who};
 use crate::algorithm::Ask;
 use crate::decision::Decision;
 use crate::error::Error;
-use crate::settings::{CallOptions, Plan, Rule};
+use crate::settings::{CallOptions, Plan, Ruling};
 use crate::store::{Request, Verb, When};
 
 /// What a call comes to.
@@ -17,16 +17,16 @@ pub enum Called {
 }
 
 impl Limiter {
-    /// The request that a call comes to, and whether its caller is on a list. `text` is the key as it was given, however long it
-    /// is: one that becomes a digest or a pseudonym is on the same lists.
-    pub fn called(&self, who: &Who<'_>, text: &[u8], deed: Deed, options: &CallOptions) -> Result<Called, Error> {
+    /// The request that a call comes to, and whether its caller is on a list. `given` are the keys as they were given, however long
+    /// they are: one that becomes a digest or a pseudonym is on the same lists.
+    pub fn called(&self, given: &Who<'_>, deed: Deed, options: &CallOptions) -> Result<Called, Error> {
         let plan = &*self.plan();
-        let rule = plan.rules.as_ref().and_then(|rules| rules.find(text));
-        let request = self.request_under(plan, who, deed, options, rule)?;
+        let rule = plan.rule_of(given);
+        let request = self.request_under(plan, &given.clone().normal()?, deed, options, rule.as_ref())?;
         Ok(match rule {
-            Some(Rule::Allow) => Called::Listed(request, true),
-            Some(Rule::Deny) => Called::Listed(request, false),
-            Some(Rule::Limit(_)) | None => Called::Counted(request),
+            Some(Ruling::Allow) => Called::Listed(request, true),
+            Some(Ruling::Deny) => Called::Listed(request, false),
+            Some(Ruling::Limits(_)) | None => Called::Counted(request),
         })
     }
 
@@ -62,11 +62,8 @@ impl Limiter {
 }
 
 impl Plan {
-    /// The rule under which a caller falls.
-    pub(super) fn rule_of(&self, who: &Who<'_>) -> Option<&Rule> {
-        match (&self.rules, who) {
-            (Some(rules), Who::Key(key)) => rules.find(key),
-            _ => None,
-        }
+    /// What the rules say of a caller.
+    pub(super) fn rule_of(&self, who: &Who<'_>) -> Option<Ruling<'_>> {
+        self.rules.as_ref()?.find(|field| who.said(field))
     }
 }

@@ -12,14 +12,16 @@ mod policies;
 mod rules;
 mod servers;
 mod shared;
+mod template;
 mod trials;
 
 pub use call::{CallOptions, read_duration, read_ends, read_patience, read_ttl};
 pub use described::{Burst, Described};
 pub use frame::{Frame, describing, fixed};
-pub use plan::{Plan, Template};
-pub use rules::{MOST_PATTERNS, Routes, Rule, Rules};
+pub use plan::Plan;
+pub use rules::{MOST_PATTERNS, Own, Routes, Rules, Ruling};
 pub use shared::SharedMemory;
+pub use template::Template;
 
 use crate::adaptive::Adaptive;
 use crate::clock::Micros;

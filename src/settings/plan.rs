@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rules::{self, Routes, Rules};
+use super::template::Template;
 use crate::algorithm::Policy;
 use crate::clock::Micros;
 use crate::error::Error;
@@ -41,83 +42,6 @@ pub struct Plan {
     pub routes: Option<Arc<Routes>>,
 }
 
-/// The algorithm and its options for limits of which only the numbers are given.
-#[derive(Clone, Debug)]
-pub struct Template {
-    algorithm: Given,
-    /// A windowed limit's extra, which is part of what its keys' states are; a bucket's size is its own limit's.
-    burst: Given,
-    resolution: Given,
-    align: Given,
-    /// How much longer than its window each unit counts.
-    longer: Micros,
-    /// Whether windows are periods of the calendar. Of one key all must be of one kind, since its state is: any where that is not said.
-    of_calendar: Option<bool>,
-}
-
-impl Template {
-    /// The policy of `limit` and `window`, as they were given.
-    pub fn build(&self, limit: &Given, window: &Given) -> Result<Policy, Error> {
-        self.build_with(limit, window, &Given::Missing)
-    }
-
-    /// The same with a burst of its own, where one is given. Without a burst a windowed limit's keys have another state than with
-    /// one, so there it is part of the algorithm.
-    pub(super) fn build_with(&self, limit: &Given, window: &Given, burst: &Given) -> Result<Policy, Error> {
-        if matches!(burst, Given::Record(_)) && self.burst == Given::Missing {
-            return Err(contradiction(
-                "`burst` was given where the limiter's own limit has none: give that one a `burst`, too, or leave it out".into(),
-            ));
-        }
-        policy::build(&policy::Options {
-            limit,
-            window,
-            algorithm: &self.algorithm,
-            burst: if *burst == Given::Missing { &self.burst } else { burst },
-            resolution: &self.resolution,
-            align: &self.align,
-        })
-        .and_then(|policy| self.alike(policy))
-        .and_then(|policy| self.leased(policy))
-    }
-
-    fn alike(&self, policy: Policy) -> Result<Policy, Error> {
-        match (self.of_calendar, matches!(policy, Policy::Calendar(_))) {
-            (Some(true), false) => Err(contradiction(
-                "`window` has a length, but the limiter's own windows are the calendar's: give a `window` such as { calendar: 'day' }, or make a limiter of its own".into(),
-            )),
-            (Some(false), true) => Err(contradiction(
-                "`window` is the calendar's, but the limiter's own windows have a length: give a `window` such as '1d', or make a limiter of its own".into(),
-            )),
-            _ => Ok(policy),
-        }
-    }
-
-    /// The window of one of these limits as it was given: where units are leased, each counts for longer.
-    pub(super) fn window_of(&self, policy: &Policy) -> Micros {
-        let window = policy.window();
-        window - (policy.lasting(self.longer).window() - window)
-    }
-
-    /// The policy of the same limit and window as another template's, with the algorithm of this one.
-    pub(crate) fn rebuild(&self, policy: &Policy) -> Result<Policy, Error> {
-        if matches!(policy, Policy::Calendar(_)) {
-            return self.alike(*policy);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "limits end at 2^32, and windows below 2^53 microseconds")]
-        let [limit, window] = [policy.numbers()[0] as f64, self.window_of(policy).0 as f64 / 1_000.0];
-        self.build(&Given::Number(limit), &Given::Number(window))
-    }
-
-    /// The same policy where its units may be leased.
-    fn leased(&self, policy: Policy) -> Result<Policy, Error> {
-        if self.longer > Micros::ZERO && matches!(policy, Policy::Calendar(_)) {
-            return Err(super::lease::not_leased());
-        }
-        if self.longer > policy.window() { Err(super::lease::too_long()) } else { Ok(policy.lasting(self.longer)) }
-    }
-}
-
 impl Plan {
     /// Reads the constructor's options.
     pub(super) fn read(options: &[(String, Given)]) -> Result<Self, Error> {
@@ -125,15 +49,7 @@ impl Plan {
         let prefix = input::or_default(field(options, "prefix"), "rl", |given| {
             input::text("prefix", given, 128, expected, |_| true)
         })?;
-        let own = |name| field(options, name).clone();
-        let template = Template {
-            algorithm: own("algorithm"),
-            burst: Some(own("burst")).filter(|burst| matches!(burst, Given::Record(_))).unwrap_or(Given::Missing),
-            resolution: own("resolution"),
-            align: own("align"),
-            longer: Micros::ZERO,
-            of_calendar: None,
-        };
+        let template = Template::read(options, &[]);
         let is_open = matches!(field(options, "limit"), Given::Text(word) if word == "configured");
         let limits = match field(options, "limits") {
             Given::Missing if is_open => {
@@ -157,8 +73,10 @@ impl Plan {
                 Limits::new(list(prefix, given, options)?)
             }
         };
-        let of_calendar = limits.only().filter(|_| !is_open).map(|limit| matches!(limit.policy, Policy::Calendar(_)));
-        let template = Template { of_calendar, ..template };
+        let template = match limits.only() {
+            Some(limit) if !is_open => template.alike_to(&limit.policy),
+            _ => template,
+        };
         let actions = input::or_default(field(options, "actions"), HashMap::new(), |given| {
             let actions =
                 input::record("actions", given, "an object such as { download: { limit: 5, window: '1h' } }")?;
@@ -169,10 +87,9 @@ impl Plan {
             given => Some(super::new_keys::read(prefix, given, options)?),
         };
         let limits = Arc::new(limits);
-        let rules = rules::read(options, &limits, &template)?.map(Arc::new);
         let routes = rules::routes(actions.keys())?.map(Arc::new);
         let prefix = prefix.to_owned();
-        let plan = Self { limits, actions, new_keys, is_open, owner: None, prefix, template, rules, routes };
+        let plan = Self { limits, actions, new_keys, is_open, owner: None, prefix, template, rules: None, routes };
         let plan = match field(options, "hashTag") {
             Given::Missing | Given::Flag(false) => plan,
             Given::Flag(true) => plan.tagged(None),
@@ -182,7 +99,21 @@ impl Plan {
                 plan.owned_by(owner)?
             }
         };
-        super::new_keys::guard(plan)
+        let plan = super::new_keys::guard(plan)?;
+        // Only now it is known by which fields anything is counted.
+        let rules = rules::read(options, &plan)?.map(Arc::new);
+        Ok(Self { rules, ..plan })
+    }
+
+    /// The fields of keys by which anything is counted, some of them more than once.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&self.limits).chain(self.actions.values());
+        let counting = all.flat_map(|limits| limits.iter()).chain(&self.new_keys);
+        let counted = counting.filter_map(|limit| match &limit.by {
+            By::Field(name) => Some(&**name),
+            By::Key | By::Global => None,
+        });
+        counted.chain(self.owner.as_deref())
     }
 
     /// These limits with the one on new keys, where the limiter has one and it is about any of them.
@@ -200,7 +131,7 @@ impl Plan {
         };
         let actions = self.actions.iter().map(|(action, limits)| (action.clone(), last(limits))).collect();
         let rules = self.rules.map(|rules| Arc::new(Rules::clone(&rules).lasting(longer)));
-        Self { limits: last(&self.limits), actions, rules, template: Template { longer, ..self.template }, ..self }
+        Self { limits: last(&self.limits), actions, rules, template: self.template.lasting(longer), ..self }
     }
 
     /// The limits that an action has of its own, by its name or by the longest pattern that it matches.
