@@ -9,12 +9,12 @@ const { SharedPolicies } = createRequire(import.meta.url)('../lib/policies/share
 
 /** One that notes what is applied and what is refused, and is told what is `stored`. */
 function made() {
-  const seen = { applied: [], refused: [] }
+  const seen = { applied: [], refused: [], asked: [], answer: [] }
   seen.policies = new SharedPolicies(
     { policies: 'shared', limit: 1, window: '1m' },
     {
       apply: ({ limit }) => seen.applied.push(limit),
-      publish: async () => [],
+      publish: async (asked) => (seen.asked.push(asked), seen.answer),
       refuse: ({ message }) => seen.refused.push(message),
     },
   )
@@ -66,4 +66,27 @@ test('what is neither of a later version nor of a later time is a Redis that has
   stored(4, 40, 5_001)
   stored(5, 50, 5_001)
   assert.deepEqual(applied, [10, 40, 50])
+})
+
+test('a version that is no number which can be counted on is none', () => {
+  const { applied, refused, stored } = made()
+  stored('9999999999999999', 10, 5_000)
+  assert.deepEqual(applied, [])
+  assert.match(refused[0], /no number/)
+})
+
+test('who publishes against a Redis that has lost everything hears of the version in force here', async () => {
+  const seen = made()
+  seen.stored(5, 10, 5_000)
+  seen.answer = ['none', 'refused', 'none']
+  const refused = seen.policies.publish({ limit: 1, window: '1m' }, { ifVersion: 3 })
+  await assert.rejects(refused, { code: 'ERR_RATE_LIMIT_POLICIES_CONFLICT', version: 5 })
+})
+
+test('what others will read is judged, and not what was given', async () => {
+  const seen = made()
+  seen.answer = ['1', 'written', 'stored', '1']
+  // No option as it stands, and a duration as JSON.
+  assert.deepEqual(await seen.policies.publish({ limit: 1, window: new String('1m') }), { version: 1 })
+  assert.ok(seen.asked[0].endsWith('{"limit":1,"window":"1m"}'))
 })
