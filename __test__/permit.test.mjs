@@ -12,7 +12,8 @@ import { rejectionOf } from './support/refusal.mjs'
 import { ownPrefix } from './support/stores.mjs'
 import { settles, until } from './support/wait.mjs'
 
-const { Permit } = createRequire(import.meta.url)('../lib/permit.js')
+const require = createRequire(import.meta.url)
+const { Permit } = require('../lib/permit.js')
 
 const TTL = 900
 const BEAT = TTL / 3
@@ -178,6 +179,29 @@ describe('acquire', { timeout: atMost(60_000) }, () => {
     await first
     await held.release()
     assert.equal((await settles(second, 'the second')).acquired, true)
+  })
+
+  test('asks more and more seldom while it waits, and at once when somebody here lets go', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    // Loaded anew, so that its timers are those of the test.
+    const path = require.resolve('../lib/concurrency-limiter.js')
+    delete require.cache[path]
+    const limiter = new (require(path).ConcurrencyLimiter)({ limit: 1 })
+    t.after(() => limiter.close())
+    const held = await limiter.acquire('a')
+    const waiting = limiter.acquire('a', { maxWait: '1h' })
+    await turn()
+    const before = limiter.stats().denied
+    for (const [index, ms] of [5, 10, 20, 40, 80, 100, 100].entries()) {
+      t.mock.timers.tick(ms - 1)
+      await turn()
+      assert.equal(limiter.stats().denied, before + index, `before the ${ms} ms are over`)
+      t.mock.timers.tick(1)
+      await turn()
+      assert.equal(limiter.stats().denied, before + index + 1, `after ${ms} ms`)
+    }
+    await held.release()
+    assert.equal((await settles(waiting, 'who waits')).acquired, true)
   })
 
   test('lets nobody pass those who wait, whoever lets go', async (t) => {
