@@ -1,6 +1,7 @@
-/** How long Redis keeps a key of which something is held: as long as its holds, and as long as what has been counted beneath them. */
+/** When holds in Redis end, no two of a key at once; and how long a key is kept of which something is held: as long as they, or what is counted. */
 
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
 
 import { startRedis } from '../scripts/redis.mjs'
@@ -8,6 +9,8 @@ import { redisCommand } from '../scripts/resp.mjs'
 import { atMost } from './support/long.mjs'
 import { manual } from './support/manual-pressure.mjs'
 import { maker, ownPrefix } from './support/stores.mjs'
+
+const { HOLDS } = createRequire(import.meta.url)('../lib/rate-limiter.js')
 
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000]
 
@@ -57,6 +60,40 @@ describe('a held key', { timeout: atMost(60_000) }, () => {
     assert.ok((await life(prefix)) > 0)
     await reservation.cancel()
     assert.equal(await life(prefix), undefined)
+  })
+
+  const endsOf = (reservations) => new Set(reservations.map(({ expiresAt }) => expiresAt)).size
+
+  test('has no two holds that end at once, also behind one that ends earlier', async (t) => {
+    const limiter = make(t, { limit: 100, window: '1d', prefix: ownPrefix() })
+    await limiter.reserve('a', { ttl: '1m' })
+    // All of them in one call of the script, for which it is one moment.
+    const reservations = await Promise.all(Array.from({ length: 20 }, () => limiter.reserve('a', { ttl: '1h' })))
+    assert.equal(endsOf(reservations), 20)
+    const renewed = await Promise.all(
+      reservations.map(({ expiresAt }) => {
+        const hold = { ends: Math.round(expiresAt * 1_000), here: false }
+        return limiter[HOLDS].renew('a', 2 * HOUR, hold)
+      }),
+    )
+    assert.equal(new Set(renewed.map(({ booked }) => booked)).size, 20, 'nor after they were renewed')
+  })
+
+  test('has none that ends with another, whichever key the other is of', async (t) => {
+    const limits = ['user', 'ip'].map((by) => ({ name: by, by, limit: 100, window: '1d' }))
+    const limiter = make(t, { limits, prefix: ownPrefix() })
+    await limiter.ready()
+    // Of one moment: the second ends one microsecond after the first. At the end of the third the last is refused by its second key, and a
+    // microsecond later by its first.
+    const [, second, , last] = await Promise.all(
+      [
+        ['a', '1'],
+        ['b', '1'],
+        ['z', '9'],
+        ['b', '9'],
+      ].map(([user, ip]) => limiter.reserve({ user, ip }, { ttl: '1h' })),
+    )
+    assert.equal(endsOf([second, last]), 2)
   })
 
   for (const store of ['memory', 'redis']) {

@@ -111,10 +111,12 @@ describe('shared policies that were damaged', { timeout: 120_000, concurrency: 6
     assert.deepEqual(limiter.stats().policies, { version: 1, changes: 1, invalid: 1 })
   })
 
-  test('the last version that can be counted on has no next one: counting goes on from what is known', async (t) => {
+  test('a version that has no next one, or is not in digits, is none: counting goes on from what is known', async (t) => {
     const { limiter, key } = await shared(t)
     await say('HSET', key, 'version', Number.MAX_SAFE_INTEGER)
     assert.deepEqual(await limiter.publishPolicies(GOOD), { version: 2 })
+    await say('HSET', key, 'version', '1e3')
+    assert.deepEqual(await limiter.publishPolicies(GOOD), { version: 3 })
   })
 })
 
