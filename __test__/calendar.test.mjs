@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test'
 
 import { RateLimiter } from '../index.mjs'
 import { startRedis } from '../scripts/redis.mjs'
+import { redisCommand } from '../scripts/resp.mjs'
 
 const ZONES = ['UTC', 'Europe/Paris', 'America/New_York', 'Asia/Kathmandu', 'Pacific/Chatham']
 
@@ -140,6 +141,18 @@ describe('windows of the calendar', { timeout: 60_000 }, () => {
       })
     })
   }
+
+  it('have keys in Redis that may be damaged, which is the error of one key alone', async () => {
+    const limiter = make({ limit: 5, window: day, redisUrl: redis.url, prefix: 'damaged', onStoreError: 'throw' })
+    await limiter.check('bad')
+    const [name] = await redisCommand(redis.port, 'KEYS', 'damaged:*')
+    for (const damage of ['short', '\u0009'.repeat(20)]) {
+      await redisCommand(redis.port, 'SET', name, damage)
+      const [bad, good] = await Promise.allSettled([limiter.check('bad'), limiter.check(`beside ${damage.length}`)])
+      assert.equal(bad.reason?.code, 'ERR_RATE_LIMIT_STATE', JSON.stringify(damage))
+      assert.equal(good.value?.remaining, 4)
+    }
+  })
 
   it('are not mixed with lengths on one key', async () => {
     const [calendar, length] = [make({ limit: 5, window: day }), make({ limit: 5, window: '1d' })]

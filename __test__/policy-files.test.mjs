@@ -1,7 +1,16 @@
 /** Policies in a file: what is read, what is refused and where, and what happens when the file changes. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +21,7 @@ import { RateLimiter } from 'distributed-rate-limiter'
 
 import { told } from './support/cli.mjs'
 import { thrownBy } from './support/refusal.mjs'
-import { until } from './support/wait.mjs'
+import { sleep, until } from './support/wait.mjs'
 
 const require = createRequire(import.meta.url)
 const schema = require('../policies.schema.json')
@@ -97,6 +106,26 @@ describe('a file', { timeout: 30_000 }, () => {
       'overrides.a.b.limt',
       /did you mean `limit`/,
     ],
+    [
+      'a name that begins like another',
+      'version: 1\nlimit: 1\nwindow: 1m\noverrides:\n  a: { limit: 1, window: 1m }\n  a.b: { limit: 0, window: 1m }\n',
+      'yaml',
+      6,
+      10,
+      'overrides.a.b.limit',
+      /0 was given/,
+    ],
+    [
+      'an alias of what may not be said here',
+      'version: 1\nlimit: 1\nwindow: 1m\npolicies:\n  base: { limit: 1, window: 1m }\n  gold: &gold { extends: base }\noverrides:\n  a: *gold\n',
+      'yaml',
+      6,
+      17,
+      'overrides.a.extends',
+      /no `extends`/,
+    ],
+    ['a tag that nobody knows', 'version: 1\nlimit: !much 3\nwindow: 1m\n', 'yaml', 2, 8, undefined, /much/],
+    ['more than 16 MiB', ' '.repeat(16 * 2 ** 20 + 1), 'yaml', undefined, undefined, undefined, /larger than 16 MiB/],
   ]) {
     test(`with ${title} is refused, and the place is named`, () => {
       const path = fileOf(text, ending)
@@ -120,6 +149,27 @@ describe('a file', { timeout: 30_000 }, () => {
   test('does not say what the application says, too', () => {
     const error = thrownBy(() => new RateLimiter({ policies: fileOf(GOOD), limit: 5 }), 'twice')
     assert.match(error.message, /`limit` is said here and by the application/)
+  })
+
+  test('is read, where an option of that name was left undefined', async (t) => {
+    const limiter = new RateLimiter({ policies: fileOf(GOOD), limit: undefined })
+    t.after(() => limiter.close())
+    assert.equal((await limiter.check('alice')).limit, 3)
+  })
+
+  test('with several mistakes says how many more there are', () => {
+    const [one, two] = [
+      'version: 1\nlimit: 1\nwindow: 1m\ndeny: [a*b]\n',
+      'version: 1\nlimit: 1\nwindow: 1m\ndeny: [a*b, c*d]\n',
+    ]
+    const messageOf = (text) => thrownBy(() => new RateLimiter({ policies: fileOf(text) }), text).message
+    assert.doesNotMatch(messageOf(one), /more\)/)
+    assert.match(messageOf(two), /\(and 1 more\)$/)
+  })
+
+  test('that is no JSON names the column after those that are right', () => {
+    const { problems } = thrownBy(() => new RateLimiter({ policies: fileOf('{\n  ?}', 'json') }), 'it')
+    assert.deepEqual([problems[0].line, problems[0].column], [2, 3])
   })
 
   test('does not change what all objects inherit', () => {
@@ -221,6 +271,97 @@ describe('a file that changes', { timeout: 60_000 }, () => {
       await until(() => reads >= looks, 'it is looked at')
     }
     assert.deepEqual(failed, ['bad'])
+  })
+
+  /** One whose texts are those that the test gives, one for each look at it. */
+  function looked(t) {
+    const seen = { path: fileOf('one'), applied: [], failed: [], reads: [] }
+    const apply = (text) => {
+      if (text.startsWith('bad')) throw new Error(text)
+      seen.applied.push(text)
+    }
+    const read = () => new Promise((resolve) => seen.reads.push(resolve))
+    seen.file = new PolicyFile(seen.path, 'one', { apply, fail: (error) => seen.failed.push(error.message), read })
+    t.after(() => seen.file.stop())
+    seen.touch = () => writeFileSync(seen.path, `touched ${seen.reads.length}`)
+    /** It is read, and once more when it has stood: both times this. */
+    seen.says = async (text) => {
+      for (const expected of [seen.reads.length + 1, seen.reads.length + 2]) {
+        if (expected === seen.reads.length + 1) seen.touch()
+        await until(() => seen.reads.length >= expected, `look ${expected}`)
+        seen.reads.at(-1)(text)
+      }
+    }
+    return seen
+  }
+
+  for (const [between, title] of [
+    ['one', 'what was in force'],
+    ['two', 'something right'],
+  ]) {
+    test(`that is wrong again after ${title} is told again, and what is right is applied once`, async (t) => {
+      const seen = looked(t)
+      await seen.says('bad')
+      await until(() => seen.failed.length === 1, 'it is told')
+      await seen.says(between)
+      await seen.says('bad')
+      await until(() => seen.failed.length === 2, 'it is told again')
+      await seen.says(between)
+      await seen.says(between)
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.deepEqual(seen.applied, between === 'two' ? ['two'] : [])
+    })
+  }
+
+  test('that is being read when it is left alone is applied no more', async (t) => {
+    const seen = looked(t)
+    seen.touch()
+    await until(() => seen.reads.length === 1, 'the first look')
+    seen.reads[0]('two')
+    await until(() => seen.reads.length === 2, 'the second')
+    seen.file.stop()
+    seen.reads[1]('two')
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(seen.applied, [])
+  })
+
+  test('that is read slowly is read once at a time', async (t) => {
+    const seen = looked(t)
+    seen.touch()
+    await until(() => seen.reads.length === 1, 'the first look')
+    writeFileSync(seen.path, 'again')
+    // As long as it takes to be looked at twice.
+    await sleep(200)
+    assert.equal(seen.reads.length, 1)
+    seen.reads[0]('two')
+    await until(() => seen.reads.length === 2, 'it is looked at then')
+  })
+
+  test('that is a link is followed to where it leads', async (t) => {
+    const target = join(mkdtempSync(join(folder, 'elsewhere-')), 'file')
+    writeFileSync(target, 'one')
+    // In a folder that nobody has watched: what is told of the link being made would pass for a change.
+    const path = join(mkdtempSync(join(folder, 'link-')), 'file.yaml')
+    symlinkSync(target, path)
+    const applied = []
+    const file = new PolicyFile(path, 'one', {
+      apply: (text) => applied.push(text),
+      fail: (error) => assert.fail(error),
+    })
+    t.after(() => file.stop())
+    writeFileSync(target, 'two')
+    await until(() => applied.length > 0, 'it is applied', 10_000)
+    assert.deepEqual(applied, ['two'])
+  })
+
+  test('changes what it says, and not what the application has said', async (t) => {
+    const path = fileOf('version: 1\nlimit: 3\nwindow: 1m\n')
+    const limiter = new RateLimiter({ policies: path, algorithm: 'fixed-window' })
+    t.after(() => limiter.close())
+    limiter.on('policiesInvalid', (error) => assert.fail(error))
+    writeFileSync(path, 'version: 1\nlimit: 4\nwindow: 1m\n')
+    await until(() => limiter.policies()[0].limit === 4, 'it is in force')
+    assert.equal(limiter.policies()[0].algorithm, 'fixed-window')
   })
 
   test('has the limiter updated, and the last good policies stay in force', async (t) => {

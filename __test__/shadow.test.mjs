@@ -210,6 +210,15 @@ for (const [store, make] of Object.entries(stores)) {
       assert.ok(messages.every((message) => message.limiter === limiter))
     })
 
+    test('of those who have waited for their turn it is told, too', async (t) => {
+      const limiter = make(t, { limit: 2, ...DAY, candidate: { limit: 1, window: '1d' } })
+      const events = []
+      limiter.on('disagreement', ({ key, would }) => events.push([key, would]))
+      for (let call = 0; call < 2; call += 1) assert.equal((await limiter.acquire('a')).allowed, true)
+      await until(() => events.length > 0, 'it is told')
+      assert.deepEqual(events, [['a', 'deny']])
+    })
+
     test('a candidate would allow whom the limit refuses', async (t) => {
       const limiter = make(t, { limit: 1, ...DAY, candidate: { limit: 2, ...DAY } })
       const events = []
@@ -236,6 +245,13 @@ describe('shadow on Redis', { timeout: atMost(60_000) }, () => {
     for (let call = 0; call < 8; call += 1) await limiter.check('a')
     assert.equal(limiter.stats().batches, 8, 'also those that were refused: no refusal is known')
     assert.deepEqual(limiter.stats().sources.redis, 8)
+  })
+
+  test('a call that must be answered at once is refused, whoever listens', async (t) => {
+    const limiter = make(t, { limit: 5, ...DAY, candidate: { limit: 3, ...DAY } })
+    limiter.on('disagreement', () => {})
+    const error = thrownBy(() => limiter.isAllowedSync('a'), 'it')
+    assertRefusal(error, { type: Error, code: 'ERR_RATE_LIMIT_NOT_LOCAL', says: ['isAllowedSync'] }, 'it')
   })
 
   test('several processes keep both counts to the unit', async () => {

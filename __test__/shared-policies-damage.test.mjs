@@ -110,6 +110,14 @@ describe('shared policies that were damaged', { timeout: 120_000, concurrency: 6
     await until(() => late.policies()[0].limit === 7, 'it is in force', 20_000)
     assert.deepEqual(limiter.stats().policies, { version: 1, changes: 1, invalid: 1 })
   })
+
+  test('a version that has no next one, or is not in digits, is none: counting goes on from what is known', async (t) => {
+    const { limiter, key } = await shared(t)
+    await say('HSET', key, 'version', Number.MAX_SAFE_INTEGER)
+    assert.deepEqual(await limiter.publishPolicies(GOOD), { version: 2 })
+    await say('HSET', key, 'version', '1e3')
+    assert.deepEqual(await limiter.publishPolicies(GOOD), { version: 3 })
+  })
 })
 
 describe('what is no policy', { timeout: 60_000 }, () => {
