@@ -44,6 +44,8 @@ impl Origin {
 pub struct Explained {
     /// Who has said so.
     pub origin: Origin,
+    /// The pattern by which an override or a list has the key.
+    pub pattern: Option<String>,
     /// Each limit as it was given, whatever it has given way since, and what the caller's key is called under it in Redis.
     pub limits: Vec<(Described, String)>,
 }
@@ -53,19 +55,21 @@ impl Limiter {
     pub fn explain(&self, who: &Who<'_>, text: &[u8], options: &CallOptions) -> Result<Explained, Error> {
         self.must_be_open()?;
         let plan: &Plan = &self.plan();
-        let rule = plan.rules.as_ref().and_then(|rules| rules.find(text));
+        let (pattern, rule) = plan.rules.as_ref().and_then(|rules| rules.find_named(text)).unzip();
         let origin = match rule {
             Some(Rule::Allow) => Origin::AllowList,
             Some(Rule::Deny) => Origin::DenyList,
             Some(Rule::Limit(_)) | None => self.limits_of(plan, who, options, rule)?.1,
         };
         let whole = CallOptions { is_whole: true, ..options.clone() };
+        let is_by_rule = matches!(origin, Origin::Override | Origin::AllowList | Origin::DenyList);
+        let pattern = pattern.filter(|_| is_by_rule).map(str::to_owned);
         let request = self.request_under(plan, who, Deed::Look, &whole, rule)?;
         let limits = request.parts().map(|(limit, key)| {
             let mut name = Vec::new();
             limit.append_name(&mut name, key.as_bytes());
             (plan.describe(limit.action.as_deref(), limit), String::from_utf8_lossy(&name).into_owned())
         });
-        Ok(Explained { origin, limits: limits.collect() })
+        Ok(Explained { origin, pattern, limits: limits.collect() })
     }
 }

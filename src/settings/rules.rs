@@ -37,12 +37,19 @@ pub enum Rule {
 pub struct Rules {
     patterns: Patterns,
     each: Vec<Rule>,
+    /// The patterns as they were given, for whoever asks which it was.
+    texts: Vec<Box<str>>,
 }
 
 impl Rules {
     /// The rule of the longest pattern that matches.
     pub fn find(&self, key: &[u8]) -> Option<&Rule> {
         self.patterns.find(key).map(|number| &self.each[number])
+    }
+
+    /// The same with its pattern.
+    pub fn find_named(&self, key: &[u8]) -> Option<(&str, &Rule)> {
+        self.patterns.find(key).map(|number| (&*self.texts[number], &self.each[number]))
     }
 
     /// The limits that some keys have of their own.
@@ -127,7 +134,8 @@ pub(super) fn read(options: &[(String, Given)], limits: &Limits, template: &Temp
     }
     let places: Vec<Place<'_>> = found.iter().map(|(place, _)| *place).collect();
     let patterns = compile(&places, "keys")?;
-    Ok(Some(Rules { patterns, each: found.into_iter().map(|(_, rule)| rule).collect() }))
+    let texts = places.iter().map(|place| place.text.into()).collect();
+    Ok(Some(Rules { patterns, each: found.into_iter().map(|(_, rule)| rule).collect(), texts }))
 }
 
 /// The patterns among the names of actions, and what each is called; none where every name is a text that stands for itself.
