@@ -758,6 +758,8 @@ export interface Explanation extends Pick<Decision, 'allowed' | 'retryAfterMs' |
    * override whose pattern the key meets, `configure`, the call itself, or a list.
    */
   readonly from: 'default' | 'action' | 'override' | 'configured' | 'call' | 'allow-list' | 'deny-list'
+  /** The pattern by which an override or a list has the key, as it was given; of several fields each, parted by a comma. Left out for all others. */
+  readonly pattern?: string
   /** Of the policies that a fleet shares the version that is in force here; 0 where none is. */
   readonly version: number
   /** What is left of the limits under load for the call's priority, at most 1; see {@link CommonOptions.adaptive}. */

@@ -61,6 +61,7 @@ describe('its user', () => {
   const NEEDS = {
     'inspect bob': ['+evalsha', '+get', '+time', '+scan', '+pttl', '+strlen'],
     'inspect bob --limit 100 --window 1h': ['+exists'],
+    'explain bob --limit 100 --window 1h': ['+evalsha', '+get', '+time'],
     top: ['+scan'],
     'watch --count 1': ['+info', '+scan'],
     'block bob 1h': ['+set'],

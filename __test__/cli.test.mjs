@@ -81,7 +81,7 @@ describe('help', () => {
 describe('what is not understood', () => {
   const rows = [
     [['blok'], /'blok' is no command: did you mean 'block'\?/],
-    [['xyzzy'], /'xyzzy' is no command: there are inspect, top/],
+    [['xyzzy'], /'xyzzy' is no command: there are inspect, explain, top/],
     [['help', 'xyzzy'], /'xyzzy' is no command/],
     [['redis://:hunter2@h'], /the first word must be a command/],
     [['inspect'], /inspect needs <key>/, 'inspect'],
@@ -111,7 +111,7 @@ describe('what is not understood', () => {
     ],
     [['inspect', 'a', '--limit', '5', '--window', '1m', '--burst', 'x'], /--burst must be/, 'inspect'],
     [['inspect', 'a', '--hash-keys-env', 'NOT_SET'], /--hash-keys-env names NOT_SET, which is not set/, 'inspect'],
-    [['inspect', 'a', '--hash-keys-env', 'SHORT'], /--hashKeys must be a secret of 16/, 'inspect'],
+    [['inspect', 'a', '--hash-keys-env', 'SHORT'], /--hash-keys must be a secret of 16/, 'inspect'],
     [['block', 'a', '1 fortnight'], /the duration must be a duration .*'1 fortnight'/, 'block'],
     [['block', 'a', '5000'], /the duration must be a duration .* with a unit/, 'block'],
     [['watch', '--every', 'x'], /--every must be a time/, 'watch'],

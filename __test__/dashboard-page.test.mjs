@@ -1,24 +1,15 @@
 /** The dashboard's page in a real browser: what it shows of real limiters, what it does, and that everybody can use it. */
 
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
 
 import { RateLimiter } from 'distributed-rate-limiter'
-import { dashboard } from 'distributed-rate-limiter/dashboard'
-import express from 'express'
 
 import { startChromium } from '../scripts/chromium.mjs'
 import { startRedis } from '../scripts/redis.mjs'
-import { atEnd, NASTY, serve } from './support/dashboard.mjs'
+import { assertClean, assertFits, DESKTOP, LOOKS, openPage } from './support/dashboard-page.mjs'
+import { atEnd, NASTY } from './support/dashboard.mjs'
 import { until } from './support/wait.mjs'
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-
-const DESKTOP = { viewport: { width: 1280, height: 900 } }
-const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true }
 
 const FIELDS = [
   { name: 'address', by: 'address', limit: 30, window: '1h' },
@@ -53,41 +44,7 @@ describe('the page', { timeout: 300_000 }, () => {
     return limiter
   }
 
-  /**
-   * The page of these limiters, served by Express. After the test: no request has left its origin, nothing was said in the console, no
-   * script has failed, and nothing that a key says was run.
-   */
-  async function open(t, limiters, { context: how = DESKTOP, expected = [], onStream = () => {}, ...options } = {}) {
-    const app = express()
-    const handler = dashboard(limiters, { authorize: () => true, ...options })
-    app.get('/limits/events', (req, res, next) => {
-      onStream(req, res)
-      next()
-    })
-    app.use('/limits', handler)
-    const port = await serve(t, createServer(app))
-    atEnd(t, () => handler.close())
-    const origin = `http://127.0.0.1:${port}`
-    const context = await browser.newContext(how)
-    const [requests, said] = [[], []]
-    context.on('request', (request) => requests.push(request.url()))
-    const page = await context.newPage()
-    page.setDefaultTimeout(15_000)
-    page.on('console', (message) => said.push(message.text()))
-    page.on('pageerror', (error) => said.push(error.stack))
-    page.on('dialog', (dialog) => said.push(dialog.message()))
-    atEnd(t, async () => {
-      const hacked = await page.evaluate(() => window.hacked)
-      await context.close()
-      const elsewhere = requests.filter((url) => !url.startsWith(`${origin}/limits`))
-      assert.deepEqual([elsewhere, said, hacked], [[], expected, undefined])
-      assert.ok(requests.length > 5)
-    })
-    await page.goto(`${origin}/limits`)
-    await page.locator('#connection[data-state=live]').waitFor()
-    return page
-  }
-
+  const open = (...given) => openPage(browser, ...given)
   const textOf = (page, id) => page.locator(`#${id}`).textContent()
   const denied = (page, text) => page.getByRole('button', { name: `Look up ${text}`, exact: true })
   const verdict = (page) => page.locator('.verdict strong').textContent()
@@ -300,12 +257,7 @@ describe('the page', { timeout: 300_000 }, () => {
     assert.equal((await limiter.peek('alice')).allowed, false)
   })
 
-  for (const [what, context] of [
-    ['light', { ...DESKTOP, colorScheme: 'light' }],
-    ['dark', { ...DESKTOP, colorScheme: 'dark' }],
-    ['on a phone', { ...PHONE, colorScheme: 'light' }],
-    ['on a phone, dark', { ...PHONE, colorScheme: 'dark' }],
-  ]) {
+  for (const [what, context] of LOOKS) {
     test(`axe finds nothing: ${what}`, async (t) => {
       const [api, login] = [await onRedis(t, { actions: { post: { limit: 2, window: '1h' } } }), byFields(t)]
       for (const key of [...NASTY, ...Array.from({ length: 15 }, (_, index) => `user:${index}`)])
@@ -313,41 +265,25 @@ describe('the page', { timeout: 300_000 }, () => {
       await exhaust(api, 'alice', { action: 'post' })
       await exhaust(login, { address: '203.0.113.7', account: 'eve' })
       const page = await open(t, { api, login }, { context, admin: true })
-      await page.evaluate(AXE)
-      const assertClean = async (state) => {
-        const { violations, passes } = await page.evaluate(() =>
-          window.axe.run(document, { resultTypes: ['violations'] }),
-        )
-        const found = violations.map(({ id, nodes }) => [
-          id,
-          ...nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`),
-        ])
-        assert.deepEqual(found, [], state)
-        assert.ok(passes.length > 10, `${passes.length} rules applied`)
-      }
-      const assertFits = async () => {
-        const [content, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
-        assert.ok(content <= room, `${content} px in ${room} px`)
-      }
       await page.locator('#decisions-chart path').first().waitFor({ state: 'attached' })
       await page.getByText('Decisions as a table').click()
       await page.getByText('Latency as a table').click()
       await page.getByRole('button', { name: /^Show all/ }).click()
       await denied(page, 'user:3').click()
       await page.locator('.verdict').waitFor()
-      await assertClean('an answer')
-      await assertFits()
+      await assertClean(page, 'an answer')
+      await assertFits(page)
       await page.locator('#lookup-admin').getByRole('button', { name: 'Block', exact: true }).click()
-      await assertClean('a question')
+      await assertClean(page, 'a question')
       await page.keyboard.press('Escape')
       await page.getByRole('link', { name: 'login' }).click()
       await denied(page, 'address=203.0.113.7,account=eve').click()
       await page.locator('.verdict').waitFor()
-      await assertClean('fields')
-      await assertFits()
+      await assertClean(page, 'fields')
+      await assertFits(page)
       await Promise.all([api.close(), login.close()])
       await page.locator('#notice').waitFor()
-      await assertClean('closed')
+      await assertClean(page, 'closed')
     })
   }
 

@@ -37,22 +37,23 @@ for (const [store, where] of Object.entries(stores)) {
         ...DAY,
         overrides: { 'gold:*': { limit: 50, ...DAY } },
         allow: ['guest'],
-        deny: ['mallory'],
+        deny: ['10.0.0.0/8'],
         actions: { login: { limit: 3, window: '1h' } },
       })
       limiter.configure('gold:vip', { limit: 70, ...DAY })
       const told = async (...args) => {
-        const { from, allowed, reason, limits } = await limiter.explain(...args)
-        return [from, allowed, reason, limits.length, limits[0].limit]
+        const { from, pattern, allowed, reason, limits } = await limiter.explain(...args)
+        return [from, pattern, allowed, reason, limits.length, limits[0].limit]
       }
-      assert.deepEqual(await told('a'), ['default', true, undefined, 1, 10])
-      assert.deepEqual(await told('a', { action: 'other' }), ['default', true, undefined, 1, 10])
-      assert.deepEqual(await told('a', { action: 'login' }), ['action', true, undefined, 1, 3])
-      assert.deepEqual(await told('gold:a'), ['override', true, undefined, 1, 50])
-      assert.deepEqual(await told('gold:vip'), ['configured', true, undefined, 1, 70])
-      assert.deepEqual(await told('gold:vip', { limit: 7, window: '1h' }), ['call', true, undefined, 1, 7])
-      assert.deepEqual(await told('guest'), ['allow-list', true, 'allow-list', 1, 10])
-      assert.deepEqual(await told('mallory'), ['deny-list', false, 'deny-list', 1, 10])
+      assert.deepEqual(await told('a'), ['default', undefined, true, undefined, 1, 10])
+      assert.deepEqual(await told('a', { action: 'other' }), ['default', undefined, true, undefined, 1, 10])
+      assert.deepEqual(await told('a', { action: 'login' }), ['action', undefined, true, undefined, 1, 3])
+      assert.deepEqual(await told('gold:a'), ['override', 'gold:*', true, undefined, 1, 50])
+      assert.deepEqual(await told('gold:a', { action: 'login' }), ['action', undefined, true, undefined, 1, 3])
+      assert.deepEqual(await told('gold:vip'), ['configured', undefined, true, undefined, 1, 70])
+      assert.deepEqual(await told('gold:vip', { limit: 7, window: '1h' }), ['call', undefined, true, undefined, 1, 7])
+      assert.deepEqual(await told('guest'), ['allow-list', 'guest', true, 'allow-list', 1, 10])
+      assert.deepEqual(await told('10.1.2.3'), ['deny-list', '10.0.0.0/8', false, 'deny-list', 1, 10])
     })
 
     test('how it stands, and what would be told next; it takes nothing', async (t) => {

@@ -175,23 +175,32 @@ const SAID = {
   'window.weekStart': '--week-start',
 }
 
-/** Has the limiter judge what it will be asked. Its refusals name an option as its constructor does; here it is one of the command line. */
-function judge(options, call) {
-  const refuse = (error) => {
-    if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
-    throw new UsageError(
-      error.message.replace(
-        /`(\w+)((?:\.\w+)*)`/g,
-        (_, name, field) => SAID[name + field] ?? SAID[name] ?? `--${name}`,
-      ),
-    )
-  }
+const dashed = (name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+/** What the limiter refuses, whose options are here those of the command line. */
+function refuse(error) {
+  if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
+  throw new UsageError(
+    error.message.replace(
+      /`(\w+)((?:\.\w+)*)`/g,
+      (_, name, field) => SAID[name + field] ?? SAID[name] ?? dashed(name),
+    ),
+  )
+}
+
+/** A limiter, or a sentence about which option it cannot be made of. */
+function limiterOf(options) {
   try {
-    const limiter = new RateLimiter(options)
-    return call?.(limiter).catch(refuse)
+    return new RateLimiter(options)
   } catch (error) {
     return refuse(error)
   }
+}
+
+/** Has the limiter judge what it will be asked. */
+function judge(options, call) {
+  const limiter = limiterOf(options)
+  return call?.(limiter).catch(refuse)
 }
 
 /** The secret of `hashKeys`, which is in the environment, since a command line can be read by others. */
@@ -206,6 +215,7 @@ function secretOf(values, env = process.env) {
 
 module.exports = {
   judge,
+  limiterOf,
   milliseconds,
   NUMBERS,
   numbersOf,
@@ -213,6 +223,7 @@ module.exports = {
   parse,
   REDIS,
   redisOptions,
+  refuse,
   secretOf,
   WHICH,
   WHOSE,

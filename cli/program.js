@@ -8,9 +8,18 @@ const { parse } = require('./options.js')
 const { styles, wantsColour } = require('./terminal/style.js')
 const { printable } = require('./terminal/text.js')
 
-const COMMANDS = ['inspect', 'top', 'watch', 'block', 'unblock', 'reset', 'policies', 'validate', 'bench'].map((name) =>
-  require(`./commands/${name}.js`),
-)
+const COMMANDS = [
+  'inspect',
+  'explain',
+  'top',
+  'watch',
+  'block',
+  'unblock',
+  'reset',
+  'policies',
+  'validate',
+  'bench',
+].map((name) => require(`./commands/${name}.js`))
 
 /** Does what a command line says, and answers with the exit code. Nothing is thrown that somebody could have expected. */
 async function main(args, { stdout = process.stdout, stderr = process.stderr } = {}) {

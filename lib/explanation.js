@@ -13,7 +13,7 @@ const stateOf = ({ allowed, limit, remaining, retryAfterMs, resetAt }) => ({
  * `explained` is what the native limiter says of its limits, `decision` what a call would be told now, `version` that of the policies which the
  * limiter shares, and `multiplier` what is left of the limits under load.
  */
-function explanationOf({ from, limits }, decision, { version, multiplier }) {
+function explanationOf({ from, pattern, limits }, decision, { version, multiplier }) {
   const { allowed, retryAfterMs, source, reason, limits: named = [], shadow = [] } = decision
   const states = new Map([...named, ...shadow].map((state) => [state.name, state]))
   return {
@@ -22,6 +22,7 @@ function explanationOf({ from, limits }, decision, { version, multiplier }) {
     source,
     ...(reason !== undefined && { reason }),
     from,
+    ...(pattern !== undefined && { pattern }),
     version,
     multiplier,
     limits: limits.map((limit) => {

@@ -1,6 +1,6 @@
 /**
  * An application that Prometheus scrapes on PORT: limiters on the Redis of REDIS_URL and in memory, all under a load that never
- * rests. `api` admits most, `wall` denies nearly all, `edge` decides by leases.
+ * rests. `api` admits most, `wall` denies nearly all, tries another limit and has a load, `edge` decides by leases.
  */
 
 import { createServer } from 'node:http'
@@ -22,7 +22,12 @@ const api = new RateLimiter({
   redisUrl,
   prefix: 'api',
 })
-const wall = new RateLimiter({ limit: 1, window: '1h' })
+const wall = new RateLimiter({
+  limit: 1,
+  window: '1h',
+  candidate: { limit: 3, window: '1h' },
+  adaptive: { signals: [() => 0.5] },
+})
 const edge = new RateLimiter({
   limit: 1_000_000,
   window: '10s',

@@ -267,7 +267,8 @@ export async function calls(limiter: RateLimiter): Promise<void> {
   const seen: Decision = await limiter.peek('user:1')
   const why: Explanation = await limiter.explain('user:1', options)
   const explained: readonly ExplainedLimit[] = why.limits
-  void [why.from satisfies string, why.version + why.multiplier, explained[0]?.key, explained[0]?.limitNow]
+  const pattern: string | undefined = why.pattern
+  void [pattern, why.from satisfies string, why.version + why.multiplier, explained[0]?.key, explained[0]?.limitNow]
   void [allowed, allowedAtOnce, taken, seen]
 
   await limiter.isAllowed('user:1', options)

@@ -1,10 +1,11 @@
 // The policies that a fleet shares: shows them, publishes others, and tells of each change.
 'use strict'
 
-const { readFileSync } = require('node:fs')
 const { RateLimiter } = require('../../index.js')
+const { contents, policiesKey } = require('../limits/documents.js')
 const { INTERRUPTED, StoreError, UsageError } = require('../failure.js')
 const { OUTPUT, REDIS, redisOptions, whole } = require('../options.js')
+const { clientOn } = require('../redis/client.js')
 const { withRedis } = require('../session.js')
 const { printable, printableJson } = require('../terminal/text.js')
 
@@ -104,18 +105,11 @@ const shown = ({ version, document, publishedAt, invalid }) =>
 function withLimiter({ values }, work) {
   const { name, prefix } = values
   return withRedis(values, async ({ redis }) => {
-    const run = (command, script, count, ...rest) =>
-      count === 0 ? redis.call(command, script, count, ...rest) : redis.callOn(rest[0], command, script, count, ...rest)
-    // It looks like ioredis, by which the limiter knows that keys of one call must lie in one slot.
-    const redisClient = {
-      isCluster: redis.isCluster,
-      evalshaBuffer: (...rest) => run('EVALSHA', ...rest),
-      evalBuffer: (...rest) => run('EVAL', ...rest),
-    }
+    const redisClient = clientOn(redis)
     const own = { prefix, redisClient, timeout: redisOptions(values).timeout, policies: { shared: name } }
     const limiter = limiterOf({ limit: 1, window: '1s', ...own })
     try {
-      return await work({ limiter, redis, key: Buffer.from(`${prefix}:policies:${name}`) })
+      return await work({ limiter, redis, key: policiesKey(prefix, name) })
     } finally {
       await limiter.close()
     }
@@ -127,14 +121,6 @@ function limiterOf(options) {
     return new RateLimiter(options)
   } catch (error) {
     throw new UsageError(error.message.replace('`policies.shared`', '--name'))
-  }
-}
-
-function contents(file) {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new UsageError(`the file cannot be read: ${error.message}`)
   }
 }
 

@@ -1,32 +1,15 @@
 // Says what is wrong in a file of policies, before a limiter is told of it.
 'use strict'
 
-const { readFileSync } = require('node:fs')
-const { FAILURE, OK, UsageError } = require('../failure.js')
+const { FAILURE, OK } = require('../failure.js')
+const { limitsOfFile } = require('../limits/documents.js')
 const { OUTPUT } = require('../options.js')
 const { printable, printableJson } = require('../terminal/text.js')
-const { readDocument } = require('../../lib/policies/document.js')
-const { judge } = require('../../lib/policies/index.js')
-
-/** A file may leave the limit to the application: then any will do for judging the rest. */
-function judgeAlone(options) {
-  const says = (name) => options[name] !== undefined
-  const limit = says('limit') || says('window') || says('limits') ? {} : { limit: 1, window: '1s' }
-  judge({ ...limit, ...options })
-}
-
-function contents(path) {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new UsageError(`the file cannot be read: ${error.message}`)
-  }
-}
 
 /** What is wrong; nothing where all is well. */
 function problemsOf(path) {
   try {
-    readDocument(contents(path), { name: path, judge: judgeAlone })
+    limitsOfFile(path)
     return []
   } catch (error) {
     if (error.problems === undefined) throw error
@@ -45,7 +28,6 @@ module.exports = {
   options: OUTPUT,
   examples: ['validate limits.yaml', 'validate limits.json --json'],
   run: ({ values, positionals: [path], print }) => {
-    if (!/\.(?:ya?ml|json)$/.test(path)) throw new UsageError('the name of the file must end in .yaml, .yml or .json')
     const problems = problemsOf(path)
     if (values.json) print(printableJson({ file: path, valid: problems.length === 0, problems }, 2))
     else if (problems.length === 0) print(`${printable(path)} is right.`)

@@ -9,6 +9,7 @@
 'use strict'
 
 const { RateLimiter } = require('../../index.js')
+const { clientOn } = require('../redis/client.js')
 const { slotOf } = require('../redis/slot.js')
 const { CALENDAR, CONCURRENCY } = require('./names.js')
 
@@ -37,17 +38,7 @@ class States {
   constructor(redis, { timeout }) {
     this.#redis = redis
     this.#timeout = timeout
-    const run = (command, script, count, ...rest) => {
-      const keys = rest.slice(0, count).map((key) => this.#real.get(String(key).split(':').at(-1)) ?? key)
-      const words = [command, script, count, ...keys, ...rest.slice(count)]
-      return count === 0 ? redis.call(...words) : redis.callOn(keys[0], ...words)
-    }
-    // It looks like ioredis, by which the limiter knows that keys of one call must lie in one slot.
-    this.#client = {
-      isCluster: redis.isCluster,
-      evalshaBuffer: (...rest) => run('EVALSHA', ...rest),
-      evalBuffer: (...rest) => run('EVAL', ...rest),
-    }
+    this.#client = clientOn(redis, (key) => this.#real.get(String(key).split(':').at(-1)) ?? key)
   }
 
   /**
@@ -119,10 +110,7 @@ class States {
   }
 
   async #peek(name, numbers) {
-    if (this.#ahead === undefined) {
-      const [seconds, micros] = await this.#redis.call('TIME')
-      this.#ahead = Number(seconds) * 1e3 + Number(micros) / 1e3 - Date.now()
-    }
+    this.#ahead ??= await this.#redis.ahead()
     return this.#with(name, numbers, (limiter, place) => limiter.peek(place))
   }
 

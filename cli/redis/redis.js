@@ -53,6 +53,12 @@ class Redis {
     if (this.isCluster) await this.#learn()
   }
 
+  /** By how much its clock is ahead of this process's, in milliseconds. */
+  async ahead() {
+    const [seconds, micros] = await this.call('TIME')
+    return Number(seconds) * 1e3 + Number(micros) / 1e3 - Date.now()
+  }
+
   /** A command that any server can answer. */
   async call(...args) {
     return (await this.#any()).call(...args)

@@ -29,6 +29,8 @@ class Trace {
       denied: perSecond(before, stats, now, 'denied'),
       p50: quantile(latency, 0.5),
       p99: quantile(latency, 0.99),
+      multiplier: stats.adaptive?.multiplier ?? null,
+      load: stats.adaptive?.load ?? null,
     })
     if (this.points.length > POINTS) this.points.shift()
   }
@@ -62,6 +64,8 @@ class Trace {
       })),
       limits: counted(stats.limits, first.stats.limits),
       actions: counted(stats.actions, first.stats.actions),
+      shadow: Object.entries(stats.shadow).map(([name, counts]) => ({ name, ...counts })),
+      adaptive: stats.adaptive,
       topDenied: stats.topDenied,
       store: stats.store,
       circuit: stats.circuit,

@@ -4,10 +4,16 @@
 const { Refusal } = require('./body.js')
 
 const VERBS = {
-  lookup: { changes: false, call: (limiter, { key, options }) => limiter.peek(key, options) },
+  lookup: { changes: false, call: (limiter, { key, options }) => lookedUp(limiter, key, options) },
   block: { changes: true, call: (limiter, { key, durationMs, options }) => limiter.block(key, durationMs, options) },
   unblock: { changes: true, call: (limiter, { key, options }) => limiter.unblock(key, options) },
   reset: { changes: true, call: (limiter, { key, options }) => limiter.reset(key, options) },
+}
+
+/** What a call would be told, and `why`. Both are asked at once, so that they speak of the same moment. */
+async function lookedUp(limiter, key, options) {
+  const [decision, why] = await Promise.all([limiter.peek(key, options), limiter.explain(key, options)])
+  return { ...decision, why }
 }
 
 /** Codes of what may succeed when it is tried again; every other one says that the request was wrong. */

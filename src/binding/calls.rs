@@ -372,7 +372,7 @@ unsafe extern "C" fn update(env: sys::napi_env, info: sys::napi_callback_info) -
     })
 }
 
-/// `explain(key, options)`: `{ from, limits }`, each of these as `policies()` has it and with its key's name in Redis.
+/// `explain(key, options)`: `{ from, pattern, limits }`, each of these as `policies()` has it and with its key's name in Redis.
 unsafe extern "C" fn explain(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, .. }| {
         let options = bound.options(js, "explain", second, CallOptions::known())?;
@@ -384,6 +384,9 @@ unsafe extern "C" fn explain(env: sys::napi_env, info: sys::napi_callback_info) 
         });
         let answer = js.object();
         js.set(answer, "from", js.string(explained.origin.name()));
+        if let Some(pattern) = &explained.pattern {
+            js.set(answer, "pattern", js.string(pattern));
+        }
         js.set(answer, "limits", js.array(limits));
         Ok(answer)
     })

@@ -44,6 +44,8 @@ impl Origin {
 pub struct Explained {
     /// Who has said so.
     pub origin: Origin,
+    /// The pattern by which an override or a list has the key, or those of several fields.
+    pub pattern: Option<String>,
     /// Each limit as it was given, whatever it has given way since, and what the caller's key is called under it in Redis.
     pub limits: Vec<(Described, String)>,
 }
@@ -61,12 +63,14 @@ impl Limiter {
             Some(Ruling::Limits(_)) | None => self.limits_of(plan, who, options, rule)?.1,
         };
         let whole = CallOptions { is_whole: true, ..options.clone() };
+        let is_by_rule = matches!(origin, Origin::Override | Origin::AllowList | Origin::DenyList);
+        let pattern = rule.filter(|_| is_by_rule).map(|rule| plan.patterns_of(given, rule).join(", "));
         let request = self.request_under(plan, who, Deed::Look, &whole, rule)?;
         let limits = request.parts().map(|(limit, key)| {
             let mut name = Vec::new();
             limit.append_name(&mut name, key.as_bytes());
             (plan.describe(limit.action.as_deref(), limit), String::from_utf8_lossy(&name).into_owned())
         });
-        Ok(Explained { origin, limits: limits.collect() })
+        Ok(Explained { origin, pattern, limits: limits.collect() })
     }
 }

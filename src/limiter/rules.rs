@@ -66,4 +66,9 @@ impl Plan {
     pub(super) fn rule_of(&self, who: &Who<'_>) -> Option<Ruling<'_>> {
         self.rules.as_ref()?.find(|field| who.said(field))
     }
+
+    /// The patterns by which the rules say that of them.
+    pub(super) fn patterns_of(&self, who: &Who<'_>, ruling: &Ruling<'_>) -> Vec<&str> {
+        self.rules.as_ref().map_or_else(Vec::new, |rules| rules.patterns(|field| who.said(field), ruling))
+    }
 }

@@ -103,3 +103,10 @@ export function policy({ limit, windowMs, window, burst }) {
   if (typeof burst === 'number') return `${text}, burst ${whole.format(burst)}`
   return `${text}, ${whole.format(burst.extra)} more in ${duration(burst.windowMs)}`
 }
+
+/** The same with its algorithm, and by what it counts. */
+export const described = (limit) =>
+  [algorithm(limit.algorithm), policy(limit), limit.by && `by ${limit.by}`].filter(Boolean).join(' · ')
+
+/** A share of what is whole: `1` is all of it. */
+export const share = (part) => (part === null || part === undefined ? NOTHING : `${whole.format(100 * part)}%`)

@@ -1,7 +1,7 @@
 /** The box that looks a key up, and where that is allowed, blocks, unblocks and resets it. */
 
+import { answerOf, wordsOf } from './answer.mjs'
 import { byId, html } from './dom.mjs'
-import * as format from './format.mjs'
 
 const BLOCKS = [
   [60_000, '1 minute'],
@@ -184,44 +184,6 @@ export class Lookup {
       this.#say(html('p', { class: 'wrong' }, error.message))
     }
   }
-}
-
-const wordsOf = ({ key, action }) => {
-  const parts =
-    typeof key === 'string'
-      ? [format.shownKey(key)]
-      : Object.entries(key).map(([field, value]) => `${field} = ${format.shownKey(value)}`)
-  return [...parts, ...(action ? [`action ${format.shownKey(action)}`] : [])].join(', ')
-}
-
-function answerOf(asked, { allowed, limit, remaining, retryAfterMs, resetAt, delayMs, name, limits }) {
-  const now = Date.now()
-  const facts = [['Left', `${format.count(remaining)} of ${format.count(limit)}`]]
-  if (name !== undefined) facts.unshift(['Decided by', format.shownKey(name)])
-  if (retryAfterMs > 0) facts.push(['Allowed again in', format.duration(retryAfterMs)])
-  if (delayMs > 0) facts.push(['Waits for its turn', format.duration(delayMs)])
-  facts.push(['As good as new', resetAt <= now ? 'now' : `at ${format.moment(resetAt, now)}`])
-  const others = limits?.map((one) => [
-    format.shownKey(one.name),
-    `${format.count(one.remaining)} of ${format.count(one.limit)}${one.allowed ? '' : `, again in ${format.duration(one.retryAfterMs)}`}`,
-  ])
-  const list = (entries) =>
-    html(
-      'dl',
-      { class: 'facts' },
-      ...entries.map(([term, value]) => html('div', {}, html('dt', {}, term), html('dd', {}, value))),
-    )
-  return [
-    html(
-      'p',
-      { class: 'verdict', 'data-allowed': String(allowed) },
-      html('strong', {}, allowed ? 'Would be allowed' : 'Would be refused'),
-      ' ',
-      html('bdi', { class: 'key' }, wordsOf(asked)),
-    ),
-    list(facts),
-    ...(others ? [html('h3', {}, 'Each limit'), list(others)] : []),
-  ]
 }
 
 /** Asks before something is changed; resolves with whether it was said. */

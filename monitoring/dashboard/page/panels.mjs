@@ -3,7 +3,10 @@
 import { Chart } from './chart.mjs'
 import { byId, html, setText } from './dom.mjs'
 import * as format from './format.mjs'
-import { bars, figures, Table } from './table.mjs'
+import { Adaptive } from './adaptive.mjs'
+import { halfMinutes, mean, most } from './course.mjs'
+import { bars, figures, named, Table } from './table.mjs'
+import { Trials } from './trials.mjs'
 
 /** More than these are shown where somebody asks for them. */
 const FEW_KEYS = 10
@@ -29,13 +32,6 @@ const SOURCES = {
 export const circuitWords = ({ circuit, store }) =>
   store === 'connecting' ? [CIRCUIT[circuit][0], 'the store is being connected'] : CIRCUIT[circuit]
 
-/** A name, and beneath it what it means. */
-function named(cell, name, meaning) {
-  if (cell.firstChild === null) cell.append(html('bdi', { class: 'name' }), html('span', { class: 'meaning' }))
-  setText(cell.firstChild, format.shownKey(name))
-  setText(cell.lastChild, meaning)
-}
-
 const rates = [
   figures('Allowed a second', ({ allowedRate }) => format.rate(allowedRate)),
   figures('Denied a second', ({ deniedRate }) => format.rate(deniedRate)),
@@ -45,21 +41,6 @@ const totals = [
   figures('Allowed', ({ allowed }) => format.count(allowed), 'wide'),
   figures('Denied', ({ denied }) => format.count(denied), 'wide'),
 ]
-
-/** Half minutes of a chart's points, the newest first, for its table. */
-function halfMinutes(points, averages) {
-  const rows = new Map()
-  for (const point of points) {
-    const id = Math.floor(point.at / 30_000) * 30_000
-    if (!rows.has(id)) rows.set(id, [])
-    rows.get(id).push(point)
-  }
-  return [...rows].reverse().map(([id, within]) => ({ id, ...averages(within) }))
-}
-
-const mean = (points, field) => points.reduce((sum, point) => sum + point[field], 0) / points.length
-const most = (points, field) =>
-  points.reduce((max, { [field]: value }) => (value === null ? max : Math.max(max ?? 0, value)), null)
 
 export class Panels {
   #slowest
@@ -135,6 +116,8 @@ export class Panels {
       bars(({ count, all }) => count / all, 'plain'),
     ],
   })
+  #trials = new Trials()
+  #adaptive = new Adaptive()
   #deniedKeys
   #topDenied = []
 
@@ -187,12 +170,14 @@ export class Panels {
     this.#latencyTable.show(halfMinutes(asked, (within) => ({ p50: most(within, 'p50'), p99: most(within, 'p99') })))
     this.#limits.show(
       rowsOf(
-        policies.filter(({ action }) => action === undefined),
+        policies.filter(({ action, role }) => action === undefined && role === undefined),
         state.limits,
         ({ name }) => name,
       ),
     )
-    const ofActions = policies.filter(({ action }) => action !== undefined)
+    this.#trials.show(policies, state.shadow)
+    this.#adaptive.show(points, state.adaptive)
+    const ofActions = policies.filter(({ action, role }) => action !== undefined && role === undefined)
     const actions = rowsOf(ofActions, state.actions, ({ action }) => action)
     byId('actions-card').hidden = actions.length === 0
     this.#actions.show(actions)
@@ -268,10 +253,9 @@ export class Panels {
 function rowsOf(policies, counted, nameOf) {
   const meanings = new Map()
   for (const policy of policies) {
-    const { algorithm, by, name, action } = policy
-    const parts = [format.algorithm(algorithm), format.policy(policy), by && `by ${by}`]
-    if (action !== undefined && name !== 'default') parts.unshift(name)
-    const text = parts.filter(Boolean).join(' · ')
+    const { name, action } = policy
+    const own = action !== undefined && name !== 'default' ? `${name} · ` : ''
+    const text = own + format.described(policy)
     const id = nameOf(policy)
     meanings.set(id, meanings.has(id) ? `${meanings.get(id)}; ${text}` : text)
   }

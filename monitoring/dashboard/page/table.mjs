@@ -1,6 +1,7 @@
 /** A table whose rows stay the same elements while their figures change, so that a focused button stays focused. */
 
 import { html, setText } from './dom.mjs'
+import { shownKey } from './format.mjs'
 
 export class Table {
   #box
@@ -72,6 +73,13 @@ export class Table {
     this.#rows.set(id, row)
     return row
   }
+}
+
+/** A name, and beneath it what it means. */
+export function named(cell, name, meaning) {
+  if (cell.firstChild === null) cell.append(html('bdi', { class: 'name' }), html('span', { class: 'meaning' }))
+  setText(cell.firstChild, shownKey(name))
+  setText(cell.lastChild, meaning)
 }
 
 /** A column of numbers. */

@@ -70,6 +70,8 @@ struct Lists {
     field: Option<Arc<str>>,
     patterns: Patterns,
     each: Vec<Rule>,
+    /// The patterns as they were given, for whoever asks which it was.
+    texts: Vec<Box<str>>,
 }
 
 impl Rules {
@@ -92,6 +94,21 @@ impl Rules {
             });
         }
         found
+    }
+
+    /// The patterns by which a caller has fallen under this ruling, as they were given: one of each field that says so.
+    pub fn patterns<'k>(&self, said: impl Fn(Option<&str>) -> Option<&'k [u8]>, ruling: &Ruling<'_>) -> Vec<&str> {
+        let says_so = |rule: &Rule| {
+            matches!(
+                (rule, ruling),
+                (Rule::Allow, Ruling::Allow) | (Rule::Deny, Ruling::Deny) | (Rule::Limits(_), Ruling::Limits(_))
+            )
+        };
+        let met = self.0.iter().filter_map(|lists| {
+            let number = lists.patterns.find(said(lists.field.as_deref())?)?;
+            says_so(&lists.each[number]).then(|| &*lists.texts[number])
+        });
+        met.collect()
     }
 
     /// The limits that some keys have of their own.
@@ -232,7 +249,9 @@ impl Said<'_> {
             return Ok(None);
         }
         let (places, each): (Vec<Place<'_>>, Vec<Rule>) = found.into_iter().unzip();
-        Ok(Some(Lists { field: by.map(Arc::from), patterns: place::compile(&places, "keys")?, each }))
+        let patterns = place::compile(&places, "keys")?;
+        let texts = places.iter().map(|place| place.text.into()).collect();
+        Ok(Some(Lists { field: by.map(Arc::from), patterns, each, texts }))
     }
 }
 
