@@ -95,22 +95,22 @@ mod tests {
 
     use super::*;
 
-    fn sum_of(levels: &[u64]) -> Sum {
-        Sum::of(levels.len() as u64, levels.iter().sum()).unwrap()
+    fn sum_of(levels: &[u32]) -> Sum {
+        Sum::of(levels.len() as u64, levels.iter().map(|level| u64::from(*level)).sum()).unwrap()
     }
 
     proptest! {
         /// However they are told, each instance goes by the mean of all, and that lies between the least and the greatest.
         #[test]
-        fn all_go_by_the_mean(told in prop::collection::vec(1..=Share::PARTS, 1..200)) {
-            let whole = Share::PARTS as f64;
-            let mean = told.iter().sum::<u64>() as f64 / told.len() as f64 / whole;
+        fn all_go_by_the_mean(told in prop::collection::vec(1..=1_000u32, 1..200)) {
+            let sum = sum_of(&told);
+            let mean = f64::from(sum.parts) / f64::from(sum.instances) / 1_000.0;
             for own in &told {
                 let levels = Levels::new("rl");
-                levels.hear(Share::thousandths(*own), sum_of(&told));
-                let (common, instances) = levels.stand(*own as f64 / whole);
+                levels.hear(Share::thousandths(u64::from(*own)), sum);
+                let (common, instances) = levels.stand(f64::from(*own) / 1_000.0);
                 prop_assert!((common - mean).abs() < 1e-9, "{common} is not {mean}");
-                prop_assert_eq!(instances as usize, told.len());
+                prop_assert_eq!(instances, sum.instances);
             }
         }
 

@@ -2,6 +2,7 @@
 
 use super::caller::{Caller, Change};
 use super::text;
+use crate::adaptive::Share;
 use crate::clock::Micros;
 use crate::input::Given;
 use crate::tests::server::Server;
@@ -31,8 +32,7 @@ impl Member {
     fn stands(&mut self) -> (u64, u64, u32) {
         self.now += 100_000;
         let (standing, _) = self.caller.limiter().observe(Micros(self.now), self.load).unwrap();
-        let thousandths = |level: f64| (level * 1_000.0).round() as u64;
-        (thousandths(standing.level), thousandths(standing.own), standing.instances)
+        (Share::of(standing.level).parts(), Share::of(standing.own).parts(), standing.instances)
     }
 
     fn wait_for(&mut self, expected: (u64, u64, u32)) {
