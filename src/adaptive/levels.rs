@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(levels.stand(0.333_3), (0.333_3, 1));
         assert_eq!(levels.own().parts(), 333, "which is what it tells");
         levels.hear(Share::of(0.333), sum_of(&[333, 1_000, 1_000]));
-        assert_eq!(levels.stand(0.4), (0.8, 3), "its own level counts as it is now");
+        assert_eq!(levels.stand(0.25), (0.75, 3), "its own level counts as it is now");
         levels.forget();
         assert_eq!(levels.stand(0.4), (0.4, 1));
         levels.hear(Share::of(0.4), sum_of(&[400]));
