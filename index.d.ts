@@ -324,7 +324,7 @@ export interface CommonOptions {
    */
   lease?: LeaseOptions | false
   /**
-   * The limits give way while this process is overloaded, each to `limit * multiplier`, rounded up and at least 1; see
+   * The limits give way while this process, or its fleet, is overloaded, each to `limit * multiplier`, rounded up and at least 1; see
    * {@link AdaptiveOptions} and `docs/adaptive.md`. `false`, or left out: they do not. Not with `lease`.
    */
   adaptive?: AdaptiveOptions | false
@@ -366,6 +366,13 @@ export interface AdaptiveOptions {
    * Default: all calls are of one class.
    */
   priorities?: readonly string[]
+  /**
+   * By whose load the limits give way. `'instance'` (default): by that of this process. `'fleet'`: by that of all limiters under one `prefix` in one
+   * Redis, for which `redisUrl`, `sentinel` or `redisClient` is needed. Each tells what its own load makes of the multiplier, at once where that
+   * changes and twice a second, and all go by the mean. One that has said nothing for 3 s, or is closed, counts no more. While Redis is away, or refuses
+   * what is told, each goes by its own.
+   */
+  scope?: 'instance' | 'fleet'
 }
 
 /**
@@ -718,8 +725,14 @@ export interface Stats {
 
 /** How far limits give way. */
 export interface AdaptiveStats {
-  /** From `min` to 1. */
+  /** The one that is in force, from `min` to 1. With the scope `'fleet'` the mean of all instances' own, as far as this one has heard. */
   readonly multiplier: number
+  /** By whose load it is. */
+  readonly scope: 'instance' | 'fleet'
+  /** What the load of this process alone makes of it, from `min` to 1: the same as `multiplier` with the scope `'instance'`. */
+  readonly own: number
+  /** Of how many instances the multiplier is the mean. 1 with the scope `'instance'`, and while nothing is known of the fleet. */
+  readonly instances: number
   /** The highest of the signals when they were read last. */
   readonly load: number
   /** Each signal that said something, by its name; a function's is its own, or `'signal 2'` by its place in the list. */
@@ -797,7 +810,8 @@ export interface RateLimiterEvents {
   storeUp: []
   /**
    * With `share: 'fleet'`: Redis decides, but refuses announcements (a user without the commands, memory that is full). The share is that
-   * of the last number heard, or one unit. Told once, after two in a row, and again only when one was answered meanwhile.
+   * of the last number heard, or one unit. With the `scope` `'fleet'` of `adaptive`: it refuses to be told of the load, and each instance goes by its
+   * own. Told once of each, after two in a row, and again only when one was answered meanwhile.
    */
   fleetUnknown: [error: Error]
   /**
@@ -818,7 +832,7 @@ export interface RateLimiterEvents {
    * that `acquire` asks. Told in a tick of its own. While somebody listens, each call is decided as `check` is.
    */
   disagreement: [disagreement: Disagreement]
-  /** With `adaptive`: the multiplier has left 1, or is back at it. */
+  /** With `adaptive`: the multiplier that is in force has left 1, or is back at it. */
   adaptive: [state: { multiplier: number; load: number }]
   /** A signal of `adaptive` fails and is ignored; told once, and again only when it worked meanwhile. `cause` is why, `code` `'ERR_RATE_LIMIT_SIGNAL'`. */
   signalFailed: [error: Error]

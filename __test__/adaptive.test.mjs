@@ -275,6 +275,9 @@ describe('what is told', () => {
     limiter.on('adaptive', ({ multiplier }) => told.push(multiplier))
     assert.deepEqual(limiter.stats().adaptive, {
       multiplier: 1,
+      scope: 'instance',
+      own: 1,
+      instances: 1,
       load: 0,
       signals: {},
       priorities: { normal: 1 },

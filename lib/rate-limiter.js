@@ -404,7 +404,7 @@ class RateLimiter extends EventEmitter {
     } else if (event === 'policiesInvalid') {
       logger?.error(`distributed-rate-limiter: the last good policies stay in force: ${what.message}`)
     } else if (event === 'fleetUnknown') {
-      logger?.warn(`distributed-rate-limiter: no share of the fallback is known: ${what.message}`)
+      logger?.warn(`distributed-rate-limiter: it is not known how the fleet is: ${what.message}`)
     } else if (event === 'adaptive') {
       const { multiplier, load } = what
       logger?.warn(

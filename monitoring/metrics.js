@@ -192,6 +192,13 @@ const METRICS = [
       adaptive ? Object.entries(adaptive.priorities).map(([priority, left]) => [{ priority }, left]) : [],
   },
   {
+    name: 'adaptive.instances',
+    kind: 'gauge',
+    merge: 'max',
+    help: "Instances whose multipliers' mean is in force, with the scope 'fleet' alone.",
+    read: ({ adaptive }) => (adaptive?.scope === 'fleet' ? one(adaptive.instances) : []),
+  },
+  {
     name: 'adaptive.load',
     kind: 'gauge',
     labels: ['signal'],

@@ -40,15 +40,20 @@ pub struct Announcement {
     pub holds: Micros,
 }
 
+/// What no other instance is called.
+pub fn instance() -> String {
+    // The standard library's hash keys are random, and differ from one to the next.
+    let random = || RandomState::new().hash_one(0u8);
+    format!("{:016x}{:016x}", random(), random())
+}
+
 impl Fleet {
     /// An instance of a limiter whose keys begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
-        // The standard library's hash keys are random, and differ from one to the next.
-        let random = || RandomState::new().hash_one(0u8);
         Self {
             // No key of a limit has so few parts.
             name: format!("{prefix}:fleet"),
-            instance: format!("{:016x}{:016x}", random(), random()),
+            instance: instance(),
             size: AtomicU64::new(0),
         }
     }

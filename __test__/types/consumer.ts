@@ -79,6 +79,7 @@ const adaptive: Required<AdaptiveOptions> = {
   targets: { eventLoopLag: '50ms', cpu: 0.9, latency: 250 },
   min: 0.2,
   priorities: ['low', 'normal', 'high'],
+  scope: 'fleet',
 }
 // @ts-expect-error There is no such signal.
 export const misspelt: AdaptiveOptions = { signals: ['eventloopLag'] }
@@ -367,6 +368,9 @@ export function readDecision(decision: Decision): number {
 
 export const adaptiveStats: Every<AdaptiveStats> = {
   multiplier: true,
+  scope: true,
+  own: true,
+  instances: true,
   load: true,
   signals: true,
   priorities: true,

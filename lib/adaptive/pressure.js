@@ -14,6 +14,9 @@ class Pressure {
   #timer
   #last = performance.now()
   #multiplier = 1
+  #own = 1
+  #instances = 1
+  #scope
   #shares
   #priorities
   #load = 0
@@ -26,6 +29,7 @@ class Pressure {
     this.#observe = observe
     this.#tell = tell
     this.#priorities = options.priorities ?? ['normal']
+    this.#scope = options.scope ?? 'instance'
     const { signals, latencies, end } = signalsOf(options)
     this.#signals = signals
     this.#latencies = latencies
@@ -65,8 +69,16 @@ class Pressure {
   /** For `stats()`. */
   stats() {
     const priorities = Object.fromEntries(this.#priorities.map((name, index) => [name, this.#shares[index]]))
-    const { signals, load } = { signals: { ...this.#read }, load: this.#load }
-    return { multiplier: this.#multiplier, load, signals, priorities, failures: this.#failures }
+    return {
+      multiplier: this.#multiplier,
+      scope: this.#scope,
+      own: this.#own,
+      instances: this.#instances,
+      load: this.#load,
+      signals: { ...this.#read },
+      priorities,
+      failures: this.#failures,
+    }
   }
 
   close() {
@@ -91,8 +103,10 @@ class Pressure {
 
   #hear(load, now = this.#last) {
     const before = this.#multiplier
-    const [multiplier, ...shares] = this.#observe(now, load)
+    const [multiplier, own, instances, ...shares] = this.#observe(now, load)
     this.#multiplier = multiplier
+    this.#own = own
+    this.#instances = instances
     this.#shares = shares
     this.#load = load
     if (before < 1 !== multiplier < 1) this.#tell('adaptive', { multiplier, load })

@@ -21,6 +21,11 @@ impl Share {
             reason = "clamped to 1 to 1,000 on the next line"
         )]
         let parts = (part * 1_000.0).round() as u64;
+        Self::thousandths(parts)
+    }
+
+    /// So many of [`PARTS`](Self::PARTS), from one on to all.
+    pub fn thousandths(parts: u64) -> Self {
         Self(parts.clamp(1, Self::PARTS))
     }
 

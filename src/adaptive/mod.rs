@@ -1,11 +1,15 @@
 //! Limits that give way under load: a level between a minimum and 1, moved by what the process says of its load, and what is left
-//! of a limit for each class of calls.
+//! of a limit for each class of calls. The instances of a fleet may have one in common.
 
 mod classes;
 mod controller;
+mod levels;
 
 pub use classes::{Classes, Share};
 pub use controller::Controller;
+pub use levels::{Levels, Sum};
+
+use std::sync::Arc;
 
 use crate::clock::Micros;
 
@@ -16,6 +20,21 @@ pub struct Adaptive {
     classes: Classes,
     /// What is left for each class, the lowest first.
     shares: Vec<Share>,
+    /// Whether the limits give way by the load of the fleet, not by that of this process alone.
+    is_of_fleet: bool,
+    /// The level of the fleet, once it is joined.
+    levels: Option<Arc<Levels>>,
+}
+
+/// Where the limits stand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// The level that is in force, from the least to 1.
+    pub level: f64,
+    /// What this process's own load makes of it.
+    pub own: f64,
+    /// Of how many instances the level in force is the mean.
+    pub instances: u32,
 }
 
 impl Adaptive {
@@ -23,14 +42,32 @@ impl Adaptive {
     pub fn new(min: f64, classes: Classes) -> Self {
         let controller = Controller::new(min);
         let shares = classes.shares(controller.level(), min);
-        Self { controller, classes, shares }
+        Self { controller, classes, shares, is_of_fleet: false, levels: None }
     }
 
-    /// Hears of the load at `now`; answers the level.
-    pub fn observe(&mut self, now: Micros, load: f64) -> f64 {
-        let level = self.controller.observe(now, load);
+    /// The same, by the load of a fleet.
+    pub fn of_fleet(self) -> Self {
+        Self { is_of_fleet: true, ..self }
+    }
+
+    /// Whether it is by that.
+    pub fn is_of_fleet(&self) -> bool {
+        self.is_of_fleet
+    }
+
+    /// Goes by the level of these from here on.
+    pub fn join(&mut self, levels: Arc<Levels>) {
+        self.levels = Some(levels);
+    }
+
+    /// Hears of the load of this process at `now`; answers where the limits stand.
+    pub fn observe(&mut self, now: Micros, load: f64) -> Standing {
+        let own = self.controller.observe(now, load);
+        let (common, instances) = self.levels.as_ref().map_or((own, 1), |levels| levels.stand(own));
+        // Others may have been told to give way further.
+        let level = common.max(self.controller.min());
         self.shares = self.classes.shares(level, self.controller.min());
-        level
+        Standing { level, own, instances }
     }
 
     /// The classes.

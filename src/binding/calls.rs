@@ -246,7 +246,8 @@ unsafe extern "C" fn whole(env: sys::napi_env, info: sys::napi_callback_info) ->
     })
 }
 
-/// `observe(now, load)`, in milliseconds of a clock that only runs on: the level, and what is left for each class, in parts of 1.
+/// `observe(now, load)`, in milliseconds of a clock that only runs on: the level in force, this process's own, of how many
+/// instances it is the mean, and what is left for each class, in parts of 1.
 unsafe extern "C" fn observe(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     run(env, info, |js, bound, Arguments { first, second, .. }| {
         let number = |value| js.number(value).unwrap_or(f64::NAN);
@@ -256,12 +257,13 @@ unsafe extern "C" fn observe(env: sys::napi_env, info: sys::napi_callback_info) 
             reason = "it stops at the ends of the range"
         )]
         let now = Micros((number(first) * 1_000.0) as u64);
-        let Some((level, shares)) = bound.limiter.observe(now, second.map_or(f64::NAN, number)) else {
+        let Some((standing, shares)) = bound.limiter.observe(now, second.map_or(f64::NAN, number)) else {
             return Ok(js.undefined());
         };
         #[expect(clippy::cast_precision_loss, reason = "thousandths")]
         let parts = shares.iter().map(|share| share.parts() as f64 / Share::PARTS as f64);
-        let numbers: Vec<Value> = std::iter::once(level).chain(parts).map(|number| js.double(number)).collect();
+        let stands = [standing.level, standing.own, standing.instances.into()];
+        let numbers: Vec<Value> = stands.into_iter().chain(parts).map(|number| js.double(number)).collect();
         Ok(js.array(numbers.into_iter()))
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::message::{Call, News, Ticket};
+use crate::adaptive::Levels;
 use crate::algorithm::Outcome;
 use crate::clock::Micros;
 use crate::decision::{Decision, Source};
@@ -25,6 +26,8 @@ pub struct Known {
     pub leases: Option<Arc<Leases>>,
     /// What the policies are called in the store that others share.
     pub policies: Option<Arc<str>>,
+    /// At what level the fleet is.
+    pub levels: Option<Arc<Levels>>,
 }
 
 impl Known {

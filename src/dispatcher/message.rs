@@ -52,7 +52,8 @@ pub enum News {
     StoreDown(Error),
     /// The store answers.
     StoreUp,
-    /// The store answers, but not to announcements, for this reason: how many instances there are is not known any better.
+    /// The store answers, but not to announcements or levels, for this reason: how many instances there are is not known any better, or
+    /// where they stand.
     FleetUnknown(Error),
     /// The store answers, and may throw keys away by this policy.
     StoreEvicts(String),

@@ -6,6 +6,7 @@
 mod beside;
 mod chance;
 mod courier;
+mod envoy;
 mod flight;
 mod handle;
 mod herald;

@@ -149,6 +149,9 @@ impl<R: Reach, S: Settle> Worker<R, S> {
             Event::Called | Event::Timer => {}
             Event::Landed(index, answers) => self.land(index, answers),
             Event::Beside(Done::Announced(answer)) => self.ledger.news.extend(self.beside.announced(answer)),
+            Event::Beside(Done::Levelled(told, answer)) => {
+                self.ledger.news.extend(self.beside.levelled(told, answer));
+            }
             Event::Beside(Done::Surveyed(answer)) => self.ledger.news.extend(self.beside.surveyed(answer)),
             Event::Beside(Done::Exchanged(exchanged)) => self.ledger.news.extend(self.beside.exchanged(exchanged)),
             Event::Beside(Done::Told(keys)) => self.ledger.metrics.told(keys),
@@ -293,9 +296,7 @@ impl<R: Reach, S: Settle> Worker<R, S> {
     /// Takes this instance off the list where somebody hears it in time; elsewhere its announcement ends by itself.
     async fn take_leave(&mut self) {
         let Line::Up(link) = &self.line else { return };
-        if let Some(leaving) = self.beside.leave(link) {
-            let _ = runtime::timeout(self.timeout.as_duration(), leaving).await;
-        }
+        let _ = runtime::timeout(self.timeout.as_duration(), self.beside.leave(link)).await;
     }
 
     fn land(&mut self, index: usize, answers: Answers) {

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use smallvec::smallvec;
 
-use crate::adaptive::{Adaptive, Share};
+use crate::adaptive::{Adaptive, Levels, Share, Standing};
 use crate::algorithm::{Ask, Policy};
 use crate::arrears::Arrears;
 use crate::clock::{Clock, Micros};
@@ -129,6 +129,11 @@ impl Limiter {
         // A cache cannot be told of several units at once.
         let can_be_told = mode == OnStoreError::Local && !settings.has_cache;
         let arrears = can_be_told.then(|| Arc::new(Arrears::new(clock.clone())));
+        let levels = limiter.adaptive.as_ref().filter(|adaptive| adaptive.borrow().is_of_fleet()).map(|adaptive| {
+            let levels = Arc::new(Levels::new(&settings.plan.prefix));
+            adaptive.borrow_mut().join(levels.clone());
+            levels
+        });
         let fallback = Arc::new(Fallback { mode, memory: limiter.memory.clone(), clock, fleet, arrears });
         let known = Known {
             prefix: format!("{}:", settings.plan.prefix),
@@ -136,6 +141,7 @@ impl Limiter {
             leases: settings.lease.map(|terms| Arc::new(Leases::new(terms))),
             // No key of a limit has so few parts.
             policies: settings.policies.as_ref().map(|name| format!("{}:policies:{name}", settings.plan.prefix).into()),
+            levels,
         };
         let (gate, merged) = (reach.gate(), reach.merged());
         let (worker, handle) = Worker::new(
@@ -347,13 +353,13 @@ impl Limiter {
         self.remote().is_some_and(|remote| remote.known.policies.is_some())
     }
 
-    /// Hears of the load at `now`, by which the limits give way. Answers the level, and what is left for each class, the lowest
+    /// Hears of the load at `now`, by which the limits give way. Answers where they stand, and what is left for each class, the lowest
     /// first; nothing where the limits do not give way.
-    pub fn observe(&self, now: Micros, load: f64) -> Option<(f64, Vec<Share>)> {
+    pub fn observe(&self, now: Micros, load: f64) -> Option<(Standing, Vec<Share>)> {
         let adaptive = self.adaptive.as_ref()?;
-        let level = adaptive.borrow_mut().observe(now, load);
+        let standing = adaptive.borrow_mut().observe(now, load);
         self.simplify();
-        Some((level, adaptive.borrow().shares().to_vec()))
+        Some((standing, adaptive.borrow().shares().to_vec()))
     }
 
     /// Takes no more calls from here on.

@@ -26,17 +26,28 @@ pub(super) fn read(options: &[(String, Given)]) -> Result<Option<Adaptive>, Erro
         return Ok(None);
     }
     let fields = input::record("adaptive", given, EXPECTED)?;
-    input::only_known("`adaptive`", fields, &["signals", "targets", "min", "priorities"])?;
+    input::only_known("`adaptive`", fields, &["signals", "targets", "min", "priorities", "scope"])?;
     let read = || {
         signals(field(fields, "signals"))?;
         targets(field(fields, "targets"))?;
         let min = fraction("min", field(fields, "min"), 0.01, 1.0)?.unwrap_or(DEFAULT_MIN);
-        Ok(Adaptive::new(min, priorities(field(fields, "priorities"))?))
+        let adaptive = Adaptive::new(min, priorities(field(fields, "priorities"))?);
+        let is_of_fleet = input::or_default(field(fields, "scope"), false, |given| {
+            input::word("scope", given, &[("instance", false), ("fleet", true)])
+        })?;
+        Ok(if is_of_fleet { adaptive.of_fleet() } else { adaptive })
     };
     let adaptive = read().map_err(|error| within("adaptive", error))?;
     if !matches!(field(options, "lease"), Given::Missing | Given::Flag(false)) {
         return Err(contradiction(
             "`adaptive` and `lease` were both given: units that are leased cannot give way, so leave one of them out"
+                .into(),
+        ));
+    }
+    let has_redis = ["redisUrl", "sentinel", "redisClient"].iter().any(|name| *field(options, name) != Given::Missing);
+    if adaptive.is_of_fleet() && !has_redis {
+        return Err(contradiction(
+            "`adaptive.scope` is 'fleet', whose instances tell each other of their load through Redis: give `redisUrl`, `sentinel` or `redisClient` as well, or leave `scope` out"
                 .into(),
         ));
     }

@@ -14,7 +14,7 @@ mod slot;
 mod spread;
 
 pub use memory::{DEFAULT_BYTES, Memory};
-pub use reach::{Announcing, Exchanging, Gate, Heard, Link, Listening, Reach, Surveying};
+pub use reach::{Announcing, Exchanging, Gate, Heard, Levelling, Link, Listening, Reach, Surveying};
 pub use shared::Shared;
 #[cfg(test)]
 pub(crate) use shared::Site;

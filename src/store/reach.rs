@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, Stream};
 
 use super::{Request, Store};
+use crate::adaptive::{Share, Sum};
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
@@ -40,6 +41,9 @@ pub type Gate = Box<dyn Fn(&Request) -> Result<(), Error> + Send>;
 
 /// An announcement under way: how many instances there are.
 pub type Announcing = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
+
+/// A level on its way: what those of all instances add up to.
+pub type Levelling = Pin<Box<dyn Future<Output = Result<Sum, Error>> + Send>>;
 
 /// A question under way: by which policy keys are evicted, where any are.
 pub type Surveying = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
@@ -78,6 +82,11 @@ pub trait Link: Send + 'static {
     /// Says that an instance is there, or goes. Settings that want it of a store that cannot do it are refused.
     fn announce(&self, _announcement: &Announcement) -> Announcing {
         Box::pin(ready(Err(Error::Unsupported("this store keeps no list of instances".into()))))
+    }
+
+    /// Says at what level an instance is, or takes that away. Settings that want it of a store that cannot do it are refused.
+    fn level(&self, _announcement: &Announcement, _level: Share) -> Levelling {
+        Box::pin(ready(Err(Error::Unsupported("this store keeps no levels of instances".into()))))
     }
 
     /// Asks whether keys may be evicted. `None` also where that cannot be known.

@@ -111,6 +111,10 @@ fn bursts_are_shared_as_limits_are() {
     assert_eq!(queue.share(u64::MAX), Policy::LeakyBucket(LeakyBucket::new(1, MINUTE, 0)));
 }
 
+/// In place of `lua/clock.lua`: the time stands in the key `now`.
+pub(super) const CLOCK: &str = "local function present() return tonumber(redis.call('GET', 'now')) end\n\
+     local function lifetime(span) return string.format('%d', span / 1000) end\n";
+
 /// The list, on time that stands in the key `now`.
 struct Roll {
     script: Script,
@@ -121,10 +125,7 @@ struct Roll {
 impl Roll {
     fn new() -> Self {
         let server = Server::start();
-        let script = roll::script(
-            "local function present() return tonumber(redis.call('GET', 'now')) end\n\
-             local function lifetime(span) return string.format('%d', span / 1000) end",
-        );
+        let script = roll::script(CLOCK);
         let roll = Self { script, client: RefCell::new(server.client()), _server: server };
         roll.set_clock(START);
         roll

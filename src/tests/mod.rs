@@ -11,6 +11,7 @@ mod fleet;
 mod input;
 mod key;
 mod leases;
+mod levels;
 mod memory;
 mod policies;
 mod promise;

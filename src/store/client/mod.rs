@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::redis::script::{Packed, Script};
-use super::redis::{eviction, policies, roll};
+use super::redis::{eviction, levels, policies, roll};
 use super::spread::{self, Ran, Run, Runner, Running};
-use super::{Announcing, Answering, Answers, Exchanging, Gate, Link, Reach, Request, Store, Surveying};
+use super::{Announcing, Answering, Answers, Exchanging, Gate, Levelling, Link, Reach, Request, Store, Surveying};
+use crate::adaptive::Share;
 use crate::clock::Clock;
 use crate::decision::Source;
 use crate::error::Error;
@@ -122,6 +123,11 @@ impl<W: Work> Link for Client<W> {
     fn announce(&self, announcement: &Announcement) -> Announcing {
         let (work, call) = (self.work.clone(), Arc::new(roll::pack(announcement)));
         Box::pin(async move { roll::read(&reply::into_value(evaluate(&*work, &roll::ROLL, call).await?)) })
+    }
+
+    fn level(&self, announcement: &Announcement, level: Share) -> Levelling {
+        let (work, call) = (self.work.clone(), Arc::new(levels::pack(announcement, level)));
+        Box::pin(async move { levels::read(&reply::into_value(evaluate(&*work, &levels::LEVELS, call).await?)) })
     }
 
     fn exchange(&self, key: &str, asked: &str) -> Exchanging {

@@ -5,6 +5,7 @@ mod cluster;
 mod connection;
 pub mod eviction;
 mod hand;
+pub mod levels;
 pub mod policies;
 mod remote;
 pub mod roll;
@@ -27,7 +28,8 @@ use std::sync::Arc;
 
 use ::redis::RedisError;
 
-use super::{Announcing, Answering, Exchanging, Request, Store, Surveying};
+use super::{Announcing, Answering, Exchanging, Levelling, Request, Store, Surveying};
+use crate::adaptive::Share;
 use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::metrics::Counter;
@@ -66,6 +68,15 @@ impl Redis {
         Box::pin(async move {
             let reply = hand.evaluate(&roll::ROLL, &call).await.map_err(|error| unavailable(&error))?;
             roll::read(&reply)
+        })
+    }
+
+    /// Says at what level an instance is, or takes that away.
+    pub fn level(&self, announcement: &Announcement, level: Share) -> Levelling {
+        let (mut hand, call) = (self.hand.clone(), levels::pack(announcement, level));
+        Box::pin(async move {
+            let reply = hand.evaluate(&levels::LEVELS, &call).await.map_err(|error| unavailable(&error))?;
+            levels::read(&reply)
         })
     }
 

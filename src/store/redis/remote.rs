@@ -10,13 +10,16 @@ use super::script::Script;
 use super::sentinel;
 use super::servers::{Servers, Topology};
 use super::subscription;
+use crate::adaptive::Share;
 use crate::decision::Source;
 use crate::error::Error;
 use crate::fleet::Announcement;
 use crate::metrics::Counter;
 use crate::runtime::Task;
 use crate::store::spread;
-use crate::store::{self, Announcing, Answering, Exchanging, Gate, Listening, Reach, Request, Store, Surveying};
+use crate::store::{
+    self, Announcing, Answering, Exchanging, Gate, Levelling, Listening, Reach, Request, Store, Surveying,
+};
 
 /// Where the servers are and what is said to them.
 pub struct Remote<C> {
@@ -129,6 +132,13 @@ impl<C: Connect> store::Link for Link<C> {
         match self {
             Self::One(one) => one.redis.announce(announcement),
             Self::Cluster(cluster) => cluster.announce(announcement),
+        }
+    }
+
+    fn level(&self, announcement: &Announcement, level: Share) -> Levelling {
+        match self {
+            Self::One(one) => one.redis.level(announcement, level),
+            Self::Cluster(cluster) => cluster.level(announcement, level),
         }
     }
 

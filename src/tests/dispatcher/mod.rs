@@ -5,6 +5,7 @@ mod caller;
 mod eviction;
 mod faults;
 mod fleet;
+mod levels;
 mod lost;
 mod manual;
 mod order;

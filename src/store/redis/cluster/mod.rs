@@ -22,7 +22,8 @@ use super::address::Address;
 use super::connection::{Connect, Dialer};
 use super::hand::Hand;
 use super::script::{Packed, Script};
-use super::{eviction, policies, roll, script, subscription, unavailable};
+use super::{eviction, levels, policies, roll, script, subscription, unavailable};
+use crate::adaptive::Share;
 use crate::algorithm::Outcome;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -31,7 +32,7 @@ use crate::metrics::Counter;
 use crate::runtime::{Task, sleep, timeout, timeout_at};
 use crate::store::slot;
 use crate::store::spread::{self, Ran, Run, Runner, Running};
-use crate::store::{Announcing, Answering, Answers, Exchanging, Listening, Request, Surveying};
+use crate::store::{Announcing, Answering, Answers, Exchanging, Levelling, Listening, Request, Surveying};
 use map::{Map, Place, read_place};
 use node::Node;
 
@@ -120,6 +121,12 @@ impl<C: Connect> Cluster<C> {
     pub fn announce(&self, announcement: &Announcement) -> Announcing {
         let running = self.run(&announcement.name, &roll::ROLL, roll::pack(announcement));
         Box::pin(async move { roll::read(&running.await?) })
+    }
+
+    /// Says to the server that has their slot at what level an instance is, or takes that away.
+    pub fn level(&self, announcement: &Announcement, level: Share) -> Levelling {
+        let running = self.run(&announcement.name, &levels::LEVELS, levels::pack(announcement, level));
+        Box::pin(async move { levels::read(&running.await?) })
     }
 
     /// Asks the server that has their slot what policies are shared, or stores some there.
