@@ -61,7 +61,7 @@ impl Limiter {
         };
         let whole = CallOptions { is_whole: true, ..options.clone() };
         let request = self.request_under(plan, who, Deed::Look, &whole, rule)?;
-        let limits = request.parts().map(|(limit, key)| {
+        let limits = request.parts().filter(|(limit, _)| !limit.is_former()).map(|(limit, key)| {
             let mut name = Vec::new();
             limit.append_name(&mut name, key.as_bytes());
             (plan.describe(limit.action.as_deref(), limit), String::from_utf8_lossy(&name).into_owned())

@@ -72,6 +72,7 @@ impl Limiter {
         rule: Option<&Rule>,
     ) -> Result<Request, Error> {
         let (own, _) = self.limits_of(plan, who, options, rule)?;
+        let own = self.beside_formers(plan, own);
         // Who is on a list needs no limit.
         if plan.is_open && options.own.is_none() && rule.is_none() && !self.has_own(plan, who, options, &own)? {
             return Err(Error::NoLimit(
@@ -118,6 +119,7 @@ impl Limiter {
             Deed::Settle(ends) => Verb::Settle { ends, units: cost },
             Deed::Renew { ends, ttl } => Verb::Renew { ends, ttl },
         };
+        self.remember_verb(verb);
         Ok(Request { limits, keys, verb, when: self.when(options)? })
     }
 
@@ -164,7 +166,8 @@ impl Limiter {
     /// The request that blocks, unblocks or resets: under those limits that count by what is named.
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        let (mut limits, _) = self.limits_of(plan, who, options, plan.rule_of(who))?;
+        let (limits, _) = self.limits_of(plan, who, options, plan.rule_of(who))?;
+        let mut limits = self.beside_formers(plan, limits);
         if let Who::Fields(fields) = who {
             // The owner says whose somebody is, and is meant itself only where nobody else is named.
             let is_meant = |field: &str| fields.len() == 1 || plan.owner.as_deref() != Some(field);
@@ -184,6 +187,7 @@ impl Limiter {
             }
         }
         let keys = self.keys_of(plan, &limits, who)?;
+        self.remember_verb(verb);
         let when = match verb {
             Verb::Block(_) => self.when(options)?,
             // When a key was last seen is the only time that is known of it.
@@ -216,6 +220,7 @@ impl Limiter {
                 )
             })?;
             let policy = plan.template.build(limit, window)?;
+            self.remember_own(&policy);
             return Ok((Arc::new(plan.guarded(Limits::new([only.with(policy, policy)]))), Origin::Call));
         }
         if origin == Origin::Action {
@@ -250,7 +255,8 @@ impl Limiter {
             let derived = Limit::new(&plan.prefix, name, Some(action), by, limit.policy, limit.fallback)
                 .shared(limit.is_shared)
                 .playing(limit.role);
-            if limit.is_tagged() { derived.tagged() } else { derived }
+            let derived = if limit.is_tagged() { derived.tagged() } else { derived };
+            self.formers.borrow().settled(derived)
         };
         let limits = Arc::new(plan.guarded(Limits::new(plan.limits.iter().map(of))));
         if derived.len() < MOST_DERIVED {
