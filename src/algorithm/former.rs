@@ -14,7 +14,8 @@ impl Policy {
     pub(crate) fn under(&self, new: &Self) -> Self {
         let [limit, window] = if matches!(new, Self::Calendar(_)) { self.pace() } else { new.pace() };
         // A bucket may hold more than its limit, or less.
-        let units = new.capacity().max(if matches!(new, Self::LeakyBucket(_) | Self::TokenBucket(_)) { limit } else { 0 });
+        let units =
+            new.capacity().max(if matches!(new, Self::LeakyBucket(_) | Self::TokenBucket(_)) { limit } else { 0 });
         let window = Micros(window);
         let own = self.numbers();
         match self {

@@ -119,13 +119,22 @@ impl Formers {
         self.are_gone
     }
 
+    /// Has those that are in force be so until then.
+    fn last(&mut self, until: Micros) {
+        for former in self.histories.values_mut().flat_map(|history| &mut history.in_force) {
+            former.until = former.until.max(until);
+        }
+    }
+
     /// These limits, and behind each that is in force what it was.
     fn beside(&self, prefix: &str, limits: &Limits) -> SmallVec<[Limit; 1]> {
         let mut all = SmallVec::new();
         for limit in limits.iter() {
             all.push(limit.clone());
             let Some(history) = self.of(limit).filter(|_| !limit.role.is_trial()) else { continue };
-            for Former { policy, .. } in history.in_force.iter().filter(|former| former.policy.id() != limit.policy.id()) {
+            for Former { policy, .. } in
+                history.in_force.iter().filter(|former| former.policy.id() != limit.policy.id())
+            {
                 let [own, fallback] = [&limit.policy, &limit.fallback].map(|new| policy.under(new));
                 all.push(self.settled(limit.as_former(prefix, own, fallback)));
             }
@@ -221,10 +230,15 @@ impl Limiter {
         if all.len() == limits.len() { limits } else { Arc::new(plan.guarded(Limits::new(all))) }
     }
 
-    /// A block and a hold last for as long as they say, whatever a limit remembers.
+    /// A block and a hold last for as long as they say, whatever a limit remembers. A hold that is renewed may be one of a limit that
+    /// was.
     pub(super) fn remember_verb(&self, verb: Verb) {
         if let Verb::Block(length) | Verb::Hold { ttl: length, .. } | Verb::Renew { ttl: length, .. } = verb {
-            self.engaged_until.set(self.engaged_until.get().max(self.memory.now() + length));
+            let until = self.engaged_until.get().max(self.memory.now() + length);
+            self.engaged_until.set(until);
+            if let Verb::Renew { .. } = verb {
+                self.formers.borrow_mut().last(until);
+            }
         }
     }
 

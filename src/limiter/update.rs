@@ -65,7 +65,8 @@ impl Limiter {
             ));
         }
         let configured = self.configured.borrow();
-        let rules = [before, plan].into_iter().filter_map(|plan| plan.rules.as_ref()).flat_map(|rules| rules.policies());
+        let rules =
+            [before, plan].into_iter().filter_map(|plan| plan.rules.as_ref()).flat_map(|rules| rules.policies());
         let longest = configured.values().chain(rules).map(former::remembered).max().unwrap_or_default();
         formers.after(&Change {
             before,
