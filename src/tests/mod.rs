@@ -8,7 +8,6 @@ mod client;
 mod conformance;
 mod dispatcher;
 mod fleet;
-mod former;
 mod input;
 mod key;
 mod leases;
