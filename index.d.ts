@@ -942,8 +942,10 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
    * over what is still remembered. `docs/algorithms.md` says what that means for each algorithm. Calls under way are decided by what they
    * began with. What is known of refusals is forgotten, and units leased under other numbers are given back. Emits `policies`.
    *
-   * A limit keeps its algorithm, and a windowed one that it has a `burst` or none: what its keys have consumed could not be read.
-   * @throws as the constructor, with `ERR_RATE_LIMIT_OPTION` also for an option that cannot be changed and another algorithm, and
+   * A limit that is given another algorithm stays in force beside what it becomes, with the new numbers, until nothing of it is remembered: for
+   * twice the longer of both windows, or times to fill of a bucket. Each call in that time must be admitted by both, and one limit is told of,
+   * the stricter. `newKeys` and a limiter with `clock: 'timestamps'` keep their algorithms, and a windowed algorithm that it has a `burst` or none.
+   * @throws as the constructor, with `ERR_RATE_LIMIT_OPTION` also for an option that cannot be changed and what is said above, and
    * `ERR_RATE_LIMIT_CLOSED` after {@link close}. Then nothing has changed.
    */
   update(limits: Limits): void

@@ -122,6 +122,9 @@ impl Decision {
         if let (Some(limit @ Limit { name: None, .. }), [outcome]) = (limits.only(), outcomes) {
             return Self::of_one(which(limit), outcome, source);
         }
+        if let Some(told) = limits.told() {
+            return Self::new(told, which, &told_of_formers(limits, told.len(), outcomes), source);
+        }
         let each: Vec<(Arc<str>, Self)> = limits
             .iter()
             .zip(outcomes)
@@ -163,6 +166,7 @@ impl Decision {
     /// Yes or no without counting, for `onStoreError: 'allow' | 'deny'`. A refusal asks to come back in a second: nobody
     /// knows better while the store is away.
     pub fn uncounted(limits: &Limits, allowed: bool, now: Micros, ask: Ask) -> Self {
+        let limits = limits.told().map_or(limits, |limits| limits);
         let retry_after = if allowed { Micros::ZERO } else { Micros::from_millis(1_000) };
         let outcome = |limit: &Limit| {
             // Nobody has looked who is new.
@@ -184,6 +188,7 @@ impl Decision {
     /// What is said to whoever is on a list: where they are allowed, with all that the limits have left, since nothing was taken.
     pub fn listed(limits: &Limits, allowed: bool, now: Micros, ask: Ask) -> Self {
         let limits = limits.in_force().map_or(limits, |limits| limits);
+        let limits = limits.told().map_or(limits, |limits| limits);
         let retry_after = if allowed { Micros::ZERO } else { LISTED };
         let outcome = |limit: &Limit| Outcome {
             allowed,
@@ -198,4 +203,24 @@ impl Decision {
         let outcomes: Vec<Outcome> = limits.iter().map(outcome).collect();
         Self::new(limits, |limit| &limit.policy, &outcomes, Source::List)
     }
+}
+
+/// What a caller is told of each limit where some are former ones of others: both must admit a call, so what is told is the stricter.
+#[cold]
+fn told_of_formers(limits: &Limits, count: usize, outcomes: &[Outcome]) -> Vec<Outcome> {
+    let mut told: Vec<Option<Outcome>> = vec![None; count];
+    for (index, outcome) in outcomes.iter().enumerate() {
+        let Some(place) = told.get_mut(limits.told_index(index)) else { continue };
+        *place = Some(place.map_or(*outcome, |other| Outcome {
+            allowed: other.allowed && outcome.allowed,
+            granted: other.granted.min(outcome.granted),
+            remaining: other.remaining.min(outcome.remaining),
+            retry_after: other.retry_after.max(outcome.retry_after),
+            reset_at: other.reset_at.max(outcome.reset_at),
+            delay: other.delay.max(outcome.delay),
+            // A hold that was made before the change is known to the former limit alone.
+            booked: other.booked.max(outcome.booked),
+        }));
+    }
+    told.into_iter().flatten().collect()
 }

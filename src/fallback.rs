@@ -46,7 +46,7 @@ impl Fallback {
             let request = &*request;
             match request.verb {
                 Verb::Decide(_) | Verb::Lease(_) | Verb::Reserve { .. } if decision.granted > 0 => {
-                    arrears.note(request, |index| decision.granted_of(index));
+                    arrears.note(request, |index| decision.granted_of(request.limits.told_index(index)));
                 }
                 // What is held here is nothing that the store would have to know before it is settled.
                 Verb::Penalize(units) | Verb::Settle { units: units @ 1.., .. } => arrears.note(request, |_| units),

@@ -26,6 +26,8 @@ pub struct Limit {
     pub is_shared: bool,
     /// Whether it is in force, and what it has to do with the limit on new keys.
     pub role: Role,
+    /// Whether it is what the limit of its name was before its algorithm was changed.
+    is_former: bool,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
     /// Whether they stand in braces there.
@@ -90,12 +92,7 @@ impl Limit {
         policy: Policy,
         fallback: Policy,
     ) -> Self {
-        let mut place = name.unwrap_or(DEFAULT).to_owned();
-        if let Some(action) = action {
-            // No name of a limit has this sign, and an action's own signs are escaped.
-            place.push('@');
-            place.push_str(&key::escape_segment(action));
-        }
+        let place = place(name, action);
         let room = match (name, action) {
             (None, None) => Vec::new(),
             _ => [&[ROOM], place.as_bytes(), &[ROOM]].concat(),
@@ -108,6 +105,7 @@ impl Limit {
             fallback,
             is_shared: false,
             role: Role::Bystander,
+            is_former: false,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
             is_tagged: false,
             room: room.into(),
@@ -146,6 +144,31 @@ impl Limit {
         Self { role, ..self.clone() }
     }
 
+    /// What this limit was under another algorithm: the same limit, whose keys stand where they stood then.
+    pub fn as_former(&self, prefix: &str, policy: Policy, fallback: Policy) -> Self {
+        let before = Self::new(prefix, self.name.as_deref(), self.action.as_deref(), self.by.clone(), policy, fallback);
+        let Self { is_shared, role, is_tagged, .. } = *self;
+        Self { is_shared, role, is_tagged, is_former: true, ..before }
+    }
+
+    /// The same limit with keys in memory that those of its other algorithms are never taken for. In Redis they never are.
+    pub fn apart(self) -> Self {
+        let place = place(self.name.as_deref(), self.action.as_deref());
+        // No place has this sign.
+        let room = [&[ROOM], place.as_bytes(), b"#", self.policy.name().as_bytes(), &[ROOM]].concat();
+        Self { room: room.into(), ..self }
+    }
+
+    /// Whether it is what the limit of its name was before its algorithm was changed.
+    pub fn is_former(&self) -> bool {
+        self.is_former
+    }
+
+    /// Whether they are one limit to the caller, whatever their algorithms are.
+    fn is_told_as(&self, other: &Self) -> bool {
+        self.name == other.name && self.action == other.action
+    }
+
     /// Whether their keys stand in the same place, whatever their numbers are.
     pub fn is_at_place_of(&self, other: &Self) -> bool {
         self.namespace == other.namespace
@@ -170,12 +193,25 @@ impl Limit {
     }
 }
 
+/// What a limit is called among all of a limiter's, in Redis and in memory.
+fn place(name: Option<&str>, action: Option<&str>) -> String {
+    let mut place = name.unwrap_or(DEFAULT).to_owned();
+    if let Some(action) = action {
+        // No name of a limit has this sign, and an action's own signs are escaped.
+        place.push('@');
+        place.push_str(&key::escape_segment(action));
+    }
+    place
+}
+
 /// The limits of one call, at least one. Those that are tried stand behind those in force.
 #[derive(Clone, Debug)]
 pub struct Limits {
     each: SmallVec<[Limit; 1]>,
     /// Those in force alone, where there are some and others are tried.
     in_force: Option<Arc<Self>>,
+    /// Those that a caller is told of, where others are [former](Limit::is_former) ones of them.
+    told: Option<Arc<Self>>,
     /// The same and the limit on new keys, for calls that it is about.
     guarded: Option<Arc<Self>>,
 }
@@ -187,7 +223,16 @@ impl Limits {
         if each.iter().any(|limit| limit.role.is_trial()) {
             return Self::with_trials(&each);
         }
-        Self { each, in_force: None, guarded: None }
+        let told = if each.iter().any(Limit::is_former) { Self::without_formers(&each) } else { None };
+        Self { each, in_force: None, told, guarded: None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn without_formers(limits: &[Limit]) -> Option<Arc<Self>> {
+        let each: SmallVec<[Limit; 1]> = limits.iter().filter(|limit| !limit.is_former).cloned().collect();
+        // Where limits lie apart, one that is former may be asked alone.
+        (!each.is_empty()).then(|| Arc::new(Self { each, in_force: None, told: None, guarded: None }))
     }
 
     /// Not generic: it is compiled once.
@@ -200,8 +245,8 @@ impl Limits {
         }
         let mut own = each.clone();
         own.truncate(each.iter().take_while(|limit| !limit.role.is_trial()).count());
-        let in_force = (!own.is_empty()).then(|| Arc::new(Self { each: own, in_force: None, guarded: None }));
-        Self { each, in_force, guarded: None }
+        let in_force = (!own.is_empty()).then(|| Arc::new(Self::new(own)));
+        Self { each, in_force, told: None, guarded: None }
     }
 
     /// Whether any of them is only tried.
@@ -213,6 +258,17 @@ impl Limits {
     /// Those in force, where others are tried beside them.
     pub fn in_force(&self) -> Option<&Arc<Self>> {
         self.in_force.as_ref()
+    }
+
+    /// Those that a caller is told of, where others are former ones of them.
+    pub fn told(&self) -> Option<&Arc<Self>> {
+        self.told.as_ref()
+    }
+
+    /// Where among those that a caller is told of the limit of that index is, or the one that it was.
+    pub fn told_index(&self, index: usize) -> usize {
+        let (Some(told), Some(limit)) = (&self.told, self.each.get(index)) else { return index };
+        told.iter().position(|other| other.is_told_as(limit)).unwrap_or(index)
     }
 
     /// The same limits, which remember themselves with one on new keys, unless none of them counts by anything else than that

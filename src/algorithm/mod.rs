@@ -7,6 +7,7 @@ mod calendar;
 mod change;
 mod concurrency;
 mod fixed_window;
+mod former;
 mod holds;
 mod leaky_bucket;
 mod sliding_counter;

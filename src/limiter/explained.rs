@@ -66,7 +66,7 @@ impl Limiter {
         let is_by_rule = matches!(origin, Origin::Override | Origin::AllowList | Origin::DenyList);
         let pattern = rule.filter(|_| is_by_rule).map(|rule| plan.patterns_of(given, rule).join(", "));
         let request = self.request_under(plan, who, Deed::Look, &whole, rule)?;
-        let limits = request.parts().map(|(limit, key)| {
+        let limits = request.parts().filter(|(limit, _)| !limit.is_former()).map(|(limit, key)| {
             let mut name = Vec::new();
             limit.append_name(&mut name, key.as_bytes());
             (plan.describe(limit.action.as_deref(), limit), String::from_utf8_lossy(&name).into_owned())

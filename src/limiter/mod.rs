@@ -1,6 +1,7 @@
 //! What happens on a call: decided here where that is possible, otherwise asked of the store.
 
 mod explained;
+mod former;
 mod request;
 mod rules;
 mod update;
@@ -17,6 +18,7 @@ use std::time::Instant;
 
 use smallvec::smallvec;
 
+use self::former::Formers;
 use crate::adaptive::{Adaptive, Levels, Share, Standing};
 use crate::algorithm::{Ask, Policy};
 use crate::arrears::Arrears;
@@ -45,6 +47,12 @@ pub struct Limiter {
     derived: RefCell<HashMap<String, Arc<Limits>>>,
     /// The limits that `configure` has given to single keys.
     configured: RefCell<HashMap<Key, Policy>>,
+    /// What limits were whose algorithm was changed.
+    formers: RefCell<Formers>,
+    /// When the last block or hold ends that was made here.
+    engaged_until: Cell<Micros>,
+    /// For how long the limits are remembered that calls have brought.
+    longest_own: Cell<Micros>,
     /// Whether a call that is a key and nothing else is decided by one limit without a name, by the key as it is.
     is_simple: Cell<bool>,
     /// By what the limits give way under load, where they do.
@@ -100,6 +108,9 @@ impl Limiter {
             frame: settings.frame.clone(),
             derived: RefCell::default(),
             configured: RefCell::default(),
+            formers: RefCell::default(),
+            engaged_until: Cell::default(),
+            longest_own: Cell::default(),
             replays: settings.replays,
             pseudonyms: settings.pseudonyms.clone(),
             memory: Arc::new(Memory::new(settings.max_memory, clock)),
@@ -191,7 +202,8 @@ impl Limiter {
         let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none() && plan.rules.is_none();
         // A call that says nothing of itself goes by its usual class, and takes the short way while nothing is taken from that.
         let is_whole = self.adaptive.as_ref().is_none_or(|adaptive| adaptive.borrow().share_of(None).is_whole());
-        self.is_simple.set(is_plain && is_whole && self.configured.borrow().is_empty());
+        let is_alone = self.configured.borrow().is_empty() && self.formers.borrow().are_gone();
+        self.is_simple.set(is_plain && is_whole && is_alone);
     }
 
     /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
@@ -205,7 +217,7 @@ impl Limiter {
         match (&self.decider, plan.limits.only()) {
             (Decider::Memory, Some(limit)) => {
                 self.must_be_open()?;
-                let outcome = self.memory.decide(&limit.policy, key, ask);
+                let outcome = self.memory.decide(&limit.policy, &limit.in_memory(key), ask);
                 if ask.cost > 0 {
                     self.metrics.here().decided_simply(key, Source::Memory, outcome.allowed);
                 }
@@ -222,7 +234,7 @@ impl Limiter {
             (Decider::Asked(remote), _) => {
                 self.must_be_open()?;
                 if let (Some(leases), Some(limit)) = (remote.leases(), plan.limits.only())
-                    && let Some(taken) = leases.take(limit, key, ask, Instant::now())
+                    && let Some(taken) = leases.take(limit, &limit.in_memory(key), ask, Instant::now())
                 {
                     let decision = self.decided_by_lease(remote, taken, &plan.limits, key);
                     self.metrics.here().decided_simply(key, decision.source, decision.allowed);

@@ -101,6 +101,7 @@ impl Limiter {
         rule: Option<&Ruling<'_>>,
     ) -> Result<Request, Error> {
         let (own, origin) = self.limits_of(plan, who, options, rule)?;
+        let own = self.beside_formers(plan, own);
         // Who is on a list needs no limit.
         if plan.is_open && rule.is_none() && origin == Origin::Default {
             // What is no key needs none either.
@@ -149,6 +150,7 @@ impl Limiter {
             Deed::Settle(ends) => Verb::Settle { ends, units: cost },
             Deed::Renew { ends, ttl } => Verb::Renew { ends, ttl },
         };
+        self.remember_verb(verb);
         Ok(Request { limits, keys, verb, when: self.when(options)? })
     }
 
@@ -195,7 +197,8 @@ impl Limiter {
     /// The request that blocks, unblocks or resets: under those limits that count by what is named.
     pub fn request_for(&self, who: &Who<'_>, verb: Verb, options: &CallOptions) -> Result<Request, Error> {
         let plan = &*self.plan();
-        let (mut limits, _) = self.limits_of(plan, who, options, plan.rule_of(who).as_ref())?;
+        let (limits, _) = self.limits_of(plan, who, options, plan.rule_of(who).as_ref())?;
+        let mut limits = self.beside_formers(plan, limits);
         if let Who::Fields(fields) = who {
             // The owner says whose somebody is, and is meant itself only where nobody else is named.
             let is_meant = |field: &str| fields.len() == 1 || plan.owner.as_deref() != Some(field);
@@ -215,6 +218,7 @@ impl Limiter {
             }
         }
         let keys = self.keys_of(plan, &limits, who)?;
+        self.remember_verb(verb);
         let when = match verb {
             Verb::Block(_) => self.when(options)?,
             // When a key was last seen is the only time that is known of it.
@@ -247,6 +251,7 @@ impl Limiter {
                 )
             })?;
             let policy = plan.template.build(limit, window)?;
+            self.remember_own(&policy);
             return Ok((Arc::new(plan.guarded(Limits::new([only.with(policy, policy)]))), Origin::Call));
         }
         if origin == Origin::Action {
@@ -278,7 +283,8 @@ impl Limiter {
             let derived = Limit::new(&plan.prefix, name, Some(action), by, limit.policy, limit.fallback)
                 .shared(limit.is_shared)
                 .playing(limit.role);
-            if limit.is_tagged() { derived.tagged() } else { derived }
+            let derived = if limit.is_tagged() { derived.tagged() } else { derived };
+            self.formers.borrow().settled(derived)
         };
         let limits = Arc::new(plan.guarded(Limits::new(plan.limits.iter().map(of))));
         if derived.len() < MOST_DERIVED {

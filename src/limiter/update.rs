@@ -2,21 +2,22 @@
 //! nothing is.
 //!
 //! States hold no numbers of their limits, so what a key has consumed is simply read under the new ones. That an algorithm's state
-//! cannot be read by another is why a limit keeps its algorithm.
+//! cannot be read by another is why a limit whose algorithm is changed goes on [beside](super::former) what it becomes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Limiter;
+use super::former::{self, Change, Formers, Place};
 use crate::algorithm::Policy;
+use crate::clock::Micros;
 use crate::error::Error;
 use crate::fallback::OnStoreError;
 use crate::input::{Given, contradiction, within};
-use crate::limits::{DEFAULT, NEW_KEYS};
+use crate::key::Key;
+use crate::limits::{Limit, NEW_KEYS};
 use crate::settings::Plan;
-
-/// Where the keys of a limit stand: its name, and the action for which it counts.
-type Place<'a> = (Option<&'a str>, Option<&'a str>);
 
 impl Limiter {
     /// Decides by what these options describe from the next call on, as if the constructor had been given them; what they leave
@@ -31,15 +32,16 @@ impl Limiter {
     /// The same by a plan that was read.
     fn follow(&self, plan: Plan) -> Result<(), Error> {
         self.accepts(&plan)?;
-        let mut configured = self.configured.borrow_mut();
-        let own = configured.iter().map(|(key, policy)| {
+        let rebuild = |(key, policy): (&Key, &Policy)| {
             let policy = plan.template.rebuild(policy).map_err(|error| within("configure", error))?;
             Ok((key.clone(), policy))
-        });
-        let own = own.collect::<Result<_, Error>>()?;
+        };
+        let own = self.configured.borrow().iter().map(rebuild).collect::<Result<HashMap<_, _>, Error>>()?;
+        let formers = self.formers_after(&plan, own.values().map(former::remembered).max().unwrap_or_default())?;
         // From here on nothing fails.
-        *configured = own;
-        drop(configured);
+        let plan = plan.settled(|limit| formers.settled(limit));
+        *self.formers.borrow_mut() = formers;
+        *self.configured.borrow_mut() = own;
         self.metrics.name(&plan);
         self.derived.borrow_mut().clear();
         let plan = Arc::new(plan);
@@ -49,24 +51,35 @@ impl Limiter {
         Ok(())
     }
 
+    /// What limits were, where the plan changes the algorithm of some. For so long are the limits of single keys remembered under it.
+    fn formers_after(&self, plan: &Plan, own: Micros) -> Result<Formers, Error> {
+        let before = &*self.plan.borrow();
+        let formers = self.formers.borrow();
+        if plan.keeps_algorithms_of(before) && formers.are_gone() {
+            return Ok(formers.clone());
+        }
+        if self.replays {
+            return Err(contradiction(
+                "`algorithm` cannot be changed with `clock: 'timestamps'`, where no time passes in which what was consumed would be forgotten: keep it, or make another limiter"
+                    .into(),
+            ));
+        }
+        let configured = self.configured.borrow();
+        let rules =
+            [before, plan].into_iter().filter_map(|plan| plan.rules.as_ref()).flat_map(|rules| rules.policies());
+        let longest = configured.values().chain(rules).map(former::remembered).max().unwrap_or_default();
+        formers.after(&Change {
+            before,
+            plan,
+            now: self.memory.now(),
+            own: own.max(longest).max(self.longest_own.get()),
+            engaged_until: self.engaged_until.get(),
+            leased: self.frame.leased_for(),
+        })
+    }
+
     /// Refuses what a running limiter cannot become.
     fn accepts(&self, plan: &Plan) -> Result<(), Error> {
-        let before = self.plan();
-        for (name, action) in places(&before).into_iter().chain(places(plan)) {
-            if let (Some(old), Some(new)) = (policy_at(&before, (name, action)), policy_at(plan, (name, action)))
-                && old.id() != new.id()
-            {
-                let whose = match (name, action) {
-                    (_, Some(action)) => format!("of the action '{action}'"),
-                    (name, None) => format!("'{}'", name.unwrap_or(DEFAULT)),
-                };
-                return Err(contradiction(format!(
-                    "the limit {whose} cannot become {} from {}, since what its keys have consumed would be forgotten: keep its `algorithm`, and keep or leave out its `burst` as before, or make another limiter",
-                    described(new),
-                    described(old),
-                )));
-            }
-        }
         if plan.limits.has_trials() && self.remote().is_some_and(|remote| remote.known.refusals.is_some()) {
             return Err(contradiction(
                 "limits that are tried cannot begin with an update where refusals are known without asking, which they would not see: give the constructor `denyCache: false`"
@@ -104,25 +117,28 @@ impl Limiter {
     }
 }
 
-/// The places of all limits that a plan names.
-fn places(plan: &Plan) -> Vec<Place<'_>> {
-    let limits = plan.limits.iter().map(|limit| (limit.name.as_deref(), None));
-    let actions = plan.actions.keys().map(|action| (None, Some(action.as_str())));
-    let new_keys = plan.new_keys.iter().map(|_| (Some(NEW_KEYS), None));
-    limits.chain(actions).chain(new_keys).collect()
-}
-
-/// What decides there; an action without a limit of its own has the limiter's.
-fn policy_at<'a>(plan: &'a Plan, (name, action): Place<'_>) -> Option<&'a Policy> {
-    if name == Some(NEW_KEYS) {
-        return plan.new_keys.as_ref().map(|limit| &limit.policy);
+impl Plan {
+    /// The places of all limits that it names.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        let limits = self.limits.iter().map(|limit| (limit.name.clone(), None));
+        let actions = self.actions.keys().map(|action| (None, Some(Arc::from(action.as_str()))));
+        let new_keys = self.new_keys.iter().map(|_| (Some(Arc::from(NEW_KEYS)), None));
+        limits.chain(actions).chain(new_keys)
     }
-    let own = action.and_then(|action| plan.actions.get(action));
-    let limit = own.unwrap_or(&plan.limits).iter().find(|limit| limit.name.as_deref() == name);
-    limit.map(|limit| &limit.policy)
-}
 
-fn described(policy: &Policy) -> String {
-    // A windowed algorithm with a burst has a state of its own.
-    format!("'{}'{}", policy.name(), if policy.id() >= 128 { " with a `burst`" } else { "" })
+    /// What decides there; an action without a limit of its own has the limiter's.
+    pub(super) fn limit_at(&self, (name, action): &Place) -> Option<&Limit> {
+        if name.as_deref() == Some(NEW_KEYS) {
+            return self.new_keys.as_ref();
+        }
+        let own = action.as_ref().and_then(|action| self.actions.get(&**action));
+        own.unwrap_or(&self.limits).iter().find(|limit| limit.name == *name)
+    }
+
+    fn keeps_algorithms_of(&self, before: &Self) -> bool {
+        before.places().chain(self.places()).all(|place| match (before.limit_at(&place), self.limit_at(&place)) {
+            (Some(old), Some(new)) => old.policy.id() == new.policy.id(),
+            _ => true,
+        })
+    }
 }

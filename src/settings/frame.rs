@@ -3,6 +3,7 @@
 use super::plan::{NUMBERS, Plan};
 use super::{OPTIONS, lease, policies, trials};
 use crate::algorithm::{Algorithm, SlidingCounter};
+use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field};
 use crate::leases::Terms;
@@ -86,6 +87,11 @@ impl Frame {
         options.extend([("shared", self.has_shared), ("lease", self.lease.is_some())].map(own));
         trials::check(&options, &plan)?;
         self.leased(plan)
+    }
+
+    /// How long units are leased.
+    pub fn leased_for(&self) -> Micros {
+        self.lease.map_or(Micros::ZERO, |terms| terms.ttl)
     }
 
     fn read_plan(&self, options: &[(String, Given)]) -> Result<Plan, Error> {

@@ -134,6 +134,14 @@ impl Plan {
         Self { limits: last(&self.limits), actions, rules, template: self.template.lasting(longer), ..self }
     }
 
+    /// The same plan with each of its limits as `settle` has it.
+    pub(crate) fn settled(self, settle: impl Fn(Limit) -> Limit) -> Self {
+        let each = |limits: &Limits| Arc::new(self.guarded(Limits::new(limits.iter().cloned().map(&settle))));
+        let limits = each(&self.limits);
+        let actions = self.actions.iter().map(|(action, limits)| (action.clone(), each(limits))).collect();
+        Self { limits, actions, ..self }
+    }
+
     /// The limits that an action has of its own, by its name or by the longest pattern that it matches.
     pub fn own_of(&self, action: &str) -> Option<&Arc<Limits>> {
         let name = match &self.routes {

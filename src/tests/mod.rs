@@ -8,6 +8,7 @@ mod client;
 mod conformance;
 mod dispatcher;
 mod fleet;
+mod former;
 mod input;
 mod key;
 mod leases;

@@ -1,0 +1,328 @@
+//! A limit whose algorithm is changed is beside what it was until that is forgotten, against a model that keeps a state of each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::cases;
+use crate::algorithm::{Ask, Change, Outcome, Policy, State};
+use crate::clock::{ManualClock, Micros};
+use crate::decision::{Decision, Source};
+use crate::input::Given;
+use crate::limiter::{Deed, Limiter, Trust, Who};
+use crate::settings::{CallOptions, Settings};
+use crate::store::Verb;
+use crate::tests::schedule::START;
+
+const KINDS: [&str; 5] = ["sliding-window", "sliding-counter", "fixed-window", "token-bucket", "leaky-bucket"];
+
+fn text(word: &str) -> Given {
+    Given::Text(word.to_owned())
+}
+
+fn record(fields: &[(&str, Given)]) -> Given {
+    Given::Record(fields.iter().map(|(name, given)| ((*name).to_owned(), given.clone())).collect())
+}
+
+/// One limit, as a caller writes it.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    kind: &'static str,
+    limit: u32,
+    window_ms: u32,
+}
+
+impl Written {
+    fn new(kind: &'static str, limit: u32, window_ms: u32) -> Self {
+        Self { kind, limit, window_ms }
+    }
+
+    /// One algorithm has a burst wherever it comes: it would have another state without.
+    fn has_burst(self) -> bool {
+        self.kind == "sliding-counter"
+    }
+
+    fn given(self) -> Given {
+        let mut fields = vec![
+            ("algorithm", text(self.kind)),
+            ("limit", Given::Number(self.limit.into())),
+            ("window", Given::Number(self.window_ms.into())),
+        ];
+        if self.has_burst() {
+            fields.push(("burst", record(&[("extra", Given::Number(2.0)), ("window", Given::Number(700.0))])));
+        }
+        record(&fields)
+    }
+
+    /// The longest time in which units of it come back.
+    fn longest(self) -> Micros {
+        let [limit, window] = [self.limit, self.window_ms].map(u64::from);
+        Micros::from_millis(match self.kind {
+            "leaky-bucket" => return Micros(((limit + 1) * window * 1_000).div_ceil(limit)),
+            _ if self.has_burst() => window.max(700),
+            _ => window,
+        })
+    }
+}
+
+fn made(written: Given) -> (Limiter, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(START));
+    (Limiter::in_memory(&Settings::read(&written).unwrap(), clock.clone()), clock)
+}
+
+fn of(cost: u64) -> CallOptions {
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let cost = Given::Number(cost as f64);
+    CallOptions { cost: Some(cost), ..CallOptions::default() }
+}
+
+fn done(limiter: &Limiter, deed: Deed, options: &CallOptions) -> Decision {
+    let request = limiter.request(&Who::Key(b"a".into()), deed, options).unwrap();
+    limiter.answer_here(&request, Trust::Nothing).unwrap().unwrap()
+}
+
+fn acted(limiter: &Limiter, verb: Verb) {
+    let request = limiter.request_for(&Who::Key(b"a".into()), verb, &CallOptions::default()).unwrap();
+    limiter.answer_here(&request, Trust::Nothing).unwrap();
+}
+
+fn present(limiter: &Limiter) -> Policy {
+    limiter.plan().limits.only().unwrap().policy
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Wait(u32),
+    Take(u64),
+    UpTo(u64),
+    Look(u64),
+    Refund(u64),
+    Penalize(u64),
+    Reset,
+    Become(Written),
+}
+
+/// The rule as it is documented: each algorithm that the limit has, or had until a while ago, is asked and told.
+struct Model {
+    states: HashMap<u8, State>,
+    written: Written,
+    policy: Policy,
+    /// What it was, when it was changed, and until when that is of meaning.
+    former: Vec<(Written, Policy, Micros, Micros)>,
+}
+
+impl Model {
+    fn become_of(&mut self, written: Written, policy: Policy, now: Micros) {
+        self.former.retain(|(.., until)| *until > now);
+        if policy.id() != self.policy.id() {
+            self.former.push((self.written, self.policy, now, now));
+            self.former.retain(|(_, former, ..)| former.id() != policy.id());
+        }
+        for (former, _, since, until) in &mut self.former {
+            *until = (*until).max(*since + Micros(2 * former.longest().max(written.longest()).0));
+        }
+        (self.written, self.policy) = (written, policy);
+    }
+
+    fn active(&mut self, now: Micros) -> Vec<Policy> {
+        self.former.retain(|(.., until)| *until > now);
+        let formers = self.former.iter().map(|(_, former, ..)| former.under(&self.policy));
+        let all: Vec<Policy> = std::iter::once(self.policy).chain(formers).collect();
+        for policy in &all {
+            self.states.entry(policy.id()).or_insert_with(|| policy.fresh());
+        }
+        all
+    }
+
+    fn each(&mut self, now: Micros, act: impl Fn(&Policy, &mut State) -> Outcome) -> Vec<Outcome> {
+        let active = self.active(now);
+        active.iter().map(|policy| act(policy, self.states.get_mut(&policy.id()).unwrap())).collect()
+    }
+
+    fn ask(&mut self, now: Micros, ask: Ask) -> Vec<Outcome> {
+        let looks = self.each(now, |policy, state| policy.step(&mut state.clone(), now, Ask::look(ask.least)));
+        if ask.cost == 0 || looks.iter().any(|look| !look.allowed) {
+            return looks;
+        }
+        let granted = looks.iter().map(|look| look.remaining).min().unwrap().min(ask.cost);
+        self.each(now, |policy, state| policy.step(state, now, Ask::all(granted)))
+    }
+}
+
+fn told(outcomes: &[Outcome], policy: &Policy) -> Decision {
+    let most = |of: fn(&Outcome) -> Micros| outcomes.iter().map(of).max().unwrap();
+    let least = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).min().unwrap();
+    let outcome = Outcome {
+        allowed: outcomes.iter().all(|outcome| outcome.allowed),
+        granted: least(|outcome| outcome.granted),
+        remaining: least(|outcome| outcome.remaining),
+        retry_after: most(|outcome| outcome.retry_after),
+        reset_at: most(|outcome| outcome.reset_at),
+        delay: most(|outcome| outcome.delay),
+        booked: Micros::ZERO,
+    };
+    Decision::of_one(policy, &outcome, Source::Memory)
+}
+
+/// Windows are always as long: under a longer one a store may have forgotten what a model has not.
+fn written() -> impl Strategy<Value = Written> {
+    let limit = prop_oneof![Just(10), 2..=12u32];
+    (prop::sample::select(&KINDS[..]), limit).prop_map(|(kind, limit)| Written::new(kind, limit, 1_000))
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..900_000u32).prop_map(Step::Wait),
+        1 => (1_000_000..6_000_000u32).prop_map(Step::Wait),
+        6 => (1..=2u64).prop_map(Step::Take),
+        1 => (1..=2u64).prop_map(Step::UpTo),
+        1 => (1..=2u64).prop_map(Step::Look),
+        1 => (1..=2u64).prop_map(Step::Refund),
+        1 => (1..=2u64).prop_map(Step::Penalize),
+        1 => Just(Step::Reset),
+        2 => written().prop_map(Step::Become),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn each_decision_is_that_of_all_that_the_limit_is_and_was(
+        first in written(),
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let (limiter, clock) = made(first.given());
+        let policy = present(&limiter);
+        let mut model = Model { states: HashMap::new(), written: first, policy, former: Vec::new() };
+        let mut now = START;
+        for step in steps {
+            let said = match step {
+                Step::Wait(time) => {
+                    now = now + Micros(time.into());
+                    clock.set(now);
+                    continue;
+                }
+                Step::Become(written) => {
+                    limiter.update(&written.given()).unwrap();
+                    model.become_of(written, present(&limiter), now);
+                    continue;
+                }
+                Step::Reset => {
+                    acted(&limiter, Verb::Reset);
+                    let active = model.active(now);
+                    model.states.retain(|id, _| active.iter().all(|policy| policy.id() != *id));
+                    continue;
+                }
+                Step::Take(cost) => (done(&limiter, Deed::Take, &of(cost)), model.ask(now, Ask::all(cost))),
+                Step::UpTo(cost) => {
+                    let options = CallOptions { up_to: true, ..of(cost) };
+                    (done(&limiter, Deed::Take, &options), model.ask(now, Ask { cost, least: 1 }))
+                }
+                Step::Look(cost) => (done(&limiter, Deed::Look, &of(cost)), model.ask(now, Ask::look(cost))),
+                Step::Refund(units) => (
+                    done(&limiter, Deed::Refund, &of(units)),
+                    model.each(now, |policy, state| policy.change(state, now, Change::Refund(units))),
+                ),
+                Step::Penalize(units) => (
+                    done(&limiter, Deed::Penalize, &of(units)),
+                    model.each(now, |policy, state| policy.change(state, now, Change::Penalize(units))),
+                ),
+            };
+            prop_assert_eq!(said.0, told(&said.1, &model.policy), "{:?} at {:?}", step, now);
+            // As soon as a call has found that nothing of what it was is left, it costs nothing any more.
+            prop_assert_eq!(limiter.is_simple(), model.former.is_empty());
+        }
+    }
+
+    /// What the model cannot tell, since it has the numbers of the former limit from the code: where numbers stay, no window that the
+    /// change lies in has more than the new limit admits at once.
+    #[test]
+    fn no_window_across_a_change_has_more_than_the_limit(
+        kind in prop::sample::select(&KINDS[1..]),
+        gaps in prop::collection::vec(0..150u32, 40..80),
+        changed_at in 1..40usize,
+        (limit, window) in (2..=12u32, prop_oneof![Just(1_000), 300..2_000u32]),
+    ) {
+        let (limiter, clock) = made(Written::new(KINDS[0], limit, window).given());
+        let mut taken: Vec<u64> = Vec::new();
+        let mut changed = 0;
+        for (index, gap) in gaps.into_iter().enumerate() {
+            clock.advance(Micros::from_millis(gap.into()));
+            let now = crate::clock::Clock::now(&*clock).0;
+            if index == changed_at {
+                limiter.update(&Written::new(kind, limit, window).given()).unwrap();
+                changed = now;
+            }
+            if done(&limiter, Deed::Take, &of(1)).allowed {
+                taken.push(now);
+            }
+        }
+        let (window, most) = (u64::from(window) * 1_000, present(&limiter).capacity());
+        for from in taken.iter().filter(|from| **from <= changed) {
+            let units = taken.iter().filter(|at| (*from..*from + window).contains(at)).count() as u64;
+            prop_assert!(units <= most, "{} of {} from {}, changed at {}", units, most, from, changed);
+        }
+    }
+}
+
+#[test]
+fn what_is_blocked_and_held_outlives_what_is_remembered() {
+    let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
+    acted(&limiter, Verb::Block(Micros::from_millis(60_000)));
+    limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
+    clock.advance(Micros::from_millis(59_999));
+    assert!(!done(&limiter, Deed::Take, &of(1)).allowed);
+    clock.advance(Micros::from_millis(1));
+    assert!(done(&limiter, Deed::Take, &of(1)).allowed);
+    assert!(limiter.is_simple());
+
+    let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
+    let hold = done(&limiter, Deed::Hold(Micros::from_millis(60_000)), &of(4));
+    limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
+    clock.advance(Micros::from_millis(30_000));
+    assert!(!done(&limiter, Deed::Take, &of(2)).allowed, "four of five are held");
+    let renewed = done(&limiter, Deed::Renew { ends: Micros(hold.booked), ttl: Micros::from_millis(60_000) }, &of(1));
+    assert_ne!(renewed.booked, 0, "what was held before is known");
+    clock.advance(Micros::from_millis(50_000));
+    let settled = done(&limiter, Deed::Settle(Micros(renewed.booked)), &of(1));
+    assert_eq!(settled.booked, renewed.booked);
+    assert_eq!(settled.remaining, 4, "one was used");
+}
+
+#[test]
+fn what_single_keys_and_calls_have_of_their_own_is_remembered_as_long() {
+    let long = |limit: f64| record(&[("limit", Given::Number(limit)), ("window", Given::Number(60_000.0))]);
+    let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
+    limiter.configure(&Who::Key(b"a".into()), &long(3.0)).unwrap();
+    assert!(done(&limiter, Deed::Take, &of(3)).allowed);
+    limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
+    let denied = done(&limiter, Deed::Take, &of(1));
+    assert_eq!((denied.allowed, denied.limit), (false, 3));
+    clock.advance(Micros::from_millis(59_000));
+    assert!(!done(&limiter, Deed::Take, &of(1)).allowed);
+    clock.advance(Micros::from_millis(1_000));
+    assert!(done(&limiter, Deed::Take, &of(3)).allowed);
+
+    let own = CallOptions { own: Some((Given::Number(3.0), Given::Number(60_000.0))), ..of(3) };
+    let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
+    assert!(done(&limiter, Deed::Take, &own).allowed);
+    limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
+    clock.advance(Micros::from_millis(59_000));
+    assert!(!done(&limiter, Deed::Take, &own).allowed);
+}
+
+#[test]
+fn a_bucket_that_is_smaller_than_its_limit_leaves_windows_their_size() {
+    let (limiter, _) = made(Written::new("sliding-window", 10, 1_000).given());
+    assert!(done(&limiter, Deed::Take, &of(4)).allowed);
+    let small =
+        [("algorithm", text("token-bucket")), ("limit", Given::Number(10.0)), ("window", Given::Number(1_000.0))];
+    limiter.update(&record(&[&small[..], &[("burst", Given::Number(1.0))]].concat())).unwrap();
+    assert!(done(&limiter, Deed::Take, &of(1)).allowed);
+    assert_eq!(done(&limiter, Deed::Take, &of(1)).retry_after_ms, 100, "it is the bucket that is empty");
+    // And one that is larger takes what it could.
+    limiter.update(&record(&[&small[..], &[("burst", Given::Number(50.0))]].concat())).unwrap();
+    assert!(done(&limiter, Deed::Take, &of(40)).allowed);
+}
