@@ -181,10 +181,7 @@ const dashed = (name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLo
 function refuse(error) {
   if (!/^ERR_RATE_LIMIT_/.test(error.code ?? '')) throw error
   throw new UsageError(
-    error.message.replace(
-      /`(\w+)((?:\.\w+)*)`/g,
-      (_, name, field) => SAID[name + field] ?? SAID[name] ?? dashed(name),
-    ),
+    error.message.replace(/`(\w+)((?:\.\w+)*)`/g, (_, name, field) => SAID[name + field] ?? SAID[name] ?? dashed(name)),
   )
 }
 
