@@ -21,7 +21,8 @@ function anew(name) {
 function pressure(t, shares, options) {
   const made = new Pressure(
     { signals: [() => 0], ...options },
-    () => [Math.min(...shares), ...shares],
+    // The level in force, its own, of how many instances, and what is left for each priority.
+    () => [Math.min(...shares), Math.min(...shares), 1, ...shares],
     () => {},
   )
   t.after(() => made.close())
