@@ -168,11 +168,27 @@ export interface NamedLimitOptions extends LimitOptions {
    * `true`: the limit is tried and refuses nobody. It is evaluated in the same step as the others, as if it were in force with them: it takes
    * what they have granted, where it would have granted that too. What it would have done is told in {@link Decision.shadow} and counted in
    * {@link Stats.shadow}. One of the `limits` at least is in force. Without a `fallback`: while Redis is away it is not asked. Not together
-   * with `newKeys`, `lease`, `denyCache`, `shared` or `cacheClient`. Default `false`.
+   * with `newKeys`, `shared` or `cacheClient`; `denyCache` and `lease` are not used of calls that are tried. Default `false`.
    */
   shadow?: boolean
   /** The field of the key by which it counts, or `'global'` for a limit that all callers share. All of the `limits` say it, or none. */
   by?: string
+}
+
+/** The limit of an action. */
+export interface ActionOptions extends LimitOptions {
+  /** As in {@link NamedLimitOptions.by}. */
+  by?: string
+  /**
+   * The limit is tried, and refuses nobody that calls the action; otherwise as {@link NamedLimitOptions.shadow}, without a `fallback` or a `candidate`.
+   * Its name in {@link Stats.shadow} is `'login/default'`, where the action is `'login'`. Default `false`.
+   */
+  shadow?: boolean
+  /**
+   * A limit that is tried in the place of this one, as the limiter's own `candidate` is. It takes after the action, and that after the limiter. Its
+   * name in {@link Stats.shadow} is `'login/candidate'`, where the action is `'login'`.
+   */
+  candidate?: CandidateOptions
 }
 
 /** A limit that is tried in the place of the one in force; `algorithm`, `resolution` and `align` are the limiter's unless it says others. */
@@ -249,7 +265,7 @@ export interface CommonOptions {
    * Limits of single actions, by the name that a call gives as its `action`, or by a {@link Pattern} for several: all that it matches is
    * counted together. An action without an entry has the limiter's own limit, and is counted apart all the same.
    */
-  actions?: Record<string, LimitOptions & { by?: string }>
+  actions?: Record<string, ActionOptions>
   /**
    * Limits of single keys or groups of them, by {@link Pattern}: `{ limit, window, burst? }` with the limiter's algorithm, or the name of one of
    * {@link policies}. The longest pattern of `overrides`, `allow` and `deny` together decides; {@link RateLimiter.configure} beats an override, a
@@ -398,7 +414,13 @@ export type RateLimiterOptions = CommonOptions &
   // What it does not say with `policies` is in the file.
   (
     | LimitForms
-    | ({ policies: string & {}; limits?: NamedLimitOptions[]; newKeys?: NewKeysOptions } & Partial<LimitOptions>)
+    | ({
+        policies: string & {}
+        limits?: NamedLimitOptions[]
+        newKeys?: NewKeysOptions
+        shadow?: boolean
+        candidate?: CandidateOptions
+      } & Partial<LimitOptions>)
   )
 
 /** The forms in which limits are described: one, several, or those that come with `configure` or with the call. */
@@ -411,8 +433,8 @@ export type LimitForms =
       /**
        * A limit that is tried in the place of this one: evaluated in the same step, as if it were the limiter's only limit. It takes whenever it
        * admits a call itself, whatever the limit in force says, and refuses nobody. In {@link Decision.shadow} and {@link Stats.shadow} its name
-       * is `'candidate'`. Actions with a limit of their own have none. Not together with `shadow`, `lease`, `denyCache`, `shared` or
-       * `cacheClient`, nor with `configure` and limits that come with a call.
+       * is `'candidate'`. Actions with a limit of their own have {@link ActionOptions.candidate} instead, and none have calls under an override, `configure` or a limit that
+       * comes with them. Not together with `shadow`, `shared` or `cacheClient`; `denyCache` and `lease` are not used of calls that are tried.
        */
       candidate: CandidateOptions
     })
@@ -613,8 +635,10 @@ export interface Disagreements {
 /** A call on which a limit that is tried and those in force disagree. */
 export interface Disagreement {
   readonly key: Key
-  /** The limit that is tried, by its name. */
+  /** The limit that is tried, by its name; an action's own by that, too: `'login/candidate'`. */
   readonly limit: string
+  /** The action whose own limit is tried. Left out where it is the limiter's. */
+  readonly action?: string
   /** What it would have done: `'deny'` where the call was admitted, `'allow'` where it was refused. */
   readonly would: 'deny' | 'allow'
   readonly decision: Decision
@@ -669,7 +693,7 @@ export interface Stats {
   readonly actions: Readonly<Record<string, Count>>
   /**
    * The limits that are tried, by their names: how often each agreed with those in force, and how often not. Calls that the fallback decided are
-   * not among them, nor those under a limit of an action's own.
+   * not among them. Those of an action's own limit are counted apart, as `'login/candidate'` or `'login/default'`.
    */
   readonly shadow: Readonly<Record<string, Disagreements>>
   /** Calls that Redis did not decide: late, failed, or over `maxPending`. Each was then decided by `onStoreError`. */
@@ -930,7 +954,7 @@ export declare class RateLimiter extends EventEmitter<RateLimiterEvents> {
 
   /**
    * Gives `key` a limit of its own in this process, `null` takes it away. What the key has consumed stays consumed.
-   * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits` or a `candidate`.
+   * @throws `ERR_RATE_LIMIT_KEY`, `ERR_RATE_LIMIT_OPTION`, and `ERR_RATE_LIMIT_UNSUPPORTED` for a limiter with several `limits`.
    */
   configure(key: Key, limit: { limit: number; window: Window } | null): void
 

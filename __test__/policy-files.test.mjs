@@ -443,6 +443,25 @@ describe('the schema', () => {
       { limits: [{ name: 'a', by: 'u', ...limit }], overrides: { u: { b: { ...limit, limits: { a: limit } } } } },
     ],
     ['a burst of a window', true, { ...limit, burst: { extra: 1, window: '1s' }, resolution: 5 }],
+    [
+      'a limit that is tried',
+      true,
+      {
+        limits: [
+          { name: 'a', ...limit },
+          { name: 'b', ...limit, shadow: true },
+        ],
+      },
+    ],
+    ['a limiter that is tried', true, { ...limit, shadow: true }],
+    ['a candidate', true, { ...limit, candidate: { ...limit, algorithm: 'token-bucket', burst: 3 } }],
+    ['a candidate with a fallback', false, { ...limit, candidate: { ...limit, fallback: limit } }],
+    [
+      'actions that are tried',
+      true,
+      { ...limit, actions: { login: { ...limit, candidate: limit }, search: { ...limit, shadow: true } } },
+    ],
+    ['a shadow that is a number', false, { ...limit, shadow: 1 }],
     ['no limit at all', false, { ...limit, limit: undefined, window: undefined, limits: [] }],
     ['a limit of 0', false, { ...limit, limit: 0 }],
     ['a window without a unit', false, { ...limit, window: '10' }],

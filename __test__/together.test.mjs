@@ -59,7 +59,7 @@ for (const [store, where] of Object.entries(stores)) {
     })
 
     test('a trial may begin and end with an update, and is told of from then on', async (t) => {
-      const limiter = make(t, { limit: 10, ...DAY, ...(store === 'redis' && { denyCache: false }) })
+      const limiter = make(t, { limit: 10, ...DAY })
       const told = []
       limiter.on('disagreement', ({ limit, would }) => told.push([limit, would]))
       assert.equal((await limiter.check('a')).shadow, undefined)
@@ -140,17 +140,6 @@ describe('together, shared by a fleet', { timeout: 60_000 }, () => {
     }
     assert.deepEqual([limiter.sharedPolicies().version, limiter.stats().policies.changes], [1, 1])
     assert.equal((await redisCommand(redis.port, 'HGET', 'rl:policies:together', 'version')).toString(), '1')
-  })
-
-  test('limits that are tried are refused where the constructor has refusals known, and the last good ones stay', async (t) => {
-    const limiter = new RateLimiter({ limit: 5, ...DAY, policies: { shared: 'tried' }, redisUrl: redis.url })
-    t.after(() => limiter.close())
-    await limiter.ready()
-    const invalid = once(limiter, 'policiesInvalid')
-    await limiter.publishPolicies({ limit: 6, ...DAY, candidate: { limit: 1, ...DAY } }).catch(() => {})
-    const [error] = await invalid
-    assert.match(error.message, /give the constructor `denyCache: false`/)
-    assert.equal((await limiter.peek('a')).limit, 5)
   })
 })
 

@@ -26,8 +26,9 @@ function explanationOf({ from, pattern, limits }, decision, { version, multiplie
     version,
     multiplier,
     limits: limits.map((limit) => {
-      // One that is alone has no name in a decision; of one that is tried nothing is known while the store is away.
-      const state = states.get(limit.name) ?? (limit.role === undefined ? decision : undefined)
+      // One that is alone has no name in a decision, and one of an action's own that is tried is called by that, too; of one that is tried nothing is known while the store is away.
+      const own = states.get(`${limit.action}/${limit.name}`) ?? states.get(limit.name)
+      const state = own ?? (limit.role === undefined ? decision : undefined)
       return state === undefined ? limit : { ...limit, ...stateOf(state) }
     }),
   }

@@ -364,11 +364,11 @@ class RateLimiter extends EventEmitter {
       isWanted: () => shadow.hasSubscribers || held.deref()?.listenerCount('disagreement') > 0,
       tell: (key, decision) => {
         const limiter = held.deref()
-        for (const { limit, would } of disagreementsOf(decision)) {
+        for (const told of disagreementsOf(decision)) {
           // In a tick of its own, as what is told by events is: whoever listens may call again, while this call has not been answered.
           process.nextTick(() => {
-            if (shadow.hasSubscribers) shadow.publish({ limiter, key, limit, would, decision })
-            limiter?.emit('disagreement', { key, limit, would, decision })
+            if (shadow.hasSubscribers) shadow.publish({ limiter, key, ...told, decision })
+            limiter?.emit('disagreement', { key, ...told, decision })
           })
         }
       },

@@ -3,14 +3,17 @@
 
 const { decisionOf } = require('./decision.js')
 
-/** The limit that is tried in the place of the one in force, and not beside it. */
-const CANDIDATE = 'candidate'
+/** The limit that is tried in the place of the one in force, and not beside it; an action's own is `login/candidate`. */
+const isCandidate = (name) => name === 'candidate' || name.endsWith('/candidate')
+
+/** The action whose own limit is called so, as no limit's own name has a slash. */
+const actionOf = (name) => (name.includes('/') ? { action: name.slice(0, name.lastIndexOf('/')) } : {})
 
 /** What would have been decided otherwise: the limits by their names, and whether each would deny or allow. */
 function disagreementsOf({ allowed, shadow = [] }) {
   return shadow
-    .filter((tried) => tried.allowed !== allowed && (allowed || tried.name === CANDIDATE))
-    .map(({ name }) => ({ limit: name, would: allowed ? 'deny' : 'allow' }))
+    .filter((tried) => tried.allowed !== allowed && (allowed || isCandidate(tried.name)))
+    .map(({ name }) => ({ limit: name, ...actionOf(name), would: allowed ? 'deny' : 'allow' }))
 }
 
 /**

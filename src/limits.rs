@@ -26,6 +26,8 @@ pub struct Limit {
     pub is_shared: bool,
     /// Whether it is in force, and what it has to do with the limit on new keys.
     pub role: Role,
+    /// What it is called where it is tried, if it is an action's own.
+    tried_as: Option<Arc<str>>,
     /// Whether it is what the limit of its name was before its algorithm was changed.
     is_former: bool,
     /// What its keys begin with in Redis.
@@ -105,6 +107,7 @@ impl Limit {
             fallback,
             is_shared: false,
             role: Role::Bystander,
+            tried_as: None,
             is_former: false,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
             is_tagged: false,
@@ -142,6 +145,17 @@ impl Limit {
     /// The same limit in another role.
     pub fn playing(&self, role: Role) -> Self {
         Self { role, ..self.clone() }
+    }
+
+    /// The same limit, called by its action too where it is tried: what is counted of it is told apart from the limiter's.
+    pub fn of_own_action(self) -> Self {
+        let tried_as = self.action.as_ref().map(|action| format!("{action}/{}", self.tried_as()).into());
+        Self { tried_as, ..self }
+    }
+
+    /// What it is called where it is tried.
+    pub fn tried_as(&self) -> Arc<str> {
+        self.tried_as.clone().or_else(|| self.name.clone()).unwrap_or_else(|| DEFAULT.into())
     }
 
     /// What this limit was under another algorithm: the same limit, whose keys stand where they stood then.
@@ -310,6 +324,15 @@ impl Limits {
     #[inline]
     pub fn only(&self) -> Option<&Limit> {
         if let [limit] = self.each.as_slice() { Some(limit) } else { None }
+    }
+
+    /// The only limit, beside which at most another is tried for its place: some keys and calls have numbers of their own instead of its.
+    pub fn replaceable(&self) -> Option<&Limit> {
+        match self.each.as_slice() {
+            [limit] => Some(limit),
+            [limit, other] if other.role == Role::Candidate => Some(limit),
+            _ => None,
+        }
     }
 
     /// The same limits, [tagged](Limit::tagged).

@@ -111,7 +111,8 @@ impl Refusals {
         let limits = &request.limits;
         match request.verb {
             // Who is new can only be looked up, and what has happened at another time is another's question.
-            Verb::Decide(ask) if request.when == When::Now && !limits.has_new_keys() => {
+            // A limit that is tried must be asked about every call.
+            Verb::Decide(ask) if request.when == When::Now && !limits.has_new_keys() && !limits.has_trials() => {
                 Some(ask).filter(|ask| ask.cost > 0 && (self.keeps_several || limits.len() == 1))
             }
             Verb::Lease(lease) => Some(Ask::all(lease.cost)).filter(|ask| ask.cost > 0),

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use crate::algorithm::{Ask, Outcome};
 use crate::decision::{Decision, Source, Which};
-use crate::limits::{DEFAULT, Limit, Role};
+use crate::limits::{Limit, Role};
 use crate::store::{Request, Verb};
 
 /// What a limit that is tried has said of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// The limit's name.
+    /// The limit's name, behind that of its action where it is one's own: `login/candidate`.
     pub name: Arc<str>,
     /// Its own decision, which names none.
     pub decision: Decision,
@@ -94,7 +94,7 @@ pub fn decision(request: &Request, which: Which, outcomes: &[Outcome], source: S
     let told = |(limit, outcome): (&Limit, &Outcome)| {
         let allowed = outcome.allowed && !ask.is_some_and(|ask| is_beyond(limit, ask));
         Tried {
-            name: limit.name.clone().unwrap_or_else(|| DEFAULT.into()),
+            name: limit.tried_as(),
             decision: Decision { allowed, ..Decision::of_one(&limit.policy, outcome, source) },
             verdict: Verdict::of(limit.role, decision.allowed, allowed),
         }

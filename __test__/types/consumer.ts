@@ -4,6 +4,7 @@ import type { EventEmitter } from 'node:events'
 import { ConcurrencyLimiter, DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 import type {
   AcquireOptions,
+  ActionOptions,
   AdaptiveOptions,
   AdaptiveStats,
   Algorithm,
@@ -165,7 +166,10 @@ const candidate: Required<CandidateOptions> = {
   resolution: 32,
   align: false,
 }
+const action: Required<Omit<ActionOptions, 'fallback'>> = { ...candidate, by: 'user', shadow: false, candidate }
 export const trials: RateLimiter[] = [
+  new RateLimiter({ limit: 100, window: '1m', actions: { login: action, search: { ...limitOptions, shadow: true } } }),
+  new RateLimiter({ policies: './limits.yaml', candidate }),
   new RateLimiter({ limit: 100, window: '1m', candidate }),
   new RateLimiter({ limit: 100, window: '1m', shadow: true }),
   new RateLimiter({ limits: [named, { name: 'tried', limit: 1, window: '1d', by: 'user', shadow: true }] }),

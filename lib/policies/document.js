@@ -5,11 +5,8 @@ const { refusal } = require('../errors.js')
 const native = require('../native.js')
 const { own } = require('../own.js')
 
-/** What is tried in the place of the limits in force is said by the application alone. */
-const TRIED = ['shadow', 'candidate']
-
 /** What a document may say of limits. Where they are kept, and what a process may take, is its application's affair. */
-const FIELDS = native.describingOptions.filter((name) => !TRIED.includes(name))
+const FIELDS = native.describingOptions
 
 const VERSION = 1
 const LONGEST = 16 * 1024 * 1024

@@ -74,7 +74,7 @@ impl RateLimiter {
     /// Whether it has limits that are tried now, of which somebody may want to hear.
     #[napi]
     pub fn tries(&self) -> bool {
-        self.bound.limiter.plan().limits.has_trials()
+        self.bound.limiter.plan().has_trials()
     }
 
     /// The counters now.

@@ -104,7 +104,8 @@ impl Leases {
     pub fn wanted(&self, request: &Request, now: Instant) -> Option<Lease> {
         let (Verb::Decide(ask), When::Now) = (request.verb, request.when) else { return None };
         let (Some(limit), Some(key)) = (request.limits.only(), request.keys.first()) else { return None };
-        if ask.cost == 0 || ask.least != ask.cost {
+        // A limit that is tried must be asked about every call.
+        if ask.cost == 0 || ask.least != ask.cost || limit.role.is_trial() {
             return None;
         }
         let key = limit.in_memory(key.as_bytes());

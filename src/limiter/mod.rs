@@ -286,6 +286,7 @@ impl Limiter {
         (remote.gate)(request)?;
         if let (Verb::Decide(ask), When::Now, Some(leases)) = (request.verb, request.when, remote.leases())
             && let (Some(limit), Some(key)) = (request.limits.only(), request.keys.first())
+            && !limit.role.is_trial()
             && let Some(taken) = leases.take(limit, &limit.in_memory(key.as_bytes()), ask, Instant::now())
         {
             let decision = self.decided_by_lease(remote, taken, &request.limits, key.as_bytes());

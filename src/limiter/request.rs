@@ -12,7 +12,7 @@ use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given};
 use crate::key::{self, Key};
-use crate::limits::{By, Limit, Limits};
+use crate::limits::{By, Limit, Limits, Role};
 use crate::policy;
 use crate::settings::{CallOptions, Own, Plan, Ruling};
 use crate::store::{Request, Verb, When};
@@ -245,10 +245,8 @@ impl Limiter {
             },
         };
         if let Some((limit, window)) = &options.own {
-            let only = limits.only().ok_or_else(|| {
-                input::contradiction(
-                    "a call's own `limit` is for a limiter with one limit and no `candidate`: leave it out".into(),
-                )
+            let only = limits.replaceable().ok_or_else(|| {
+                input::contradiction("a call's own `limit` is for a limiter with one limit: leave it out".into())
             })?;
             let policy = plan.template.build(limit, window)?;
             self.remember_own(&policy);
@@ -257,14 +255,15 @@ impl Limiter {
         if origin == Origin::Action {
             return Ok((limits, origin));
         }
-        if let Some(only) = limits.only()
+        if let Some(only) = limits.replaceable()
             && !self.configured.borrow().is_empty()
             && let Some(policy) = self.configured.borrow().get(&self.keys_of(plan, &limits, who)?[0])
         {
             return Ok((Arc::new(plan.guarded(Limits::new([only.with(*policy, *policy)]))), Origin::Configured));
         }
         if let Some(Ruling::Limits(own)) = rule {
-            let mut each: SmallVec<[Limit; 4]> = limits.iter().cloned().collect();
+            let stays = |limit: &&Limit| limit.role != Role::Candidate;
+            let mut each: SmallVec<[Limit; 4]> = limits.iter().filter(stays).cloned().collect();
             for Own { index, policy } in own {
                 each[*index] = each[*index].with(*policy, *policy);
             }
@@ -339,13 +338,13 @@ impl Limiter {
     pub fn configure(&self, who: &Who<'_>, own: &Given) -> Result<(), Error> {
         self.must_be_open()?;
         let plan = &*self.plan();
-        if plan.limits.only().is_none() {
+        if plan.limits.replaceable().is_none() {
             return Err(Error::Unsupported(
-                "`configure` is for a limiter with one limit, and this one has several, or a `candidate`: give each group of callers a limiter of its own"
+                "`configure` is for a limiter with one limit, and this one has several: give each group of callers a limiter of its own"
                     .into(),
             ));
         }
-        let keys = self.keys_of(plan, &plan.limits, who)?;
+        let key = self.keys_of(plan, &plan.limits, who)?.swap_remove(0);
         let policy = match own {
             Given::Other("null") => None,
             given => {
@@ -356,12 +355,10 @@ impl Limiter {
             }
         };
         let mut configured = self.configured.borrow_mut();
-        for key in keys {
-            match policy {
-                Some(policy) => configured.insert(key, policy),
-                None => configured.remove(&key),
-            };
-        }
+        match policy {
+            Some(policy) => configured.insert(key, policy),
+            None => configured.remove(&key),
+        };
         drop(configured);
         self.simplify();
         Ok(())

@@ -80,12 +80,6 @@ impl Limiter {
 
     /// Refuses what a running limiter cannot become.
     fn accepts(&self, plan: &Plan) -> Result<(), Error> {
-        if plan.limits.has_trials() && self.remote().is_some_and(|remote| remote.known.refusals.is_some()) {
-            return Err(contradiction(
-                "limits that are tried cannot begin with an update where refusals are known without asking, which they would not see: give the constructor `denyCache: false`"
-                    .into(),
-            ));
-        }
         if let Some(remote) = self.remote()
             && remote.fallback.mode == OnStoreError::Local
             && remote.fallback.fleet.is_none()
@@ -107,7 +101,8 @@ impl Limiter {
             refusals.forget(now);
         }
         if let Some(leases) = &remote.known.leases {
-            let is_kept = |policy: &Policy| plan.limits.only().is_some_and(|limit| limit.policy == *policy);
+            let leased = plan.limits.only().filter(|limit| !limit.role.is_trial());
+            let is_kept = |policy: &Policy| leased.is_some_and(|limit| limit.policy == *policy);
             for request in leases.revoke(is_kept) {
                 if remote.can_be_asked() {
                     remote.send(None, request, now);
@@ -121,7 +116,9 @@ impl Plan {
     /// The places of all limits that it names.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         let limits = self.limits.iter().map(|limit| (limit.name.clone(), None));
-        let actions = self.actions.keys().map(|action| (None, Some(Arc::from(action.as_str()))));
+        let actions = self.actions.iter().flat_map(|(action, limits)| {
+            limits.iter().map(move |limit| (limit.name.clone(), Some(Arc::from(action.as_str()))))
+        });
         let new_keys = self.new_keys.iter().map(|_| (Some(Arc::from(NEW_KEYS)), None));
         limits.chain(actions).chain(new_keys)
     }

@@ -101,7 +101,9 @@ impl Names {
                 self.limits.push(Named::new(name));
             }
         }
-        for name in trials.into_iter().map(name_of) {
+        let mut of_own: Vec<Arc<str>> = plan.own_trials().map(Limit::tried_as).collect();
+        of_own.sort_unstable();
+        for name in trials.into_iter().map(Limit::tried_as).chain(of_own) {
             if self.trials.len() < MOST && !self.trials.iter().any(|known| known.name == name) {
                 self.trials.push(Trial { name, sides: Default::default() });
             }

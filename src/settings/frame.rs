@@ -82,9 +82,9 @@ impl Frame {
         let mut options = options.to_vec();
         options.push(("prefix".into(), self.prefix.clone()));
         options.push(("hashTag".into(), self.hash_tag.clone()));
-        let plan = self.read_plan(&options)?;
         let own = |(name, is_given)| (String::from(name), Given::Flag(is_given));
-        options.extend([("shared", self.has_shared), ("lease", self.lease.is_some())].map(own));
+        options.extend([("shared", self.has_shared), ("cacheClient", self.has_cache)].map(own));
+        let plan = self.read_plan(&options)?;
         trials::check(&options, &plan)?;
         self.leased(plan)
     }

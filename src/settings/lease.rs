@@ -6,6 +6,7 @@ use crate::clock::Micros;
 use crate::error::{Class, Error, Rejection};
 use crate::input::{self, Given, contradiction, field, within};
 use crate::leases::Terms;
+use crate::limits::Role;
 
 /// The most units of one lease.
 const MOST: u64 = 1_000_000;
@@ -33,14 +34,16 @@ pub(super) fn read(options: &[(String, Given)]) -> Result<Option<Terms>, Error> 
 
 /// Whether units may be leased of the limits of `plan`.
 pub(super) fn fits(ttl: Micros, plan: &Plan) -> Result<(), Error> {
-    if plan.limits.only().is_none() || plan.new_keys.is_some() {
+    if plan.limits.replaceable().is_none() || plan.new_keys.is_some() {
         return Err(contradiction(
             "`lease` is for a limiter with one limit, and several were given: leave out `lease`, or make a limiter of each".into(),
         ));
     }
     let all = std::iter::once(&plan.limits).chain(plan.actions.values()).flat_map(|limits| limits.iter());
     let of_rules = plan.rules.iter().flat_map(|rules| rules.policies());
-    for policy in all.map(|limit| &limit.policy).chain(of_rules) {
+    // Of one that is tried in another's place nothing is ever leased.
+    let leased = all.filter(|limit| limit.role != Role::Candidate).map(|limit| &limit.policy);
+    for policy in leased.chain(of_rules) {
         if !matches!(policy, Policy::SlidingWindow(_) | Policy::TokenBucket(_)) {
             return Err(not_leased());
         }

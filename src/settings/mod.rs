@@ -137,13 +137,12 @@ impl Settings {
         let redis = servers::read(options)?;
         let (frame, plan) = Frame::read(options)?;
         let has_cache = frame.has_cache;
-        let tries = plan.limits.has_trials();
         let settings = Self {
             plan,
             lease: frame.lease,
             frame,
             adaptive: adaptive::read(options)?,
-            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some() && !tries)?,
+            deny_cache: deny_cache(field(options, "denyCache"), redis.is_some())?,
             policies: policies::read(options, redis.is_some())?,
             redis,
             has_client: *field(options, "redisClient") != Given::Missing,

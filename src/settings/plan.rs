@@ -9,7 +9,7 @@ use crate::algorithm::Policy;
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field, within};
-use crate::limits::{By, Limit, Limits, NEW_KEYS};
+use crate::limits::{By, CANDIDATE, Limit, Limits, NEW_KEYS, Role};
 use crate::policy;
 
 /// The options that make one limit.
@@ -60,7 +60,7 @@ impl Plan {
                 let (policy, fallback) = numbers(options, None)?;
                 let is_shared = is_shared(options, None)?;
                 let limit = Limit::new(prefix, None, None, By::Key, policy, fallback).shared(is_shared);
-                Limits::new(super::trials::beside(prefix, super::trials::cast(options, limit)?, options)?)
+                Limits::new(super::trials::beside(prefix, CANDIDATE, super::trials::cast(options, limit)?, options)?)
             }
             given => {
                 let alone = ["limit", "window", "burst", "fallback"];
@@ -73,7 +73,7 @@ impl Plan {
                 Limits::new(list(prefix, given, options)?)
             }
         };
-        let template = match limits.only() {
+        let template = match limits.replaceable() {
             Some(limit) if !is_open => template.alike_to(&limit.policy),
             _ => template,
         };
@@ -126,9 +126,12 @@ impl Plan {
 
     /// The same limits where every unit counts for so much longer in the store, since it may be used as much later.
     pub(super) fn lasting(self, longer: Micros) -> Self {
-        let last = |limits: &Limits| {
-            Arc::new(Limits::new(limits.iter().map(|limit| limit.with(limit.policy.lasting(longer), limit.fallback))))
+        let last_one = |limit: &Limit| match limit.role {
+            // Nothing is ever leased of it.
+            Role::Candidate => limit.clone(),
+            _ => limit.with(limit.policy.lasting(longer), limit.fallback),
         };
+        let last = |limits: &Limits| Arc::new(Limits::new(limits.iter().map(last_one)));
         let actions = self.actions.iter().map(|(action, limits)| (action.clone(), last(limits))).collect();
         let rules = self.rules.map(|rules| Arc::new(Rules::clone(&rules).lasting(longer)));
         Self { limits: last(&self.limits), actions, rules, template: self.template.lasting(longer), ..self }
@@ -155,6 +158,16 @@ impl Plan {
     pub fn has_shares(&self) -> bool {
         let all = std::iter::once(&self.limits).chain(self.actions.values());
         all.flat_map(|limits| limits.iter()).chain(&self.new_keys).any(|limit| limit.is_shared)
+    }
+
+    /// Whether any limit is tried.
+    pub fn has_trials(&self) -> bool {
+        self.limits.has_trials() || self.own_trials().next().is_some()
+    }
+
+    /// Those of actions that are tried.
+    pub(crate) fn own_trials(&self) -> impl Iterator<Item = &Limit> {
+        self.actions.values().flat_map(|limits| limits.iter()).filter(|limit| limit.role.is_trial())
     }
 
     fn tagged(self, owner: Option<Arc<str>>) -> Self {
@@ -190,9 +203,7 @@ fn open(prefix: &str, options: &[(String, Given)], template: &Template) -> Resul
 /// The policy that `options` describe and the one of their fallback; what is not said is as in `defaults`.
 fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) -> Result<(Policy, Policy), Error> {
     let own = |name: &str| match (field(options, name), defaults) {
-        (Given::Missing, Some(defaults)) if matches!(name, "algorithm" | "resolution" | "align") => {
-            field(defaults, name)
-        }
+        (Given::Missing, Some(defaults)) if is_inherited(name) => field(defaults, name),
         (given, _) => given,
     };
     let of_limit = |limit, window| policy::Options {
@@ -218,6 +229,11 @@ fn numbers(options: &[(String, Given)], defaults: Option<&[(String, Given)]>) ->
             .map_err(|error| within("fallback", error))
     })?;
     Ok((policy, fallback))
+}
+
+/// Whether a limit is counted as others are that does not say how.
+fn is_inherited(name: &str) -> bool {
+    matches!(name, "algorithm" | "resolution" | "align")
 }
 
 /// Whether the instances share the fallback. An action whose own fallback does not say so takes after the limiter's.
@@ -320,11 +336,18 @@ fn read_action(
 ) -> Result<(String, Arc<Limits>), Error> {
     let place = format!("actions.{action}");
     let fields = input::record(&place, given, "an object such as { limit: 5, window: '1h' }")?;
-    let known: Vec<&str> = ["by"].into_iter().chain(NUMBERS).collect();
+    let known: Vec<&str> = ["by", super::trials::SHADOW, CANDIDATE].into_iter().chain(NUMBERS).collect();
     input::only_known(&format!("`{place}`"), fields, &known)?;
     super::call::action(&Given::Text(action.to_owned())).map_err(|error| within("actions", error))?;
     let by = read_by(field(fields, "by")).map_err(|error| within(&place, error))?;
     let make = |policy, fallback| Limit::new(prefix, None, Some(action), by, policy, fallback);
-    let limit = limit_of(&place, fields, defaults, make)?;
-    Ok((action.to_owned(), Arc::new(Limits::new([limit]))))
+    let limit = super::trials::cast_within(&place, fields, limit_of(&place, fields, defaults, make)?)?;
+    // What a candidate does not say is as in the action, and what that does not say as in the limiter.
+    let own: Vec<_> = fields
+        .iter()
+        .chain(defaults.iter().filter(|(name, _)| is_inherited(name) && *field(fields, name) == Given::Missing))
+        .cloned()
+        .collect();
+    let each = super::trials::beside(prefix, &format!("{place}.{CANDIDATE}"), limit, &own)?;
+    Ok((action.to_owned(), Arc::new(Limits::new(each.into_iter().map(Limit::of_own_action)))))
 }

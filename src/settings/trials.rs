@@ -3,7 +3,7 @@
 use super::plan::{NUMBERS, Plan, limit_of};
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field, within};
-use crate::limits::{By, CANDIDATE, Limit, Role};
+use crate::limits::{CANDIDATE, Limit, Role};
 use crate::store::cache;
 
 /// The option that makes a limit one.
@@ -35,22 +35,28 @@ pub(super) fn one_in_force(limits: &[Limit]) -> Result<(), Error> {
     ))
 }
 
-/// The only limit, and the candidate for its place where there is one.
-pub(super) fn beside(prefix: &str, limit: Limit, options: &[(String, Given)]) -> Result<Vec<Limit>, Error> {
+/// The only limit of a limiter or an action, and the candidate for its place where there is one: what that is made of stands at `place`.
+pub(super) fn beside(
+    prefix: &str,
+    place: &str,
+    limit: Limit,
+    options: &[(String, Given)],
+) -> Result<Vec<Limit>, Error> {
     let given = field(options, CANDIDATE);
     if *given == Given::Missing {
         return Ok(vec![limit]);
     }
     if limit.role.is_trial() {
-        return Err(contradiction(
-            "`shadow` and `candidate` were both given: a limit that is tried is in nobody's way, so leave one of them out".into(),
-        ));
+        return Err(contradiction(format!(
+            "`{place}` was given beside `shadow`: a limit that is tried is in nobody's way, so leave one of them out"
+        )));
     }
-    let fields = input::record(CANDIDATE, given, "an object such as { limit: 50, window: '1m' }")?;
+    let fields = input::record(place, given, "an object such as { limit: 50, window: '1m' }")?;
     let known: Vec<&str> = NUMBERS.into_iter().filter(|name| *name != "fallback").collect();
-    input::only_known("`candidate`", fields, &known)?;
-    let make = |policy, _| Limit::new(prefix, Some(CANDIDATE), None, By::Key, policy, policy).playing(Role::Candidate);
-    let candidate = limit_of(CANDIDATE, fields, options, make)?.shared(false);
+    input::only_known(&format!("`{place}`"), fields, &known)?;
+    let (action, by) = (limit.action.as_deref(), limit.by.clone());
+    let make = |policy, _| Limit::new(prefix, Some(CANDIDATE), action, by, policy, policy).playing(Role::Candidate);
+    let candidate = limit_of(place, fields, options, make)?.shared(false);
     Ok(vec![limit, candidate])
 }
 
@@ -79,20 +85,20 @@ pub(super) fn only_beside_one(options: &[(String, Given)]) -> Result<(), Error> 
     }
 }
 
-/// Refuses what would keep calls from limits that are tried, or has no place for them.
+/// Refuses what has no place for limits that are tried.
 pub(super) fn check(options: &[(String, Given)], plan: &Plan) -> Result<(), Error> {
-    let Some(tried) = plan.limits.iter().find(|limit| limit.role.is_trial()) else { return Ok(()) };
+    let Some(tried) = plan.limits.iter().chain(plan.own_trials()).find(|limit| limit.role.is_trial()) else {
+        return Ok(());
+    };
     let own = if tried.role == Role::Candidate { CANDIDATE } else { SHADOW };
-    if *field(options, "cacheClient") != Given::Missing {
+    let is_given = |name: &str| !matches!(field(options, name), Given::Missing | Given::Flag(false));
+    if is_given("cacheClient") {
         return Err(cache::beyond(&format!("`{own}`")));
     }
     let because = [
         ("newKeys", "which of them a new key would have met cannot be told"),
         ("shared", "memory that processes share has no place for it"),
-        ("lease", "calls that are decided by a lease would not be seen by it"),
-        ("denyCache", "calls that are refused without asking would not be seen by it"),
     ];
-    let is_given = |name: &str| !matches!(field(options, name), Given::Missing | Given::Flag(false));
     match because.into_iter().find(|(name, _)| is_given(name)) {
         Some((name, why)) => {
             Err(contradiction(format!("`{name}` and `{own}` were both given, but {why}: leave one of them out")))

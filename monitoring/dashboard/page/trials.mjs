@@ -24,14 +24,17 @@ export class Trials {
   show(policies, counted) {
     const counts = new Map(counted.map((each) => [each.name, each]))
     const tried = policies.filter(({ role }) => role !== undefined)
-    const names = [...new Set([...tried.map(({ name }) => name), ...counts.keys()])]
+    const names = [...new Set([...tried.map(countedAs), ...counts.keys()])]
     this.#card.hidden = names.length === 0
     this.#table.show(names.map((name) => rowOf(name, tried, counts.get(name))))
   }
 }
 
+/** One of an action's own is counted apart from the limiter's. */
+const countedAs = ({ name, action }) => (action === undefined ? name : `${action}/${name}`)
+
 function rowOf(id, tried, { agreed, wouldDeny, wouldAllow } = { agreed: 0, wouldDeny: 0, wouldAllow: 0 }) {
-  const ofName = tried.filter(({ name }) => name === id)
+  const ofName = tried.filter((limit) => countedAs(limit) === id)
   const texts = ofName.map((limit) => {
     const action = limit.action === undefined ? '' : `action ${format.shownKey(limit.action)}: `
     return `${action}${format.described(limit)} · ${ROLES[limit.role]}`

@@ -22,7 +22,7 @@ use crate::algorithm::Policy;
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::{self, Given, contradiction, field};
-use crate::limits::{By, Limit};
+use crate::limits::{By, Limit, Role};
 use crate::rules::Patterns;
 
 const ALLOW: &str = "allow";
@@ -139,7 +139,8 @@ pub(super) fn read(options: &[(String, Given)], plan: &Plan) -> Result<Option<Ru
     let policies = field(options, "policies");
     let named = named::read(if policies::is_shared(policies) { &Given::Missing } else { policies }, &templates)?;
     let limits_by = |by: &By| {
-        let all = plan.limits.iter().zip(&templates).enumerate().filter(|(_, (limit, _))| limit.by == *by);
+        let is_its = |limit: &Limit| limit.by == *by && limit.role != Role::Candidate;
+        let all = plan.limits.iter().zip(&templates).enumerate().filter(|(_, (limit, _))| is_its(limit));
         all.map(|(index, (limit, template))| (index, limit, template)).collect()
     };
     let [allow, deny, overrides] = [ALLOW, DENY, OVERRIDES].map(|list| field(options, list));
@@ -187,7 +188,7 @@ fn templates(options: &[(String, Given)], plan: &Plan) -> Vec<Template> {
 
 /// Refuses overrides of a whole key's limit where that has several, or shares one with everybody.
 fn overridden_as_one(plan: &Plan) -> Result<(), Error> {
-    match plan.limits.only() {
+    match plan.limits.replaceable() {
         Some(limit) if limit.by == By::Key => Ok(()),
         Some(_) => Err(contradiction(
             "`overrides` is for limits that count by a key, and this one is shared by all callers: leave out `overrides`".into(),
