@@ -7,6 +7,7 @@ import { describe, test } from 'node:test'
 import { RateLimiter } from 'distributed-rate-limiter'
 
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
+import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
 import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { makeUser, urlFor } from './support/acl.mjs'
@@ -136,6 +137,34 @@ describe('whatever reaches Redis', { timeout: 240_000 }, () => {
       await allAt(mean, ways.length, () => limiters.map((limiter) => limiter.stats().adaptive))
     })
   }
+
+  test('behind sentinels: a master that has just taken over is told by all of them', async (t) => {
+    const group = await startRedisSentinel()
+    t.after(() => group.stop())
+    const sentinel = { name: group.name, urls: group.urls }
+    const limiters = [busy, idle, idle].map((adaptive) => new RateLimiter({ ...LIMIT, sentinel, adaptive }))
+    t.after(() => Promise.all(limiters.map((limiter) => limiter.close())))
+    const adaptive = () => limiters.map((limiter) => limiter.stats().adaptive)
+    const mean = rounded(2.5 / 3)
+    await allAt(mean, 3, adaptive)
+    const before = await group.master()
+    await group.failover()
+    const isOther = async () => {
+      const port = await group.master()
+      return port !== before && port
+    }
+    const port = await until(isOther, 'there is another master', PATIENCE)
+    // What came with the replica is taken away: only what is told here counts.
+    const isEmpty = () =>
+      redisCommand(port, 'DEL', 'rl:levels').then(
+        () => true,
+        () => false,
+      )
+    await until(isEmpty, 'it can be written to', PATIENCE)
+    const isTold = async () => (await redisCommand(port, 'HLEN', 'rl:levels')) === 4
+    await until(isTold, 'all have told it, and their sum is there', PATIENCE)
+    await allAt(mean, 3, adaptive)
+  })
 
   test('what somebody else has put in its place is told of once, and each goes by its own until it is gone', async (t) => {
     const redis = await startRedis()

@@ -23,6 +23,8 @@ const BY_A_THREAD = [
   'fleet',
   'limits',
   'client-faults',
+  'adaptive',
+  'adaptive-fleet',
 ]
 if (long) BY_A_THREAD.push('chaos', 'histories', 'deny-cache', 'acquire', 'new-keys', 'clients', 'cache', 'soak')
 

@@ -1,5 +1,5 @@
 /**
- * Plays the controllers of limits that give way under load, and writes the plots and the table of docs/adaptive.md:
+ * Plays the controllers of limits that give way under load, and fleets, and writes the plots and the tables of docs/adaptive.md:
  * `node simulator/report/adaptive.mjs`.
  */
 
@@ -13,9 +13,6 @@ import { format } from 'prettier'
 import { root } from '../../scripts/run.mjs'
 import { lines } from './drawing.mjs'
 import { build } from './run.mjs'
-
-const BEGIN = '<!-- controllers:begin -->'
-const END = '<!-- controllers:end -->'
 
 /** How many points of the simulator, each of half a second, make one of a plot. */
 const GROUP = 2
@@ -36,7 +33,17 @@ export const SCENARIOS = {
   'capacity-spike': 'Capacity: a third of what is asked, for 2 s',
 }
 
-/** What the simulator says of each controller in each scenario. */
+/** What happens to fleets, and the title of the plot where there is one. */
+const FLEETS = {
+  load: ['all are asked for too much', 'Eight servers: a step to three times what they can do'],
+  'load-balanced': ['the same, to the shorter of two queues'],
+  slow: ['one is slow, sliding windows', 'Eight servers: a step of one to a third of what is asked of it'],
+  'slow-bucket': ['one is slow, token buckets'],
+}
+
+const SCOPES = { instance: 'each by its own load', fleet: 'all by the mean' }
+
+/** What the simulator says of each controller in each scenario, and of fleets: `{ runs, fleets }`. */
 export async function play() {
   const { stdout } = await promisify(execFile)(await build('adaptive'), { maxBuffer: 1 << 24 })
   return JSON.parse(stdout)
@@ -51,7 +58,7 @@ const seconds = {
 }
 
 /** Every plot by its file's name. */
-export function plots(runs) {
+export function plots({ runs, fleets }) {
   const drawn = {}
   for (const [scenario, title] of Object.entries(SCENARIOS)) {
     const own = runs.filter((run) => run.scenario === scenario)
@@ -69,23 +76,34 @@ export function plots(runs) {
   }
   for (const scenario of ['load-step', 'load-spike']) {
     const own = runs.filter((run) => run.scenario === scenario && run.controller !== 'whole')
-    drawn[`${scenario}-multiplier.svg`] = lines({
-      title: `${SCENARIOS[scenario]}: the multiplier`,
-      summary: `The multiplier over time, by controller: ${SCENARIOS[scenario]}`,
-      series: ['whole', ...own.map(({ controller }) => CONTROLLERS[controller])],
-      lines: [
-        [
-          [0, 1],
-          [70, 1],
-        ],
-        ...own.map(({ points }) => points.map(([second, , , , level]) => [second, level])),
-      ],
-      x: seconds,
-      y: { least: 0, most: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1], format: (value) => `${value}` },
-      isMarked: false,
-    })
+    const named = own.map((run) => [CONTROLLERS[run.controller], run])
+    drawn[`${scenario}-multiplier.svg`] = multipliers(SCENARIOS[scenario], 'by controller', named)
+  }
+  for (const [trouble, [, title]] of Object.entries(FLEETS)) {
+    if (title === undefined) continue
+    const named = fleets.filter(({ scenario }) => scenario === trouble).map((run) => [SCOPES[run.scope], run])
+    drawn[`fleet-${trouble}-multiplier.svg`] = multipliers(title, 'by scope', named)
   }
   return drawn
+}
+
+/** A plot of the multipliers of runs, each with its name. */
+function multipliers(title, by, named) {
+  return lines({
+    title: `${title}: the multiplier`,
+    summary: `The multiplier over time, ${by}: ${title}`,
+    series: ['whole', ...named.map(([name]) => name)],
+    lines: [
+      [
+        [0, 1],
+        [70, 1],
+      ],
+      ...named.map(([, { points }]) => points.map(([second, , , , level]) => [second, level])),
+    ],
+    x: seconds,
+    y: { least: 0, most: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1], format: (value) => `${value}` },
+    isMarked: false,
+  })
 }
 
 const inWords = ({ controller, goodput }) =>
@@ -100,23 +118,43 @@ function grouped(points) {
   return groups
 }
 
-/** The table, in Markdown. */
-export function table(runs) {
-  const rows = runs.map(({ scenario, controller, goodput, settled, swing }) => {
-    const cells = [scenario.replace('-', ', '), CONTROLLERS[controller], `${Math.round(100 * Math.min(1, goodput))} %`]
+/** A table, in Markdown, of runs with the words for what happened and for who was played. */
+function table(who, rows) {
+  const head = [`| what happens | ${who} | goodput | settled after | swing |`, '| --- | --- | ---: | ---: | ---: |']
+  const lines = rows.map(([happened, played, { goodput, settled, swing }]) => {
+    const cells = [happened, played, `${Math.round(100 * Math.min(1, goodput))} %`]
     return `| ${[...cells, settled === null ? 'never' : `${settled} s`, swing.toFixed(2)].join(' | ')} |`
   })
-  const head = ['| what happens | controller | goodput | settled after | swing |', '| --- | --- | ---: | ---: | ---: |']
-  return [...head, ...rows].join('\n')
+  return [...head, ...lines].join('\n')
+}
+
+/** Each table by the name of its place in the document. */
+export function tables({ runs, fleets }) {
+  return {
+    fleets: table(
+      '`scope`',
+      fleets.map((run) => [FLEETS[run.scenario][0], `\`'${run.scope}'\``, run]),
+    ),
+    controllers: table(
+      'controller',
+      runs.map((run) => [run.scenario.replace('-', ', '), CONTROLLERS[run.controller], run]),
+    ),
+  }
+}
+
+/** The document with a table in its place. */
+function placed(document, [name, table]) {
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`]
+  const [before, rest] = document.split(begin)
+  return `${before}${begin}\n\n${table}\n\n${end}${rest.split(end)[1]}`
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const runs = await play()
+  const played = await play()
   const folder = join(root, 'docs', 'adaptive')
   mkdirSync(folder, { recursive: true })
-  for (const [name, svg] of Object.entries(plots(runs))) writeFileSync(join(folder, name), svg)
+  for (const [name, svg] of Object.entries(plots(played))) writeFileSync(join(folder, name), svg)
   const document = join(root, 'docs', 'adaptive.md')
-  const [before, rest] = readFileSync(document, 'utf8').split(BEGIN)
-  const text = `${before}${BEGIN}\n\n${table(runs)}\n\n${END}${rest.split(END)[1]}`
+  const text = Object.entries(tables(played)).reduce(placed, readFileSync(document, 'utf8'))
   writeFileSync(document, await format(text, { parser: 'markdown', semi: false, singleQuote: true, printWidth: 120 }))
 }

@@ -15,14 +15,14 @@ use crate::random::Random;
 /// A response that takes longer is of no use to anybody.
 pub const DEADLINE: f64 = 0.5;
 
-const TICK: f64 = 0.1;
+pub(super) const TICK: f64 = 0.1;
 
 /// The load is 1 at these.
 const LAG: f64 = 0.1;
 const BUSY: f64 = 0.95;
 const LATENCY: f64 = 0.25;
 
-const CLIENTS: usize = 20;
+pub(super) const CLIENTS: usize = 20;
 
 /// What happened in one tick.
 #[derive(Clone, Copy, Debug)]
@@ -41,63 +41,96 @@ pub struct Moment {
     pub load: f64,
 }
 
-/// What all clients have together is three times what the server can do: nobody sizes limits for the worst.
-fn limit() -> Policy {
+/// What a client's limit is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// A token bucket.
+    Bucket,
+    /// A sliding window.
+    Window,
+}
+
+/// What all clients have together is three times what so many servers can do: nobody sizes limits for the worst.
+pub(super) fn limit(servers: usize, algorithm: Limit) -> Policy {
     let number = |number: f64| Given::Number(number);
+    let (name, burst) = match algorithm {
+        Limit::Bucket => ("token-bucket", number(10.0 * servers as f64)),
+        Limit::Window => ("sliding-counter", Given::Missing),
+    };
     let options = Options {
-        limit: &number(3.0 * CAPACITY / CLIENTS as f64),
+        limit: &number(3.0 * CAPACITY * servers as f64 / CLIENTS as f64),
         window: &number(1_000.0),
-        algorithm: &Given::Text("token-bucket".into()),
-        burst: &number(10.0),
+        algorithm: &Given::Text(name.into()),
+        burst: &burst,
         resolution: &Given::Missing,
         align: &Given::Missing,
     };
     policy::build(&options).expect("these options are right")
 }
 
+/// The server itself: its queue, and how busy it was.
+#[derive(Default)]
+pub(super) struct Server {
+    /// When each request that was let in arrived and is answered.
+    queue: VecDeque<(f64, f64)>,
+    idle_from: f64,
+    /// Work that came in this tick, and what was left of it at the end of the last one.
+    added: f64,
+    left: f64,
+}
+
+impl Server {
+    /// A request is let in at that second.
+    pub(super) fn take(&mut self, second: f64, capacity: f64, random: &mut Random) {
+        // A third of what it takes is always the same, the rest is not.
+        let takes = (1.0 / 3.0) / capacity + random.exponential(2.0 / 3.0 / capacity);
+        self.idle_from = self.idle_from.max(second) + takes;
+        self.added += takes;
+        self.queue.push_back((second, self.idle_from));
+    }
+
+    /// How many requests are under way at that second.
+    pub(super) fn under_way(&self, second: f64) -> usize {
+        self.queue.len() - self.queue.partition_point(|(_, answered)| *answered <= second)
+    }
+
+    /// The end of a tick: how many requests were answered in time, and the load.
+    pub(super) fn tick(&mut self, end: f64) -> (u32, f64) {
+        let (mut good, mut latencies) = (0, Vec::new());
+        while let Some((arrived, answered)) = self.queue.front().copied().filter(|(_, answered)| *answered <= end) {
+            self.queue.pop_front();
+            latencies.push(answered - arrived);
+            good += u32::from(answered - arrived <= DEADLINE);
+        }
+        let backlog = (self.idle_from - end).max(0.0);
+        let busy = (self.left + self.added - backlog).clamp(0.0, TICK);
+        (self.left, self.added) = (backlog, 0.0);
+        let latency = percentile(&mut latencies);
+        (good, (backlog / LAG).max(busy / TICK / BUSY).max(latency / LATENCY))
+    }
+}
+
 /// Plays it.
 pub fn play(scenario: Scenario, rival: &mut Rival, seed: u64) -> Vec<Moment> {
     let mut random = Random::new(seed);
-    let whole = limit();
+    let whole = limit(1, Limit::Bucket);
     let mut states: Vec<State> = (0..CLIENTS).map(|_| whole.fresh()).collect();
     let mut moments = Vec::new();
-    let mut left = 0.0;
-    let (mut level, mut next, mut idle_from) = (1.0, 0.0_f64, 0.0_f64);
-    // When each request that was let in arrived and is answered.
-    let mut queue: VecDeque<(f64, f64)> = VecDeque::new();
-    let mut latencies: Vec<f64> = Vec::new();
+    let (mut level, mut next, mut server) = (1.0, 0.0_f64, Server::default());
     for tick in 1..=(ENDS / TICK) as u64 {
         let end = tick as f64 * TICK;
         let policy = whole.scaled(Share::of(level).parts(), Share::PARTS);
-        // Work that came in this tick.
-        let mut added = 0.0;
         while next < end {
             let (offered, capacity) = scenario.at(next);
             // Some time after the epoch, as clocks are.
             let now = Micros(1_000_000_000 + (next * 1e6) as u64);
             let client = random.below(CLIENTS);
             if policy.step(&mut states[client], now, Ask::all(1)).allowed {
-                let begins = idle_from.max(next);
-                // A third of what it takes is always the same, the rest is not.
-                let takes = (1.0 / 3.0) / capacity + random.exponential(2.0 / 3.0 / capacity);
-                idle_from = begins + takes;
-                added += takes;
-                queue.push_back((next, idle_from));
+                server.take(next, capacity, &mut random);
             }
             next += random.exponential(1.0 / offered);
         }
-        let mut good = 0;
-        while let Some((arrived, answered)) = queue.front().copied().filter(|(_, answered)| *answered <= end) {
-            queue.pop_front();
-            latencies.push(answered - arrived);
-            good += u32::from(answered - arrived <= DEADLINE);
-        }
-        let backlog = (idle_from - end).max(0.0);
-        let busy = (left + added - backlog).clamp(0.0, TICK);
-        left = backlog;
-        let latency = percentile(&mut latencies);
-        let load = (backlog / LAG).max(busy / TICK / BUSY).max(latency / LATENCY);
-        latencies.clear();
+        let (good, load) = server.tick(end);
         level = rival.observe(Micros((end * 1e6) as u64), load);
         let (offered, capacity) = scenario.at(end - TICK / 2.0);
         moments.push(Moment { second: end, offered, capacity, good: f64::from(good) / TICK, level, load });
