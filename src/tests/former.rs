@@ -280,6 +280,8 @@ proptest! {
 fn what_is_blocked_and_held_outlives_what_is_remembered() {
     let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
     acted(&limiter, Verb::Block(Micros::from_millis(60_000)));
+    let other = limiter.request_for(&Who::Key(b"b".into()), Verb::Block(Micros(1)), &CallOptions::default());
+    limiter.answer_here(&other.unwrap(), Trust::Nothing).unwrap();
     limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
     clock.advance(Micros::from_millis(59_999));
     assert!(!done(&limiter, Deed::Take, &of(1)).allowed);
@@ -316,6 +318,8 @@ fn what_single_keys_and_calls_have_of_their_own_is_remembered_as_long() {
     let own = CallOptions { own: Some((Given::Number(3.0), Given::Number(60_000.0))), ..of(3) };
     let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
     assert!(done(&limiter, Deed::Take, &own).allowed);
+    let short = CallOptions { own: Some((Given::Number(3.0), Given::Number(1.0))), ..of(1) };
+    done(&limiter, Deed::Look, &short);
     limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
     clock.advance(Micros::from_millis(59_000));
     assert!(!done(&limiter, Deed::Take, &own).allowed);
@@ -424,10 +428,13 @@ fn a_name_that_comes_back_does_not_read_what_another_state_has_written() {
         assert!(refused.to_string().contains("burst"), "{refused}");
     }
     // Nor where it came back as what it had never been.
-    let (limiter, _) = made(named(vec![user("x", "sliding-window", &[]), other()]));
-    for next in [user("x", "token-bucket", &[]), user("z", "fixed-window", &[]), user("x", "sliding-counter", &[])] {
+    let (limiter, clock) = made(named(vec![user("x", "sliding-window", &[]), other()]));
+    for next in [user("x", "token-bucket", &[]), user("z", "fixed-window", &[])] {
         limiter.update(&named(vec![next, other()])).unwrap();
     }
+    clock.advance(Micros::from_millis(60_000));
+    assert!(done_by_user(&limiter, 1).allowed, "nothing of what it was is in force");
+    limiter.update(&named(vec![user("x", "sliding-counter", &[]), other()])).unwrap();
     assert!(limiter.update(&named(vec![with_burst("sliding-counter"), other()])).is_err());
 }
 
@@ -465,9 +472,72 @@ fn what_is_leased_counts_as_long_as_it_did() {
         |kind| vec![("algorithm", text(kind)), ("limit", Given::Number(10.0)), ("window", Given::Number(1_000.0))];
     let lease = record(&[("max", Given::Number(5.0)), ("ttl", Given::Number(200.0))]);
     let store = [("redisUrl", text("redis://127.0.0.1:1")), ("lease", lease)];
-    let (limiter, _) = made(record(&[&numbers("sliding-window")[..], &store].concat()));
+    let (limiter, clock) = made(record(&[&numbers("sliding-window")[..], &store].concat()));
     limiter.update(&record(&numbers("token-bucket"))).unwrap();
     let request = limiter.request(&Who::Key(b"a".into()), Deed::Take, &of(1)).unwrap();
     let windows: Vec<_> = request.limits.iter().map(|limit| limit.policy.window()).collect();
     assert_eq!(windows, [1_000, 1_200].map(Micros::from_millis));
+    clock.advance(Micros::from_millis(2_599));
+    assert_eq!(asked(&limiter), 2);
+    clock.advance(Micros::from_millis(1));
+    assert_eq!(asked(&limiter), 1);
+}
+
+/// How many limits a call is asked of.
+fn asked(limiter: &Limiter) -> usize {
+    limiter.request(&Who::Key(b"a".into()), Deed::Look, &of(1)).unwrap().limits.len()
+}
+
+#[test]
+fn what_is_over_does_not_come_back_with_a_longer_window_nor_last_for_a_later_block() {
+    let (limiter, clock) = made(Written::new("fixed-window", 5, 1_000).given());
+    limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
+    assert_eq!(asked(&limiter), 2);
+    clock.advance(Micros::from_millis(1));
+    acted(&limiter, Verb::Block(Micros::from_millis(60_000)));
+    limiter.update(&Written::new("sliding-window", 5, 1_000).given()).unwrap();
+    assert_eq!(asked(&limiter), 3);
+    clock.advance(Micros::from_millis(10_000));
+    limiter.update(&Written::new("sliding-window", 5, 60_000).given()).unwrap();
+    assert_eq!(asked(&limiter), 2, "the bucket knows of the block");
+}
+
+#[test]
+fn an_action_has_the_history_of_the_limit_that_it_had() {
+    let of_action = |action: &str| CallOptions { action: Some(action.to_owned()), ..of(5) };
+    let own = Written::new("sliding-window", 5, 1_000).given();
+    let actions = ("actions", record(&[("login", own)]));
+    let Given::Record(fields) = Written::new("fixed-window", 5, 1_000).given() else { unreachable!() };
+    let (limiter, _) = made(Given::Record([&fields[..], &[(actions.0.to_owned(), actions.1)]].concat()));
+    for action in ["login", "read"] {
+        assert!(done(&limiter, Deed::Take, &of_action(action)).allowed);
+    }
+    // It falls back to the limiter's own limit, which stays what it is.
+    limiter.update(&Given::Record(fields)).unwrap();
+    assert!(!done(&limiter, Deed::Take, &of_action("login")).allowed);
+    limiter.update(&Written::new("token-bucket", 5, 1_000).given()).unwrap();
+    for action in ["login", "read"] {
+        assert!(!done(&limiter, Deed::Take, &of_action(action)).allowed, "{action}");
+    }
+}
+
+#[test]
+fn the_limit_on_new_keys_and_the_fallback_are_asked_beside_it() {
+    let given = |kind| {
+        let fallback = record(&[("limit", Given::Number(2.0)), ("window", Given::Number(1_000.0))]);
+        let new_keys = [("limit", Given::Number(1.0)), ("window", Given::Number(60_000.0)), ("by", text("ip"))];
+        let limits = vec![user("x", kind, &[("fallback", fallback)])];
+        record(&[("limits", Given::List(limits)), ("newKeys", record(&new_keys))])
+    };
+    let (limiter, _) = made(given("fixed-window"));
+    limiter.update(&given("sliding-window")).unwrap();
+    let call = |name: &str| {
+        let fields = [("user", name), ("ip", "1")];
+        let fields = fields.map(|(field, key)| (field.to_owned(), key.as_bytes().to_vec().into()));
+        let request = limiter.request(&Who::Fields(fields.into()), Deed::Take, &of(1)).unwrap();
+        let capacities: Vec<u64> = request.limits.iter().map(|limit| limit.fallback.capacity()).collect();
+        assert_eq!(capacities, [2, 2, 1]);
+        limiter.answer_here(&request, Trust::Nothing).unwrap().unwrap().allowed
+    };
+    assert_eq!(["a", "b", "a"].map(call), [true, false, true]);
 }
