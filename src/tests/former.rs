@@ -68,6 +68,7 @@ impl Written {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "each is written where it is used")]
 fn made(written: Given) -> (Limiter, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(START));
     (Limiter::in_memory(&Settings::read(&written).unwrap(), clock.clone()), clock)
