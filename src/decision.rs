@@ -205,13 +205,20 @@ impl Decision {
     }
 }
 
-/// What a caller is told of each limit where some are former ones of others: both must admit a call, so what is told is the stricter.
+/// What a caller is told of each limit where some are former ones of others: both must admit a call, so what is told is the stricter. For
+/// one that ends nobody waits longer than until then.
 #[cold]
 fn told_of_formers(limits: &Limits, count: usize, outcomes: &[Outcome]) -> Vec<Outcome> {
     let mut told: Vec<Option<Outcome>> = vec![None; count];
-    for (index, outcome) in outcomes.iter().enumerate() {
+    for (index, (limit, outcome)) in limits.iter().zip(outcomes).enumerate() {
         let Some(place) = told.get_mut(limits.told_index(index)) else { continue };
-        *place = Some(place.map_or(*outcome, |other| Outcome {
+        let outcome = limit.ending().map_or(*outcome, |ending| Outcome {
+            retry_after: outcome.retry_after.min(ending.within),
+            reset_at: outcome.reset_at.min(ending.at),
+            delay: outcome.delay.min(ending.within),
+            ..*outcome
+        });
+        *place = Some(place.map_or(outcome, |other| Outcome {
             allowed: other.allowed && outcome.allowed,
             granted: other.granted.min(outcome.granted),
             remaining: other.remaining.min(outcome.remaining),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::algorithm::Policy;
+use crate::clock::Micros;
 use crate::key;
 use crate::policy::MAX_UNITS;
 
@@ -28,8 +29,8 @@ pub struct Limit {
     pub role: Role,
     /// What it is called where it is tried, if it is an action's own.
     tried_as: Option<Arc<str>>,
-    /// Whether it is what the limit of its name was before its algorithm was changed.
-    is_former: bool,
+    /// When it ends, where it is what the limit of its name was before its algorithm was changed.
+    ending: Option<Ending>,
     /// What its keys begin with in Redis.
     namespace: Arc<str>,
     /// Whether they stand in braces there.
@@ -72,6 +73,15 @@ impl Role {
     }
 }
 
+/// When a limit ends that was given another algorithm: then it refuses nobody any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The moment, by this process's clock.
+    pub at: Micros,
+    /// How far that is away.
+    pub within: Micros,
+}
+
 /// What a limit is called that has no name.
 pub const DEFAULT: &str = "default";
 
@@ -108,7 +118,7 @@ impl Limit {
             is_shared: false,
             role: Role::Bystander,
             tried_as: None,
-            is_former: false,
+            ending: None,
             namespace: key::namespace(prefix, &place, policy.name()).into(),
             is_tagged: false,
             room: room.into(),
@@ -158,11 +168,11 @@ impl Limit {
         self.tried_as.clone().or_else(|| self.name.clone()).unwrap_or_else(|| DEFAULT.into())
     }
 
-    /// What this limit was under another algorithm: the same limit, whose keys stand where they stood then.
-    pub fn as_former(&self, prefix: &str, policy: Policy, fallback: Policy) -> Self {
+    /// What this limit was under another algorithm, until it ends: the same limit, whose keys stand where they stood then.
+    pub fn as_former(&self, prefix: &str, policy: Policy, fallback: Policy, ending: Ending) -> Self {
         let before = Self::new(prefix, self.name.as_deref(), self.action.as_deref(), self.by.clone(), policy, fallback);
         let Self { is_shared, role, is_tagged, .. } = *self;
-        Self { is_shared, role, is_tagged, is_former: true, ..before }
+        Self { is_shared, role, is_tagged, ending: Some(ending), ..before }
     }
 
     /// The same limit with keys in memory that those of its other algorithms are never taken for. In Redis they never are.
@@ -175,7 +185,12 @@ impl Limit {
 
     /// Whether it is what the limit of its name was before its algorithm was changed.
     pub fn is_former(&self) -> bool {
-        self.is_former
+        self.ending.is_some()
+    }
+
+    /// When it ends, where it does.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
     }
 
     /// Whether they are one limit to the caller, whatever their algorithms are.
@@ -198,6 +213,11 @@ impl Limit {
         out.extend_from_slice(self.namespace.as_bytes());
         let append = if self.is_tagged { key::append_tagged } else { key::append_escaped };
         append(out, key);
+    }
+
+    /// Whether its keys in memory are other than the callers'.
+    pub fn is_marked(&self) -> bool {
+        !self.room.is_empty()
     }
 
     /// A key as the store in memory knows it.
@@ -244,7 +264,7 @@ impl Limits {
     #[cold]
     #[inline(never)]
     fn without_formers(limits: &[Limit]) -> Option<Arc<Self>> {
-        let each: SmallVec<[Limit; 1]> = limits.iter().filter(|limit| !limit.is_former).cloned().collect();
+        let each: SmallVec<[Limit; 1]> = limits.iter().filter(|limit| !limit.is_former()).cloned().collect();
         // Where limits lie apart, one that is former may be asked alone.
         (!each.is_empty()).then(|| Arc::new(Self { each, in_force: None, told: None, guarded: None }))
     }

@@ -81,3 +81,43 @@ fn beside<A: Windowed>(own: &[u64], units: u64, base: impl FnOnce(u64) -> A) -> 
     let (extra, window) = (own[3], Micros(own[4]));
     WithBurst::new(base(units.min(MAX_UNITS - extra)), extra, window)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Micros = Micros::from_millis(1_000);
+
+    #[test]
+    fn each_admits_what_the_new_one_can_and_keeps_what_that_says_nothing_of() {
+        let sliding = |window, resolution| SlidingWindow::new(10, window, resolution);
+        let burst = Policy::SlidingWindowBurst(WithBurst::new(sliding(SECOND, 32), 5, Micros(9_000_000)));
+        assert_eq!(burst.longest(), Micros(9_000_000));
+        for former in [
+            Policy::TokenBucket(TokenBucket::new(3, SECOND, 3)),
+            Policy::LeakyBucket(LeakyBucket::new(3, SECOND, 2)),
+            Policy::SlidingCounter(SlidingCounter::new(3, SECOND)),
+        ] {
+            assert_eq!(former.under(&burst).capacity(), 15, "{former:?}");
+        }
+        let aligned = Policy::FixedWindow(FixedWindow::new(3, SECOND, true));
+        assert_eq!(aligned.under(&burst).numbers()[..], [15, SECOND.0, 1]);
+        let most = Policy::FixedWindow(FixedWindow::new(MAX_UNITS, SECOND, false));
+        // Of slots of a microsecond there are no more than the window was long.
+        let exact = Policy::SlidingWindow(sliding(Micros(10), 10));
+        assert_eq!(exact.under(&most).numbers()[2], SECOND.0 / DEFAULT_RESOLUTION);
+        assert_eq!(burst.under(&most).capacity(), MAX_UNITS);
+    }
+
+    #[test]
+    fn no_bucket_fills_later_than_can_be_told() {
+        let windows = SlidingWindow::new(1, MAX_WINDOW, 32);
+        let new = Policy::SlidingWindowBurst(WithBurst::new(windows, 5, SECOND));
+        for former in
+            [Policy::TokenBucket(TokenBucket::new(3, SECOND, 3)), Policy::LeakyBucket(LeakyBucket::new(3, SECOND, 2))]
+        {
+            let under = former.under(&new);
+            assert_eq!((under.capacity(), under.longest()), (6, MAX_WINDOW), "{former:?}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ use crate::algorithm::Policy;
 use crate::clock::Micros;
 use crate::error::Error;
 use crate::input::contradiction;
-use crate::limits::{DEFAULT, Limit, Limits, NEW_KEYS};
+use crate::limits::{DEFAULT, Ending, Limit, Limits, NEW_KEYS};
 use crate::settings::Plan;
 use crate::store::Verb;
 
@@ -127,16 +127,18 @@ impl Formers {
     }
 
     /// These limits, and behind each that is in force what it was.
-    fn beside(&self, prefix: &str, limits: &Limits) -> SmallVec<[Limit; 1]> {
+    fn beside(&self, prefix: &str, limits: &Limits, leased: Micros, now: Micros) -> SmallVec<[Limit; 1]> {
         let mut all = SmallVec::new();
         for limit in limits.iter() {
             all.push(limit.clone());
             let Some(history) = self.of(limit).filter(|_| !limit.role.is_trial()) else { continue };
-            for Former { policy, .. } in
+            for Former { policy, until, .. } in
                 history.in_force.iter().filter(|former| former.policy.id() != limit.policy.id())
             {
-                let [own, fallback] = [&limit.policy, &limit.fallback].map(|new| policy.under(new));
-                all.push(self.settled(limit.as_former(prefix, own, fallback)));
+                // Where others still lease of it, a unit may be used so much later than it is counted.
+                let own = policy.under(&limit.policy).lasting(leased);
+                let ending = Ending { at: *until, within: *until - now };
+                all.push(self.settled(limit.as_former(prefix, own, policy.under(&limit.fallback), ending)));
             }
         }
         all
@@ -151,12 +153,13 @@ impl History {
         place: &Place,
         change: &Change<'_>,
     ) -> Result<Option<Self>, Error> {
-        let (Some(present), Some(limit)) = (before, limit) else {
-            // One that is no more, or that begins anew under a name that there was.
-            return Ok(known.filter(|history| !history.in_force.is_empty()));
-        };
-        let (old, new) = (&present.policy, &limit.policy);
+        // Of one that is no more its name may come back, and with it the keys that it had.
+        let Some(limit) = limit else { return Ok(known.filter(|history| history.all.len() > 1)) };
+        let new = &limit.policy;
+        // One that begins anew has been nothing before.
+        let old = before.map_or(new, |before| &before.policy);
         let mut history = known.unwrap_or_else(|| Self { all: smallvec![*old], in_force: SmallVec::new() });
+        history.has_had(old);
         history.in_force.retain(|former| former.until > change.now);
         if history.all.iter().any(|policy| policy.name() == new.name() && policy.id() != new.id()) {
             return Err(contradiction(format!(
@@ -175,21 +178,24 @@ impl History {
                 )));
             }
             history.in_force.push(Former { policy: *old, since: change.now, until: change.now });
-            if history.all.iter().all(|policy| policy.id() != new.id()) {
-                history.all.push(*new);
-            }
         }
+        history.has_had(new);
         // Changed back, it is what it was.
         history.in_force.retain(|former| former.policy.id() != new.id());
         for former in &mut history.in_force {
-            let own = if place.0.is_none() { change.own } else { Micros::ZERO };
-            let longest = remembered(&former.policy).max(remembered(new)).max(own) + change.leased;
+            let longest = remembered(&former.policy).max(remembered(new)).max(change.own) + change.leased;
             former.until = former.until.max(former.since + longest);
             if former.since == change.now {
                 former.until = former.until.max(change.engaged_until);
             }
         }
         Ok(Some(history))
+    }
+
+    fn has_had(&mut self, policy: &Policy) {
+        if self.all.iter().all(|other| other.id() != policy.id()) {
+            self.all.push(*policy);
+        }
     }
 }
 
@@ -218,7 +224,8 @@ impl Limiter {
 
     #[cold]
     fn with_formers(&self, plan: &Plan, limits: Arc<Limits>) -> Arc<Limits> {
-        if self.formers.borrow_mut().forget(self.memory.now()) {
+        let now = self.memory.now();
+        if self.formers.borrow_mut().forget(now) {
             self.simplify();
             // What is known of refusals may be known of a limit that is no more.
             if let Some(refusals) = self.remote().and_then(|remote| remote.known.refusals.as_ref()) {
@@ -226,7 +233,7 @@ impl Limiter {
             }
             return limits;
         }
-        let all = self.formers.borrow().beside(&plan.prefix, &limits);
+        let all = self.formers.borrow().beside(&plan.prefix, &limits, self.frame.leased_for(), now);
         if all.len() == limits.len() { limits } else { Arc::new(plan.guarded(Limits::new(all))) }
     }
 

@@ -38,7 +38,7 @@ impl Store {
     }
 
     fn set_clock(&self, now: Micros) {
-        self.query(redis::cmd("SET").arg("now").arg(now.0))
+        self.query::<()>(redis::cmd("SET").arg("now").arg(now.0));
     }
 
     fn said(&self, instance: &Levels, level: u64, holds: Micros) -> Result<Sum, crate::error::Error> {
@@ -57,7 +57,7 @@ impl Store {
     }
 
     fn write(&self, field: &str, value: &[u8]) {
-        self.query(redis::cmd("HSET").arg(NAME).arg(field).arg(value))
+        self.query::<()>(redis::cmd("HSET").arg(NAME).arg(field).arg(value));
     }
 
     /// The fields but that of the sum.
