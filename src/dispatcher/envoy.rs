@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(looks(&mut envoy, &link, HEARTBEAT).0, [1_000]);
         envoy.went_down();
         assert_eq!((envoy.due(), levels.stand(1.0)), (None, (1.0, 1)));
-        assert!(envoy.answered().now_or_never().is_none(), "nothing is under way");
+        assert!(envoy.under_way.is_none(), "nothing is under way");
         envoy.came_up();
         assert!(envoy.due().is_some_and(|due| due <= Instant::now()));
         assert_eq!(envoy.tell(&link), None);
@@ -267,7 +267,7 @@ mod tests {
         assert!(envoy.leave(&link).is_some());
         let told: Vec<_> = link.levels().into_iter().map(|(told, _)| told).collect();
         assert_eq!(told, [(levels.announcement(Micros::ZERO), Share::WHOLE)]);
-        assert!(envoy.answered().now_or_never().is_none(), "whatever was under way");
+        assert!(envoy.under_way.is_none(), "whatever was under way");
         assert!(envoy.leave(&link).is_none());
         envoy.came_up();
         assert_eq!(envoy.due(), None);
