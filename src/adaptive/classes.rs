@@ -128,6 +128,12 @@ mod tests {
     }
 
     #[test]
+    fn no_share_is_of_nothing_and_each_is_the_nearest() {
+        assert_eq!([0.0, 0.000_4, -1.0].map(|part| Share::of(part).parts()), [1; 3]);
+        assert_eq!([0.300_6, 0.999_6, 2.0].map(|part| Share::of(part).parts()), [301, 1_000, 1_000]);
+    }
+
+    #[test]
     fn nothing_gives_way_where_the_minimum_is_the_whole() {
         assert_eq!(three().shares(1.0, 1.0), [Share::WHOLE; 3]);
     }

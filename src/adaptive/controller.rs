@@ -199,6 +199,63 @@ mod tests {
         assert_eq!(controller.level(), 1.0);
     }
 
+    #[test]
+    fn a_load_that_lasts_is_answered_however_long_it_stays_the_same() {
+        let mut controller = Controller::new(1e-30);
+        // Every half second another half is left, also when the smoothed load has come to rest.
+        let left = *levels(&mut controller, 0, [30.0; 400]).last().unwrap();
+        assert!(left < 0.5f64.powi(70), "{left}");
+    }
+
+    #[test]
+    fn a_little_too_much_takes_a_little_away() {
+        let mut controller = Controller::new(0.2);
+        levels(&mut controller, 0, [1.0; 100]);
+        let level = *levels(&mut controller, 100, [1.1]).last().unwrap();
+        assert!((0.95..1.0).contains(&level), "{level}");
+    }
+
+    #[test]
+    fn it_rises_no_sooner_than_twice_the_time_that_a_decrease_is_given() {
+        let mut controller = Controller::new(0.2);
+        let sunk = *levels(&mut controller, 0, [0.0, 5.0]).last().unwrap();
+        assert!(sunk < 1.0, "{sunk}");
+        let levels = levels(&mut controller, 2, [0.0; 10]);
+        assert!(levels[..9].iter().all(|level| *level == sunk), "{levels:?}");
+        assert!(levels[9] > sunk, "{levels:?}");
+    }
+
+    #[test]
+    fn it_rises_quickly_up_to_where_the_last_of_several_decreases_began() {
+        let mut controller = Controller::new(0.1);
+        assert_eq!(*levels(&mut controller, 0, [30.0; 7]).last().unwrap(), 0.25);
+        // Quickly from a quarter to near a half, and then slowly.
+        let risen = *levels(&mut controller, 7, [0.0; 50]).last().unwrap();
+        assert!((0.45..0.55).contains(&risen), "{risen}");
+    }
+
+    #[test]
+    fn who_has_not_looked_for_long_believes_no_more_than_after_half_a_second() {
+        let mut controller = Controller::new(0.2);
+        controller.observe(Micros(0), 0.0);
+        assert_eq!(
+            controller.observe(Micros(1_000 * TICK), 1.3),
+            1.0,
+            "of which less than three quarters are believed"
+        );
+    }
+
+    #[test]
+    fn time_that_ran_backwards_does_not_pass_again_and_a_load_below_nothing_is_none() {
+        let mut controller = Controller::new(0.2);
+        controller.observe(Micros(10 * TICK), 0.0);
+        controller.observe(Micros(0), 0.0);
+        assert_eq!(controller.observe(Micros(10 * TICK), 100.0), 1.0, "it has heard of that moment before");
+        let mut controller = Controller::new(0.2);
+        levels(&mut controller, 0, [f64::NEG_INFINITY; 30]);
+        assert_eq!(*levels(&mut controller, 30, [100.0]).last().unwrap(), 0.5);
+    }
+
     proptest! {
         /// Whatever it hears, and whenever, the level is within its bounds.
         #[test]

@@ -127,6 +127,35 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_names_no_class_is_of_the_usual_one() {
+        let mut adaptive = Adaptive::new(0.4, Classes::new(["low", "normal", "high"].map(Arc::from).to_vec()));
+        for tick in 0..=1 {
+            adaptive.observe(Micros(tick * 100_000), 100.0);
+        }
+        assert_eq!(adaptive.shares().iter().map(|share| share.parts()).collect::<Vec<_>>(), [400, 400, 700]);
+        for (class, parts) in [(None, 400), (Some(0), 400), (Some(1), 400), (Some(2), 700)] {
+            assert_eq!(adaptive.share_of(class).parts(), parts, "{class:?}");
+        }
+        let mut two = Adaptive::new(0.4, Classes::new(["bulk", "interactive"].map(Arc::from).to_vec()));
+        for tick in 0..=1 {
+            two.observe(Micros(tick * 100_000), 100.0);
+        }
+        assert_eq!(two.share_of(None), two.share_of(Some(1)));
+        assert_ne!(two.share_of(None), two.share_of(Some(0)));
+    }
+
+    #[test]
+    fn a_fleet_that_gives_way_further_takes_nobody_below_its_own_minimum() {
+        let mut adaptive = Adaptive::new(0.5, Classes::default());
+        let levels = Arc::new(Levels::new("rl"));
+        adaptive.join(levels.clone());
+        levels.hear(Share::WHOLE, Sum::of(4, 1_003).expect("it is one"));
+        let standing = adaptive.observe(Micros(0), 0.0);
+        assert_eq!((standing.level, standing.own, standing.instances), (0.5, 1.0, 4));
+        assert_eq!(adaptive.share_of(None).parts(), 500);
+    }
+
+    #[test]
     fn the_whole_is_the_same_policy_and_the_largest_numbers_fit() {
         for policy in policies(crate::policy::MAX_UNITS - 1) {
             assert_eq!(policy.scaled(Share::PARTS, Share::PARTS), policy);

@@ -14,6 +14,8 @@ mod ledger;
 mod line;
 mod listener;
 mod message;
+#[cfg(test)]
+mod scripted;
 mod shared;
 mod surveyor;
 mod sync;

@@ -228,10 +228,25 @@ fn patterns_are_read_as_they_are_documented() {
     );
     assert_eq!(found(&["2001:db8:1:2::1"], "2001:db8:1::/56"), None, "a network is not in one of its addresses");
     assert_eq!(found(&["fe80::/10"], "fe80::1%eth0"), some("fe80::/10"));
+    assert_eq!(found(&["/a/:_x"], "/a/b"), some("/a/:_x"));
+    for (text, is_plain) in [("a", true), ("a\\*b", false), ("a*", false), ("/a/:x", false)] {
+        assert_eq!(Pattern::read(text).unwrap().is_plain(text), is_plain, "{text}");
+    }
     assert_eq!(found(&["10.0.0.0\\/8"], "10.0.0.0/8"), some("10.0.0.0\\/8"), "a text, with its sign escaped");
-    for wrong in
-        ["a*b", "a\\b", "\\", "/:", "/:x*", "/:1", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "::/129", "10.0.0.0/8a"]
-    {
+    for wrong in [
+        "a*b",
+        "a\\b",
+        "\\",
+        "/:",
+        "/:x*",
+        "/:1",
+        "10.0.0.0/33",
+        "10.0.0.1/8",
+        "10.0.0.0/",
+        "::/129",
+        "10.0.0.0/8a",
+        "10.0.0.0/+8",
+    ] {
         assert!(Pattern::read(wrong).is_err(), "{wrong} was accepted");
     }
     for (one, other) in [("/a/:x", "/a/:y"), ("10.0.0.1", "10.0.0.1/32"), ("10.0.0.1", "::ffff:10.0.0.1"), ("*", "*")] {
