@@ -50,7 +50,7 @@ impl Link for Scripted {
     }
 
     async fn closed(&mut self) {
-        pending().await
+        pending::<()>().await;
     }
 
     fn level(&self, announcement: &Announcement, level: Share) -> Levelling {
