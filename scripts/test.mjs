@@ -10,7 +10,7 @@ import { exitWith, root, run, runTool } from './run.mjs'
 const long = process.argv.includes('--long')
 // The tests read it, those of Rust as well as those of Node.
 if (long) process.env.RATE_LIMIT_LONG = '1'
-const minutes = long ? 240 : 30
+const minutes = long ? 240 : 45
 
 /** Tests that say the most of a driver: what it carries, how it fails, how it begins and ends. `--long` runs them all. */
 const BY_A_THREAD = [
