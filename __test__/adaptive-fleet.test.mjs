@@ -11,7 +11,7 @@ import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
 import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { makeUser, urlFor } from './support/acl.mjs'
-import { program, start } from './support/child.mjs'
+import { ask, program, start } from './support/child.mjs'
 import { CLUSTER, STANDALONE } from './support/clients.mjs'
 import { settles, until } from './support/wait.mjs'
 
@@ -43,18 +43,11 @@ async function fleet(t, redisUrl, size) {
   )
   t.after(() => Promise.all(members.map((member) => member.stop('SIGKILL'))))
   await Promise.all(members.map((member) => member.message()))
-  const ask = (message) =>
-    Promise.all(
-      members.map((member) => {
-        const answer = member.message()
-        member.send(message)
-        return answer
-      }),
-    )
-  const adaptive = () => ask('adaptive')
+  const askAll = (message) => Promise.all(members.map((member) => ask(member, message)))
+  const adaptive = () => askAll('adaptive')
   /** How many calls all of them together admit, of more than the whole limit of each. */
   const admitted = async (key, priority) =>
-    sum((await ask({ calls: 110, key, priority })).map(({ admitted }) => admitted))
+    sum((await askAll({ calls: 110, key, priority })).map(({ admitted }) => admitted))
   return { members, adaptive, admitted }
 }
 

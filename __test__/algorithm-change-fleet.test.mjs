@@ -10,7 +10,7 @@ import { RateLimiter } from 'distributed-rate-limiter'
 
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
 import { startRedis } from '../scripts/redis.mjs'
-import { assertEnded, program, start } from './support/child.mjs'
+import { ask, assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { rejectionOf } from './support/refusal.mjs'
@@ -129,12 +129,7 @@ describe('another algorithm', { timeout: 120_000 }, () => {
     await watcher.publishPolicies(numbers('token-bucket', 3_000))
     await enter()
     await until(async () => (await used()) >= 3_000, 'all of it is used', 30_000)
-    const report = (one) => {
-      const answer = one.message()
-      one.send({ report: true })
-      return answer
-    }
-    const reports = await Promise.all(all.map(report))
+    const reports = await Promise.all(all.map((one) => ask(one, { report: true })))
     assert.equal(
       reports.reduce((sum, { allowed }) => sum + allowed, 0),
       3_000,

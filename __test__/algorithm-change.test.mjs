@@ -7,7 +7,7 @@ import { RateLimiter } from 'distributed-rate-limiter'
 
 import { startRedis } from '../scripts/redis.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
-import { assertEnded, program, start } from './support/child.mjs'
+import { ask, assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
@@ -233,11 +233,6 @@ describe('several processes', { timeout: 120_000 }, () => {
     )
     t.after(() => Promise.all(all.map((one) => one.stop('SIGKILL'))))
     await Promise.all(all.map((one) => one.message()))
-    const ask = (one, message) => {
-      const answer = one.message()
-      one.send(message)
-      return answer
-    }
     const watcher = limiterOf(t, options)
     const used = async () => 3_000 - (await watcher.peek('key')).remaining
     for (const [index, one] of all.entries()) {

@@ -8,7 +8,7 @@ import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
 import guards from '../middleware/http.js'
 import { startRedis } from '../scripts/redis.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
-import { assertEnded, program, start } from './support/child.mjs'
+import { ask, assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
@@ -299,14 +299,7 @@ describe('under load', { timeout: 120_000 }, () => {
     )
     t.after(() => Promise.all(all.map((one) => one.stop('SIGKILL'))))
     await Promise.all(all.map((one) => one.message()))
-    const tell = (message) =>
-      Promise.all(
-        all.map((one) => {
-          const answer = one.message()
-          one.send(message)
-          return answer
-        }),
-      )
+    const tell = (message) => Promise.all(all.map((one) => ask(one, message)))
 
     // Lowered below what is used by then: whoever has heard of it admits nobody.
     await until(async () => (await used()) > 500, 'a part of the limit is used', 30_000)

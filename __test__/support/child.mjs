@@ -68,6 +68,13 @@ function diedSilently(end) {
   throw new Error(`the program ended before it said what was waited for: ${describe(end)}`)
 }
 
+/** What a program that was started answers to a message: whatever it sends next. */
+export function ask(started, message) {
+  const answer = started.message()
+  started.send(message)
+  return answer
+}
+
 /** Runs `file` to its end. */
 export const run = (file, options) => start(file, options).ended
 
