@@ -12,7 +12,7 @@ import { startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { makeUser, urlFor } from './support/acl.mjs'
 import { ask, program, start } from './support/child.mjs'
-import { CLUSTER, STANDALONE } from './support/clients.mjs'
+import { CLUSTER, STANDALONE, waysTo } from './support/clients.mjs'
 import { settles, until } from './support/wait.mjs'
 
 const PRIORITIES = ['low', 'normal', 'high']
@@ -114,14 +114,7 @@ describe('whatever reaches Redis', { timeout: 240_000 }, () => {
     test(`${topology}, by clients of the application and by addresses`, async (t) => {
       const server = await begin()
       t.after(() => server.stop())
-      const clients = await Promise.all(
-        Object.values(kinds).map(async ({ open, close }) => {
-          const client = await open(server)
-          t.after(() => close(client))
-          return { redisClient: client }
-        }),
-      )
-      const ways = [{ redisUrl: server.url ?? server.nodes.map(({ url }) => url) }, ...clients]
+      const ways = await waysTo(t, server, kinds)
       const limiters = ways.map(
         (way, index) => new RateLimiter({ ...LIMIT, ...way, adaptive: index === 0 ? busy : idle }),
       )

@@ -10,7 +10,7 @@ import { startRedisSentinel } from '../scripts/redis-sentinel.mjs'
 import { freePort, startRedis } from '../scripts/redis.mjs'
 import { redisCommand } from '../scripts/resp.mjs'
 import { assertEnded, program, start } from './support/child.mjs'
-import { CLUSTER, STANDALONE } from './support/clients.mjs'
+import { CLUSTER, STANDALONE, waysTo } from './support/clients.mjs'
 import { settles, until } from './support/wait.mjs'
 
 const INSTANCES = 8
@@ -58,14 +58,7 @@ describe('instances that share a fallback', { timeout: 120_000 }, () => {
     test(`whoever reaches ${topology} in whatever way is counted`, async (t) => {
       const server = await begin()
       t.after(() => server.stop())
-      const clients = await Promise.all(
-        Object.values(kinds).map(async ({ open, close }) => {
-          const client = await open(server)
-          t.after(() => close(client))
-          return { redisClient: client }
-        }),
-      )
-      const ways = [...clients, { redisUrl: server.url ?? server.nodes.map(({ url }) => url) }]
+      const ways = await waysTo(t, server, kinds)
       const limiters = ways.map(
         (way) => new RateLimiter({ limit: 5, window: '1h', timeout: '10s', fallback: { share: 'fleet' }, ...way }),
       )

@@ -100,6 +100,18 @@ export const CLUSTER = {
   'valkey-glide cluster': glide.cluster,
 }
 
+/** Options by which a limiter reaches this server or cluster: one of each of these kinds of clients, closed when the test ends, and its addresses. */
+export async function waysTo(t, server, kinds) {
+  const clients = await Promise.all(
+    Object.values(kinds).map(async ({ open, close }) => {
+      const client = await open(server)
+      t.after(() => close(client))
+      return { redisClient: client }
+    }),
+  )
+  return [...clients, { redisUrl: server.url ?? server.nodes.map(({ url }) => url) }]
+}
+
 let made = 0
 /** A limiter that shares its counts with no other, that asks whatever it takes, and tells of every failure. */
 export function limiterOf(options) {
