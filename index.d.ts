@@ -564,8 +564,8 @@ export interface Decision {
   readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease' | 'shared' | 'list'
   /**
    * What decided in place of the limits as they were given; otherwise left out. `'allow-list'` and `'deny-list'`: the list that the key is on; nothing
-   * was counted, whatever the call cost. `'adaptive'`: a refusal by `check` or `checkRequest` that the whole limits would not have made, since this
-   * process's load has them give way ({@link CommonOptions.adaptive}).
+   * was counted, whatever the call cost. `'adaptive'`: a refusal by `check`, `checkRequest`, `acquire` or `reserve` that the whole limits would not have made,
+   * since this process's load has them give way ({@link CommonOptions.adaptive}).
    */
   readonly reason?: 'allow-list' | 'deny-list' | 'adaptive'
   /**

@@ -60,10 +60,44 @@ describe('signals', () => {
     const asked = pressure(t, [1], { signals: [(times) => seen.push(times) && 0] })
     for (const now of [1_000, 1_100, 1_250, 1_300]) asked.tick(now)
     assert.deepEqual(seen.slice(1), [
-      { sinceMs: 100, lateMs: 0 },
-      { sinceMs: 150, lateMs: 50 },
-      { sinceMs: 50, lateMs: 0 },
+      { sinceMs: 100, lateMs: 0, isTick: true },
+      { sinceMs: 150, lateMs: 50, isTick: true },
+      { sinceMs: 50, lateMs: 0, isTick: true },
     ])
+  })
+
+  test('are read by calls where no timer has come for two ticks, once a tick', (t) => {
+    const seen = []
+    let now = 5_000
+    t.mock.method(performance, 'now', () => now)
+    const asked = pressure(t, [1], { signals: [(times) => seen.push(times) && 0] })
+    const decided = []
+    const functions = ['isAllowed', 'isAllowedSync', 'check', 'reserve', 'hold']
+    const calls = asked.looking({
+      ...Object.fromEntries(functions.map((name) => [name, (...given) => decided.push([name, ...given])])),
+      peek: 'as it is',
+    })
+    assert.equal(calls.peek, 'as it is')
+    const after = (ms, name) => {
+      now += ms
+      seen.length = 0
+      calls[name]('key', 1)
+      return seen
+    }
+    asked.tick()
+    assert.deepEqual(after(199, 'check'), [], 'a timer may be a little late')
+    for (const [index, name] of functions.entries()) {
+      const ms = index === 0 ? 1 : 100
+      const late = { sinceMs: index === 0 ? 200 : 100, lateMs: 100 * (index + 1), isTick: false }
+      assert.deepEqual(after(ms, name), [late], name)
+      assert.deepEqual(after(0, name), [], 'it was just read')
+      if (index < functions.length - 1) continue
+      assert.deepEqual(after(99, name), [])
+    }
+    asked.tick()
+    assert.deepEqual(after(150, 'check'), [], 'it has come')
+    assert.deepEqual(decided[0], ['check', 'key', 1])
+    assert.equal(decided.length, 13)
   })
 
   test('cpu: what all threads have used since, as a part of what they may', (t) => {

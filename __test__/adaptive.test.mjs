@@ -96,6 +96,32 @@ describe('how far, and whose first', () => {
     assert.equal((await limiter.check('k', { cost: 10 })).allowed, false, 'too much for now is an answer, and no error')
   })
 
+  for (const call of ['isAllowed', 'isAllowedSync', 'check', 'acquire', 'reserve']) {
+    test(`while the loop works off what has come in, ${call} hears how late the timer is`, async (t) => {
+      const { make, pass, stand } = manual(t)
+      const limiter = make({ limit: 10, window: '1d', adaptive: { signals: ['eventLoopLag'] } })
+      pass(1)
+      const options = { acquire: { maxWait: 0 }, reserve: { cost: 1, ttl: '1h' } }[call]
+      const allowed = []
+      const ask = async () => {
+        const answer = await limiter[call]('k', options)
+        allowed.push(answer.allowed ?? answer)
+      }
+      for (const [ms, multiplier] of [
+        [150, 1],
+        [150, 0.5],
+        [99, 0.5],
+        [500, 0.25],
+      ]) {
+        stand(ms)
+        await ask()
+        await ask()
+        assert.equal(limiter.stats().adaptive.multiplier, multiplier)
+      }
+      assert.deepEqual(allowed, [true, true, true, true, true, false, false, false], 'no timer has come')
+    })
+  }
+
   test('several limits, a burst, an action and a limit of the call give way alike', async (t) => {
     const { load, make, pass } = manual(t)
     const several = make({
@@ -142,6 +168,22 @@ describe('the reason', () => {
       if (!algorithm.endsWith('bucket')) assert.equal((await limiter.check('free', { cost: 8 })).allowed, true)
     })
   }
+
+  test('is told by acquire and reserve, too, whose options a check does not know', async (t) => {
+    const { load, make, pass } = manual(t)
+    const limiter = make({ limit: 10, window: '1d' })
+    const ask = (cost) =>
+      Promise.all([
+        limiter.acquire('k', { cost, maxWait: 0, signal: AbortSignal.timeout(60_000) }),
+        limiter.reserve('k', { cost, ttl: '1m' }),
+      ])
+    load.now = 5
+    pass(DOWN)
+    for (const { allowed, ...told } of await ask(1)) assert.deepEqual([allowed, 'reason' in told], [true, false])
+    for (const { allowed, reason } of await ask(1)) assert.deepEqual([allowed, reason], [false, 'adaptive'])
+    for (const told of await ask(9)) assert.equal('reason' in told, false, 'too much for the whole limit, too')
+    assert.equal((await limiter.acquire('other')).allowed, true, 'without options')
+  })
 
   test('makes the problem of a middleware another, which also says the priority and reports response times', async (t) => {
     const { load, make, pass } = manual(t)
@@ -207,6 +249,8 @@ describe('on Redis', { timeout: 60_000 }, () => {
         [false, 'adaptive', 2, 'redis'],
       )
       assert.equal(await loaded.isAllowed('k'), false)
+      assert.equal((await loaded.acquire('k', { maxWait: 0 })).reason, 'adaptive')
+      assert.equal((await loaded.reserve('k', { cost: 1, ttl: '1m' })).reason, 'adaptive')
       assert.equal(await admitted(other, 'k', 20), 8, 'the whole limit, of which two were used')
       const full = await loaded.check('k')
       assert.deepEqual([full.allowed, 'reason' in full], [false, false], 'nobody has room')
@@ -340,6 +384,12 @@ describe('what is told', () => {
     assert.equal(latencies.read(), 5)
     for (let tick = 1; tick < 10; tick += 1) latencies.read()
     assert.equal(latencies.read(), 0, 'nobody answers anything')
+    for (let ms = 1; ms <= 10; ms += 1) latencies.add(ms)
+    assert.equal(latencies.read(false), 9, 'a loop that stands still may still have answered')
+    for (let look = 1; look < 20; look += 1)
+      assert.equal(latencies.read(false), 9, 'but who looks meanwhile is no tick')
+    for (let tick = 1; tick < 10; tick += 1) assert.equal(latencies.read(), 9)
+    assert.equal(latencies.read(), 0)
     // However many there are, the last 1,024 are kept.
     for (let ms = 0; ms < 5_000; ms += 1) latencies.add(ms)
     assert.ok(latencies.read() > 4_800)

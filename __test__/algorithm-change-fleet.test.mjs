@@ -6,15 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
-
 import { startRedisCluster } from '../scripts/redis-cluster.mjs'
 import { startRedis } from '../scripts/redis.mjs'
 import { ask, assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { rejectionOf } from './support/refusal.mjs'
-import { ownPrefix } from './support/stores.mjs'
+import { limiterOf, ownPrefix } from './support/stores.mjs'
 import { until } from './support/wait.mjs'
 
 const WINDOW = '30d'
@@ -22,11 +20,7 @@ const numbers = (algorithm, limit = 10, more = {}) => ({ algorithm, limit, windo
 const ASKING = { timeout: '10s', onStoreError: 'throw' }
 const KEYS = Array.from({ length: 20 }, (_, index) => `user:${index}`)
 
-const limiterOf = (t, options) => {
-  const limiter = new RateLimiter({ prefix: ownPrefix(), ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const ownOf = (t, options) => limiterOf(t, { prefix: ownPrefix(), ...options })
 
 describe('another algorithm on a cluster', { timeout: 120_000 }, () => {
   let cluster
@@ -34,8 +28,7 @@ describe('another algorithm on a cluster', { timeout: 120_000 }, () => {
     cluster = await startRedisCluster()
   })
   after(() => cluster?.stop())
-  const onCluster = (t, options) =>
-    limiterOf(t, { ...ASKING, redisUrl: cluster.nodes.map(({ url }) => url), ...options })
+  const onCluster = (t, options) => ownOf(t, { ...ASKING, redisUrl: cluster.nodes.map(({ url }) => url), ...options })
 
   for (const hashTag of [true, false]) {
     test(`${hashTag ? 'with' : 'without'} hashTag what was consumed and held counts`, async (t) => {
@@ -80,7 +73,7 @@ describe('another algorithm', { timeout: 120_000 }, () => {
   for (const [store, options] of Object.entries(stores)) {
     test(`from and to windows of the calendar, in ${store}`, async (t) => {
       for (const other of ['sliding-window', 'token-bucket', 'leaky-bucket']) {
-        const limiter = limiterOf(t, { ...options(), ...ofMonth(10) })
+        const limiter = ownOf(t, { ...options(), ...ofMonth(10) })
         await limiter.check('a', { cost: 7 })
         // A leaky bucket holds one unit beside those that wait.
         limiter.update(numbers(other, other === 'leaky-bucket' ? 9 : 10))
@@ -88,7 +81,7 @@ describe('another algorithm', { timeout: 120_000 }, () => {
         limiter.update(ofMonth(10))
         assert.equal(await allowedOf(limiter, 'a', 5), 1, `from a ${other}`)
       }
-      const short = limiterOf(t, { ...options(), ...ofMonth(10) })
+      const short = ownOf(t, { ...options(), ...ofMonth(10) })
       await short.check('a', { cost: 10 })
       short.update({ algorithm: 'sliding-window', limit: 5, window: '1m' })
       const { allowed, retryAfterMs } = await short.check('a')
@@ -104,7 +97,7 @@ describe('another algorithm', { timeout: 120_000 }, () => {
     const file = join(folder, 'limits.json')
     const write = (algorithm) => writeFileSync(file, JSON.stringify({ version: 1, ...numbers(algorithm) }))
     write('fixed-window')
-    const limiter = limiterOf(t, { ...ASKING, redisUrl: redis.url, policies: file })
+    const limiter = ownOf(t, { ...ASKING, redisUrl: redis.url, policies: file })
     assert.equal(await allowedOf(limiter, 'a', 7), 7)
     write('sliding-counter')
     await until(() => limiter.policies()[0].algorithm === 'sliding-counter', 'the file is read')
@@ -121,7 +114,7 @@ describe('another algorithm', { timeout: 120_000 }, () => {
       all.push(one)
       await one.message()
     }
-    const watcher = limiterOf(t, options)
+    const watcher = ownOf(t, options)
     await watcher.ready()
     const used = async () => 3_000 - (await watcher.peek('key')).remaining
     await Promise.all([enter(), enter()])

@@ -3,15 +3,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
-
 import { startRedis } from '../scripts/redis.mjs'
 import { ALGORITHMS } from './support/algorithms.mjs'
 import { ask, assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
-import { ownPrefix } from './support/stores.mjs'
+import { limiterOf, onEach } from './support/stores.mjs'
 import { until } from './support/wait.mjs'
 
 let redis
@@ -20,24 +18,8 @@ before(async () => {
 })
 after(() => redis?.stop())
 
-const limiterOf = (t, options) => {
-  const limiter = new RateLimiter(options)
-  t.after(() => limiter.close())
-  return limiter
-}
-
-const onRedis = (options) => ({
-  redisUrl: redis.url,
-  prefix: ownPrefix(),
-  timeout: '10s',
-  onStoreError: 'throw',
-  ...options,
-})
-
-const STORES = { memory: (options) => options, redis: onRedis }
-if (process.platform === 'linux') {
-  STORES.shared = (options) => ({ ...options, shared: `algo-${process.pid}-${ownPrefix()}`, maxMemory: '1mb' })
-}
+const STORES = onEach(() => redis)
+const onRedis = STORES.redis
 
 /** Nothing comes back while a test runs. */
 const WINDOW = '30d'

@@ -12,6 +12,7 @@ import { ALGORITHMS } from './support/algorithms.mjs'
 import { GOOD, kind, range } from './support/bad-input.mjs'
 import { MemoryCache } from './support/memory-cache.mjs'
 import { assertRefusal, rejectionOf, thrownBy } from './support/refusal.mjs'
+import { limiterOf } from './support/stores.mjs'
 
 const SECRET = 'a secret that all servers share'
 const PLANTED = 'p1anted@example.com'
@@ -31,11 +32,7 @@ const onRedis = (options) => ({
 })
 const say = (...words) => redisCommand(redis.port, ...words)
 
-function limiterOf(t, options) {
-  const limiter = new RateLimiter({ limit: 3, window: '1d', hashKeys: SECRET, ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+const hashing = (t, options) => limiterOf(t, { limit: 3, window: '1d', hashKeys: SECRET, ...options })
 
 /** What a decision says beside when. */
 const said = ({ allowed, granted, limit, remaining }) => ({ allowed, granted, limit, remaining })
@@ -71,8 +68,8 @@ describe('hashed keys', { timeout: 60_000 }, () => {
     for (const algorithm of ALGORITHMS) {
       test(`${algorithm} in ${store} decides as without`, async (t) => {
         const own = store === 'redis' ? onRedis() : {}
-        const plain = limiterOf(t, { ...own, algorithm, prefix: 'plain', hashKeys: false })
-        const hashed = limiterOf(t, { ...own, algorithm, prefix: 'hashed' })
+        const plain = hashing(t, { ...own, algorithm, prefix: 'plain', hashKeys: false })
+        const hashed = hashing(t, { ...own, algorithm, prefix: 'hashed' })
         assert.deepEqual(await everything(hashed, PLANTED), await everything(plain, PLANTED))
       })
     }
@@ -80,8 +77,8 @@ describe('hashed keys', { timeout: 60_000 }, () => {
 
   test('a key never appears in Redis, and all are equally long', async (t) => {
     await say('FLUSHALL')
-    const limiter = limiterOf(t, onRedis({ actions: { upload: { limit: 1, window: '1d' } } }))
-    const both = limiterOf(t, {
+    const limiter = hashing(t, onRedis({ actions: { upload: { limit: 1, window: '1d' } } }))
+    const both = hashing(t, {
       ...onRedis({ limit: undefined, window: undefined }),
       limits: [
         { name: 'user', limit: 2, window: '1d', by: 'mail' },
@@ -114,7 +111,7 @@ describe('hashed keys', { timeout: 60_000 }, () => {
             }
           : target[name],
     })
-    const limiter = limiterOf(t, { cacheClient: watched })
+    const limiter = hashing(t, { cacheClient: watched })
     await limiter.isAllowed(PLANTED)
     const names = seen.filter((key) => key !== 'rl:probe')
     assert.ok(names.length > 0)
@@ -122,7 +119,7 @@ describe('hashed keys', { timeout: 60_000 }, () => {
   })
 
   test('a key never appears in errors, in counts or in the limiter itself', async (t) => {
-    const limiter = limiterOf(t, { ...onRedis(), prefix: 'shown' })
+    const limiter = hashing(t, { ...onRedis(), prefix: 'shown' })
     await limiter.isAllowed(PLANTED)
     const [name] = await say('KEYS', 'shown:*')
     await say('SET', name, 'of another program')
@@ -139,25 +136,25 @@ describe('hashed keys', { timeout: 60_000 }, () => {
 
   test('one secret is one count, another secret is another', async (t) => {
     const own = { ...onRedis(), limit: 1, prefix: 'shared' }
-    const [one, same, other] = [SECRET, SECRET, `${SECRET}!`].map((hashKeys) => limiterOf(t, { ...own, hashKeys }))
+    const [one, same, other] = [SECRET, SECRET, `${SECRET}!`].map((hashKeys) => hashing(t, { ...own, hashKeys }))
     assert.equal(await one.isAllowed(PLANTED), true)
     assert.equal(await same.isAllowed(PLANTED), false)
     assert.equal(await other.isAllowed(PLANTED), true)
-    const plain = limiterOf(t, { ...own, hashKeys: false })
+    const plain = hashing(t, { ...own, hashKeys: false })
     assert.equal(await plain.isAllowed(PLANTED), true)
   })
 
   test('whoever knows what a key is called in Redis is not that key', async (t) => {
-    const limiter = limiterOf(t, { ...onRedis(), limit: 1, prefix: 'forged' })
+    const limiter = hashing(t, { ...onRedis(), limit: 1, prefix: 'forged' })
     await limiter.isAllowed(PLANTED)
     const [name] = await say('KEYS', 'forged:*')
     assert.equal(await limiter.isAllowed(name.slice(name.indexOf('%'))), true)
-    const plain = limiterOf(t, { ...onRedis(), limit: 1, prefix: 'forged', hashKeys: false })
+    const plain = hashing(t, { ...onRedis(), limit: 1, prefix: 'forged', hashKeys: false })
     assert.equal(await plain.isAllowed(name.slice(name.indexOf('%'))), true)
   })
 
   test('isAllowedSync and DistributedRateLimiter know it too', async (t) => {
-    const limiter = limiterOf(t, { limit: 1 })
+    const limiter = hashing(t, { limit: 1 })
     assert.deepEqual([limiter.isAllowedSync(PLANTED), limiter.isAllowedSync(PLANTED)], [true, false])
     const other = new DistributedRateLimiter({ maxRequests: 1, timeWindowMs: 60_000, hashKeys: SECRET })
     t.after(() => other.close())

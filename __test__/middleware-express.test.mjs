@@ -5,20 +5,14 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
 import { rateLimit } from 'distributed-rate-limiter/express'
 import express5 from 'express'
 import express4 from 'express-4'
 
 import { startRedis } from '../scripts/redis.mjs'
 import { get } from './support/http.mjs'
+import { hourly } from './support/stores.mjs'
 import { until } from './support/wait.mjs'
-
-const limiterOf = (t, options = {}) => {
-  const limiter = new RateLimiter({ limit: 1, window: '1h', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
 
 async function serve(t, app) {
   const server = createServer(app)
@@ -41,10 +35,10 @@ for (const [name, express] of Object.entries({ 'express 4': express4, 'express 5
       const app = express()
       const hello = (request, response) => response.send('hello')
       const router = express.Router()
-      router.use(rateLimit({ limiter: limiterOf(t) }))
+      router.use(rateLimit({ limiter: hourly(t) }))
       router.get('/a', hello)
       app.use('/api', router)
-      app.get('/one', rateLimit({ limiter: limiterOf(t) }), hello)
+      app.get('/one', rateLimit({ limiter: hourly(t) }), hello)
       app.get('/free', hello)
       const ask = await serve(t, app)
       assert.deepEqual(await ask('/api/a', '/api/a', '/one', '/one', '/free', '/free'), [200, 429, 200, 429, 200, 200])
@@ -54,7 +48,7 @@ for (const [name, express] of Object.entries({ 'express 4': express4, 'express 5
       const app = express()
       const onDenied = (request, response, { violated }, next) =>
         next(Object.assign(new Error(violated[0]), { status: 420 }))
-      app.use(rateLimit({ limiter: limiterOf(t), onDenied }))
+      app.use(rateLimit({ limiter: hourly(t), onDenied }))
       app.get('/', (request, response) => response.send('hello'))
       app.use((error, request, response, next) => response.status(error.status).send(error.message))
       const ask = await serve(t, app)
@@ -63,7 +57,7 @@ for (const [name, express] of Object.entries({ 'express 4': express4, 'express 5
 
     test('an error of what comes after is not handed on twice', async (t) => {
       const app = express()
-      app.use(rateLimit({ limiter: limiterOf(t, { limit: 9 }) }))
+      app.use(rateLimit({ limiter: hourly(t, { limit: 9 }) }))
       app.get('/', () => {
         throw new Error('of the application')
       })
@@ -79,7 +73,7 @@ for (const [name, express] of Object.entries({ 'express 4': express4, 'express 5
 
     test('somebody who has answered meanwhile is left alone', async (t) => {
       const app = express()
-      const limiter = limiterOf(t, { algorithm: 'leaky-bucket', limit: 20, window: '1s', burst: 5 })
+      const limiter = hourly(t, { algorithm: 'leaky-bucket', limit: 20, window: '1s', burst: 5 })
       app.use((request, response, next) => {
         next()
         if (request.path === '/late') response.status(503).send('too late')
@@ -103,7 +97,7 @@ for (const [name, express] of Object.entries({ 'express 4': express4, 'express 5
         t.after(() => redis.stop())
         const away = onStoreError === 'local' ? { fallback: { limit: 1 } } : {}
         const settings = { redisUrl: redis.url, onStoreError, timeout: '5s', denyCache: false }
-        const limiter = limiterOf(t, { limit: 2, ...settings, ...away })
+        const limiter = hourly(t, { limit: 2, ...settings, ...away })
         await limiter.ready()
         const app = express()
         app.use(rateLimit({ limiter }))

@@ -9,13 +9,8 @@ import fastify from 'fastify'
 
 import { startRedis } from '../scripts/redis.mjs'
 import { get } from './support/http.mjs'
+import { hourly } from './support/stores.mjs'
 import { until } from './support/wait.mjs'
-
-const limiterOf = (t, options = {}) => {
-  const limiter = new RateLimiter({ limit: 1, window: '1h', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
 
 /** Builds an application, which ends with the test; asks for paths in turn, and gives their statuses. */
 async function serve(t, build) {
@@ -42,7 +37,7 @@ describe('the plugin', { timeout: 30_000 }, () => {
   test('guards the instance that registers it, what is beneath, and no other', async (t) => {
     const ask = await serve(t, async (app) => {
       app.register(async (guarded) => {
-        guarded.register(rateLimit, { limiter: limiterOf(t) })
+        guarded.register(rateLimit, { limiter: hourly(t) })
         guarded.get('/guarded', async () => 'hello')
         guarded.register(async (beneath) => beneath.get('/beneath', async () => 'hello'))
       })
@@ -55,7 +50,7 @@ describe('the plugin', { timeout: 30_000 }, () => {
   test('guards routes that were there before it, and requests that find none', async (t) => {
     const ask = await serve(t, async (app) => {
       app.get('/before', async () => 'hello')
-      await app.register(rateLimit, { limiter: limiterOf(t, { limit: 2 }) })
+      await app.register(rateLimit, { limiter: hourly(t, { limit: 2 }) })
       app.get('/after', async () => 'hello')
     })
     assert.deepEqual(await ask('/before', '/none', '/none', '/after'), [200, 404, 429, 429])
@@ -63,9 +58,9 @@ describe('the plugin', { timeout: 30_000 }, () => {
 
   test('two of them, each with its own limiter, both count', async (t) => {
     const ask = await serve(t, async (app) => {
-      await app.register(rateLimit, { limiter: limiterOf(t, { limit: 3 }) })
+      await app.register(rateLimit, { limiter: hourly(t, { limit: 3 }) })
       app.register(async (inner) => {
-        await inner.register(rateLimit, { limiter: limiterOf(t) })
+        await inner.register(rateLimit, { limiter: hourly(t) })
         inner.get('/inner', async () => 'hello')
       })
       app.get('/outer', async () => 'hello')
@@ -74,13 +69,13 @@ describe('the plugin', { timeout: 30_000 }, () => {
   })
 
   test('a route has what its configuration says in place of the plugin’s options', async (t) => {
-    const strict = limiterOf(t)
+    const strict = hourly(t)
     const ask = await serve(t, async (app) => {
       const early = { rateLimit: { limiter: strict, status: 503, message: 'later' } }
       app.get('/early', { config: early }, async () => 'hello')
-      await app.register(rateLimit, { limiter: limiterOf(t, { limit: 2 }) })
+      await app.register(rateLimit, { limiter: hourly(t, { limit: 2 }) })
       app.get('/free', { config: { rateLimit: false } }, async () => 'hello')
-      app.get('/own', { config: { rateLimit: { limiter: limiterOf(t), key: () => 'all' } } }, async () => 'hello')
+      app.get('/own', { config: { rateLimit: { limiter: hourly(t), key: () => 'all' } } }, async () => 'hello')
       app.get('/costly', { config: { rateLimit: { cost: 2 } } }, async () => 'hello')
       app.get('/usual', { config: { rateLimit: true } }, async () => 'hello')
       app.get('/skipped', { config: { rateLimit: { skip: () => true } } }, async () => 'hello')
@@ -93,7 +88,7 @@ describe('the plugin', { timeout: 30_000 }, () => {
   test('bad options of a route that was there before it come out with its first request', async (t) => {
     const app = fastify()
     app.get('/', { config: { rateLimit: { statsu: 1 } } }, async () => 'hello')
-    await app.register(rateLimit, { limiter: limiterOf(t) })
+    await app.register(rateLimit, { limiter: hourly(t) })
     t.after(() => app.close())
     const { statusCode, body } = await app.inject('/')
     assert.deepEqual([statusCode, JSON.parse(body).code], [500, 'ERR_RATE_LIMIT_UNKNOWN_OPTION'])
@@ -105,7 +100,7 @@ describe('the plugin', { timeout: 30_000 }, () => {
       const ask = await serve(t, async (app) => {
         const before = { onRequest: 'onRequest', preParsing: 'onRequest', preValidation: 'preParsing' }[hook]
         app.addHook(before ?? 'preValidation', async () => void order.push('before'))
-        await app.register(rateLimit, { limiter: limiterOf(t), hook, key: () => order.push('counted') && 'all' })
+        await app.register(rateLimit, { limiter: hourly(t), hook, key: () => order.push('counted') && 'all' })
         app.addHook(hook, async () => void order.push('after'))
         app.get('/', async () => 'hello')
       })
@@ -117,7 +112,7 @@ describe('the plugin', { timeout: 30_000 }, () => {
   test('onDenied may answer by the reply, too', async (t) => {
     const app = fastify()
     const onDenied = (request, reply, { retryAfter }) => void reply.code(420).send({ wait: retryAfter > 0 })
-    await app.register(rateLimit, { limiter: limiterOf(t), onDenied })
+    await app.register(rateLimit, { limiter: hourly(t), onDenied })
     app.get('/', async () => 'hello')
     t.after(() => app.close())
     await app.inject('/')
@@ -135,7 +130,7 @@ test(
     const servers = []
     for (let index = 0; index < 2; index += 1) {
       const away = { fallback: { limit: 1 }, timeout: '5s', denyCache: false }
-      const limiter = limiterOf(t, { limit: 4, redisUrl: redis.url, ...away })
+      const limiter = hourly(t, { limit: 4, redisUrl: redis.url, ...away })
       await limiter.ready()
       const ask = await serve(t, async (app) => {
         await app.register(rateLimit, { limiter })

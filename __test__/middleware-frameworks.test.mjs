@@ -11,15 +11,10 @@ import { parseList } from 'structured-headers'
 
 import { frameworks, start } from './support/frameworks.mjs'
 import { get } from './support/http.mjs'
+import { hourly } from './support/stores.mjs'
 import { settles, until } from './support/wait.mjs'
 
 const PROBLEM = 'https://iana.org/assignments/http-problem-types#quota-exceeded'
-
-const limiterOf = (t, options = {}) => {
-  const limiter = new RateLimiter({ limit: 1, window: '1h', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
 
 const statuses = async (port, paths, headers) => {
   const seen = []
@@ -52,7 +47,7 @@ for (const framework of frameworks) {
 
   describe(framework.name, { timeout: 60_000 }, () => {
     test('counts by address, and refuses with headers and problem details', async (t) => {
-      const { port } = await start(t, framework, { limiter: limiterOf(t, { limit: 2 }) })
+      const { port } = await start(t, framework, { limiter: hourly(t, { limit: 2 }) })
       for (const remaining of [1, 0]) {
         const { status, headers, body } = await get(port)
         assert.deepEqual([status, body], [200, 'hello'])
@@ -78,7 +73,7 @@ for (const framework of frameworks) {
     })
 
     test('writes its headers also to responses that are made anew, and to errors', async (t) => {
-      const { port } = await start(t, framework, { limiter: limiterOf(t, { limit: 3 }) })
+      const { port } = await start(t, framework, { limiter: hourly(t, { limit: 3 }) })
       assert.match((await get(port, '/again')).headers.ratelimit, /^"default";r=2;/)
       const { status, headers } = await get(port, '/throw')
       assert.equal(status, 500)
@@ -86,7 +81,7 @@ for (const framework of frameworks) {
     })
 
     test('says a refusal as a text to whom would rather read one', async (t) => {
-      const { port } = await start(t, framework, { limiter: limiterOf(t) })
+      const { port } = await start(t, framework, { limiter: hourly(t) })
       await get(port)
       const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
       const { status, headers, body } = await get(port, '/', { accept: browser })
@@ -115,7 +110,7 @@ for (const framework of frameworks) {
         [() => undefined, /^application\/problem\+json/, (body) => assert.equal(JSON.parse(body).status, 503)],
       ]
       for (const [message, type, check] of own) {
-        const { port } = await start(t, framework, { limiter: limiterOf(t), message, status: 503 })
+        const { port } = await start(t, framework, { limiter: hourly(t), message, status: 503 })
         await get(port)
         const { status, headers, body } = await get(port, '/', { 'x-path': 'p' })
         assert.equal(status, 503)
@@ -125,7 +120,7 @@ for (const framework of frameworks) {
     })
 
     test('leaves a refusal to onDenied', async (t) => {
-      const { port } = await start(t, framework, { limiter: limiterOf(t), onDenied: deny })
+      const { port } = await start(t, framework, { limiter: hourly(t), onDenied: deny })
       await get(port)
       const { status, headers, body } = await get(port)
       assert.equal(status, 429)
@@ -133,7 +128,7 @@ for (const framework of frameworks) {
     })
 
     test('skips, and lets a cost of nothing pass without counting it', async (t) => {
-      const limiter = limiterOf(t, { limit: 5 })
+      const limiter = hourly(t, { limit: 5 })
       const { port } = await start(t, framework, {
         limiter,
         skip: async (asked) => header(asked, 'x-skip') === 'yes',
@@ -151,7 +146,7 @@ for (const framework of frameworks) {
     })
 
     test('counts each action apart, with its own limit where it has one', async (t) => {
-      const limiter = limiterOf(t, { limit: 2, actions: { download: { limit: 1, window: '1m' } } })
+      const limiter = hourly(t, { limit: 2, actions: { download: { limit: 1, window: '1m' } } })
       const { port } = await start(t, framework, { limiter, action: (asked) => header(asked, 'x-action') || undefined })
       const as = (action) => get(port, '/', { 'x-action': action })
       const first = await as('download')
@@ -169,7 +164,7 @@ for (const framework of frameworks) {
         ['failed', ['/', '/', '/'], ['/status/401', '/status/500', '/']],
         ['successful', ['/status/500', '/status/404', '/status/500'], ['/', '/', '/status/500']],
       ]) {
-        const limiter = limiterOf(t, { limit: 2 })
+        const limiter = hourly(t, { limit: 2 })
         const { port } = await start(t, framework, { limiter, countOnly, key: () => 'somebody' })
         for (const path of given) {
           const { status } = await get(port, path)
@@ -184,7 +179,7 @@ for (const framework of frameworks) {
 
     test('gives back nothing to who hangs up before the response', async (t) => {
       for (const countOnly of ['failed', 'successful']) {
-        const limiter = limiterOf(t, { limit: 5 })
+        const limiter = hourly(t, { limit: 5 })
         let hungUp
         const key = (asked) => {
           hungUp ??= once(socketOf(asked), 'close')
@@ -203,20 +198,20 @@ for (const framework of frameworks) {
     })
 
     test('queues, and refuses who would wait for too long', async (t) => {
-      const limiter = limiterOf(t, { algorithm: 'token-bucket', limit: 20, window: '1s', burst: 1 })
+      const limiter = hourly(t, { algorithm: 'token-bucket', limit: 20, window: '1s', burst: 1 })
       const { port } = await start(t, framework, { limiter, queue: { maxWait: '10s' } })
       const answers = await Promise.all(Array.from({ length: 4 }, () => get(port)))
       assert.deepEqual(
         answers.map(({ status }) => status),
         [200, 200, 200, 200],
       )
-      const impatient = limiterOf(t)
+      const impatient = hourly(t)
       const { port: other } = await start(t, framework, { limiter: impatient, queue: { maxWait: 1 } })
       assert.deepEqual(await statuses(other, ['/', '/']), [200, 429])
     })
 
     test('who leaves the queue takes nothing, and those behind move up', async (t) => {
-      const limiter = limiterOf(t, { limit: 1 })
+      const limiter = hourly(t, { limit: 1 })
       const key = 'somebody'
       const { port, waiting } = await start(t, framework, { limiter, queue: { maxWait: '1d' }, key: () => key })
       let acquiring = 0
@@ -239,7 +234,7 @@ for (const framework of frameworks) {
     })
 
     test('a leaky bucket lets requests leave in turn, and who goes meanwhile gives its place back', async (t) => {
-      const limiter = limiterOf(t, { algorithm: 'leaky-bucket', limit: 1, window: '1h', burst: 5 })
+      const limiter = hourly(t, { algorithm: 'leaky-bucket', limit: 1, window: '1h', burst: 5 })
       const key = 'somebody'
       const { port, waiting } = await start(t, framework, { limiter, key: () => key })
       assert.equal((await get(port)).status, 200)
@@ -256,7 +251,7 @@ for (const framework of frameworks) {
       assert.deepEqual(refunds[0].slice(0, 2), [key, 1])
       assert.equal(waiting.asked, 0, 'an hour has not passed')
 
-      const quick = limiterOf(t, { algorithm: 'leaky-bucket', limit: 20, window: '1s', burst: 5 })
+      const quick = hourly(t, { algorithm: 'leaky-bucket', limit: 20, window: '1s', burst: 5 })
       const { port: other } = await start(t, framework, { limiter: quick })
       const answers = await Promise.all([get(other), get(other), get(other)])
       assert.deepEqual(
@@ -272,7 +267,7 @@ for (const framework of frameworks) {
         assert.equal(status, 500)
         return JSON.parse(body).code
       }
-      const limiter = limiterOf(t)
+      const limiter = hourly(t)
       const own = Object.assign(new Error('no'), { code: 'OWN' })
       const throwing = () => {
         throw own
@@ -290,7 +285,7 @@ for (const framework of frameworks) {
       const closed = new RateLimiter({ limit: 1, window: 1 })
       await closed.close()
       assert.equal(await codeOf({ limiter: closed }), 'ERR_RATE_LIMIT_CLOSED')
-      const gone = limiterOf(t, { redisUrl: 'redis://127.0.0.1:1', onStoreError: 'throw' })
+      const gone = hourly(t, { redisUrl: 'redis://127.0.0.1:1', onStoreError: 'throw' })
       assert.match(await codeOf({ limiter: gone }), /^ERR_RATE_LIMIT_STORE_/)
       assert.equal(await codeOf({ limiter: gone, queue: true }), 'ERR_RATE_LIMIT_STORE_UNAVAILABLE')
     })
@@ -298,7 +293,7 @@ for (const framework of frameworks) {
     test('hands an error of a message or of onDenied to the error handler', async (t) => {
       const throwing = () => Promise.reject(Object.assign(new Error('no'), { code: 'OWN' }))
       for (const options of [{ message: throwing }, { onDenied: throwing }]) {
-        const { port } = await start(t, framework, { limiter: limiterOf(t), ...options })
+        const { port } = await start(t, framework, { limiter: hourly(t), ...options })
         await get(port)
         const { status, body } = await get(port)
         assert.deepEqual([status, JSON.parse(body).code], [500, 'OWN'])
@@ -307,7 +302,7 @@ for (const framework of frameworks) {
 
     test('believes nobody who forwards by default, and says so once', async (t) => {
       const warnings = warningsOf(t)
-      const { port } = await start(t, framework, { limiter: limiterOf(t) })
+      const { port } = await start(t, framework, { limiter: hourly(t) })
       const as = (address) => ({ 'x-forwarded-for': address, forwarded: `for=${address}` })
       assert.deepEqual(await statuses(port, ['/'], as('192.0.2.1')), [200])
       assert.deepEqual(await statuses(port, ['/', '/'], as('192.0.2.2')), [429, 429])
@@ -317,7 +312,7 @@ for (const framework of frameworks) {
 
     test('believes as many proxies as it is told, whatever the client writes', async (t) => {
       const warnings = warningsOf(t)
-      const { port } = await start(t, framework, { limiter: limiterOf(t), trustProxy: 1 })
+      const { port } = await start(t, framework, { limiter: hourly(t), trustProxy: 1 })
       const as = async (addresses) => (await get(port, '/', { 'x-forwarded-for': addresses })).status
       assert.equal(await as('192.0.2.1'), 200)
       assert.equal(await as('198.51.100.7, 192.0.2.1'), 429)
@@ -326,7 +321,7 @@ for (const framework of frameworks) {
       assert.equal(await as('2001:db8:0:aaff:1:2:3:4'), 429, 'the same /56')
       assert.equal(await as('[2001:db8:0:ab00::1]:443'), 200, 'another one')
       const { port: other } = await start(t, framework, {
-        limiter: limiterOf(t),
+        limiter: hourly(t),
         trustProxy: { hops: 1, header: 'forwarded' },
       })
       const by = async (forwarded) => (await get(other, '/', { forwarded, 'x-forwarded-for': '192.0.2.99' })).status
@@ -355,7 +350,7 @@ for (const framework of frameworks) {
     })
 
     test('counts by a header where it is told to', async (t) => {
-      const { port } = await start(t, framework, { limiter: limiterOf(t), key: byHeader('X-User') })
+      const { port } = await start(t, framework, { limiter: hourly(t), key: byHeader('X-User') })
       const as = (user) => get(port, '/', user === undefined ? {} : { 'x-user': user })
       const users = ['alice', 'alice', 'bob', undefined, undefined, '']
       const seen = []
@@ -370,7 +365,7 @@ for (const framework of frameworks.filter(({ name }) => name !== 'http' && name 
   describe(`${framework.name}, its own setting`, { timeout: 60_000 }, () => {
     test('is believed', async (t) => {
       const warnings = warningsOf(t)
-      const { port } = await start(t, framework, { limiter: limiterOf(t) }, { trustProxy: framework.oneProxy })
+      const { port } = await start(t, framework, { limiter: hourly(t) }, { trustProxy: framework.oneProxy })
       const as = async (addresses) => (await get(port, '/', { 'x-forwarded-for': addresses })).status
       assert.equal(await as('192.0.2.1'), 200)
       assert.equal(await as('198.51.100.7, 192.0.2.1'), 429)
@@ -382,7 +377,7 @@ for (const framework of frameworks.filter(({ name }) => name !== 'http' && name 
     if (framework.name.endsWith('fastify')) return
     test('lets clients choose their address where it trusts all, and there is a warning', async (t) => {
       const warnings = warningsOf(t)
-      const { port } = await start(t, framework, { limiter: limiterOf(t) }, { trustProxy: true })
+      const { port } = await start(t, framework, { limiter: hourly(t) }, { trustProxy: true })
       await get(port, '/', { 'x-forwarded-for': '192.0.2.1' })
       await get(port, '/', { 'x-forwarded-for': '192.0.2.2' })
       await until(() => warnings.length > 0, 'it warned')

@@ -4,21 +4,15 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
 import { parseList } from 'structured-headers'
 
 import headers from '../middleware/headers.js'
+import { limiterOf } from './support/stores.mjs'
 
 const { Headers } = headers
 
 const DRAFT = { draft: true, legacy: false, partitionKey: false }
 const ALL = { draft: true, legacy: true, partitionKey: true }
-
-const limiterOf = (t, options) => {
-  const limiter = new RateLimiter(options)
-  t.after(() => limiter.close())
-  return limiter
-}
 
 /** The headers of one decision. */
 function written(writer, decision, action, key = 'key') {

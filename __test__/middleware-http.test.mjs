@@ -9,16 +9,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
-import { RateLimiter } from 'distributed-rate-limiter'
 import { rateLimit } from 'distributed-rate-limiter/http'
 
+import { hourly } from './support/stores.mjs'
 import { settles, until } from './support/wait.mjs'
-
-const limiterOf = (t, options = {}) => {
-  const limiter = new RateLimiter({ limit: 1, window: '1h', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
 
 describe('HTTP/2', { timeout: 30_000 }, () => {
   /** An application that answers each request when the test lets it; and a client of it. */
@@ -49,7 +43,7 @@ describe('HTTP/2', { timeout: 30_000 }, () => {
   }
 
   test('counts, and refuses with headers and problem details', async (t) => {
-    const { get } = await serve(t, { limiter: limiterOf(t) })
+    const { get } = await serve(t, { limiter: hourly(t) })
     const { status, headers, body } = await get('/')
     assert.deepEqual([status, body, headers['ratelimit-policy']], [200, 'hello', '"default";q=1;w=3600'])
     const refused = await get('/')
@@ -59,7 +53,7 @@ describe('HTTP/2', { timeout: 30_000 }, () => {
   })
 
   test('gives nothing back to who hangs up before the response', async (t) => {
-    const limiter = limiterOf(t, { limit: 5 })
+    const limiter = hourly(t, { limit: 5 })
     const { client, get, asked } = await serve(t, { limiter, countOnly: 'failed', key: () => 'somebody', cost: 2 })
     const stream = client.request({ ':path': '/wait' })
     stream.on('error', () => {})
@@ -72,7 +66,7 @@ describe('HTTP/2', { timeout: 30_000 }, () => {
   })
 
   test('who leaves the queue takes nothing', async (t) => {
-    const limiter = limiterOf(t)
+    const limiter = hourly(t)
     const { client, get, asked } = await serve(t, { limiter, queue: { maxWait: '1d' }, key: () => 'somebody' })
     let ended
     const { acquire } = limiter
@@ -97,7 +91,7 @@ describe('HTTP/2', { timeout: 30_000 }, () => {
 test('over a Unix socket nobody has an address: a key must be given', { timeout: 30_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'rate-limiter-http-'))
   const socketPath = join(folder, 'socket')
-  const limiter = limiterOf(t)
+  const limiter = hourly(t)
   const byAddress = rateLimit({ limiter })
   const byProxy = rateLimit({ limiter, trustProxy: 1 })
   const server = createServer((request, response) => {

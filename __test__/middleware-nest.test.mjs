@@ -4,17 +4,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import { Controller, Get, HttpException, UseGuards } from '@nestjs/common'
-import { RateLimiter } from 'distributed-rate-limiter'
 import { RateLimit, RateLimitGuard } from 'distributed-rate-limiter/nest'
 
 import { decorate, startNest } from './support/frameworks.mjs'
 import { get } from './support/http.mjs'
-
-const limiterOf = (t, options = {}) => {
-  const limiter = new RateLimiter({ limit: 1, window: '1h', ...options })
-  t.after(() => limiter.close())
-  return limiter
-}
+import { hourly } from './support/stores.mjs'
 
 /** A controller whose methods answer `hello`, by their paths with decorators of their own. */
 function controllerOf(routes, ...own) {
@@ -39,18 +33,18 @@ async function serve(t, controllers, settings) {
 
 describe('Nest', { timeout: 60_000 }, () => {
   test('guards everything, a controller, or a handler', async (t) => {
-    const guard = () => UseGuards(new RateLimitGuard({ limiter: limiterOf(t) }))
+    const guard = () => UseGuards(new RateLimitGuard({ limiter: hourly(t) }))
     const ask = await serve(t, [controllerOf({ one: [guard()], free: [] }), controllerOf({ a: [], b: [] }, guard())])
     assert.deepEqual(await ask('/free', '/free', '/one', '/one'), [200, 200, 200, 429])
     assert.deepEqual(await ask('/a', '/b'), [200, 429])
   })
 
   test('the decorator gives a controller or a handler options of its own, the handler’s before the controller’s', async (t) => {
-    const guards = [new RateLimitGuard({ limiter: limiterOf(t, { limit: 2 }), status: 503 })]
+    const guards = [new RateLimitGuard({ limiter: hourly(t, { limit: 2 }), status: 503 })]
     const ask = await serve(
       t,
       [
-        controllerOf({ usual: [], free: [RateLimit(false)], own: [RateLimit({ limiter: limiterOf(t) })] }),
+        controllerOf({ usual: [], free: [RateLimit(false)], own: [RateLimit({ limiter: hourly(t) })] }),
         controllerOf({ inherited: [], counted: [RateLimit({ status: 420 })] }, RateLimit(false)),
       ],
       { guards },
@@ -61,7 +55,7 @@ describe('Nest', { timeout: 60_000 }, () => {
   })
 
   test('bad options of a decorator come out with the first request, as an error with its code', async (t) => {
-    const guards = [new RateLimitGuard({ limiter: limiterOf(t) })]
+    const guards = [new RateLimitGuard({ limiter: hourly(t) })]
     const { port, stop } = await startNest([controllerOf({ bad: [RateLimit({ statsu: 1 })] })], { guards })
     t.after(stop)
     const { status, body } = await get(port, '/bad')
@@ -71,7 +65,7 @@ describe('Nest', { timeout: 60_000 }, () => {
   for (const isOnFastify of [false, true]) {
     test(`onDenied may answer itself, on ${isOnFastify ? 'Fastify' : 'Express'}: the status is set already`, async (t) => {
       const onDenied = (request, response, { limit }) => response.send({ limit })
-      const guards = [new RateLimitGuard({ limiter: limiterOf(t), status: 503, onDenied })]
+      const guards = [new RateLimitGuard({ limiter: hourly(t), status: 503, onDenied })]
       // A hook that waits, as those of compression and of sessions do: the reply is not on its way when `onDenied` returns.
       const prepare = (app) =>
         isOnFastify && app.addHook('onSend', () => new Promise((resolve) => setImmediate(resolve)))
@@ -85,7 +79,7 @@ describe('Nest', { timeout: 60_000 }, () => {
   }
 
   test('a refusal is an HttpException with what it says', async (t) => {
-    const guard = new RateLimitGuard({ limiter: limiterOf(t) })
+    const guard = new RateLimitGuard({ limiter: hourly(t) })
     const headers = {}
     const request = { headers: {}, ip: '192.0.2.1', socket: { remoteAddress: '192.0.2.1' } }
     const response = { header: (name, value) => (headers[name] = value) }
@@ -104,7 +98,7 @@ describe('Nest', { timeout: 60_000 }, () => {
   })
 
   test('messages and sockets go on', async (t) => {
-    const guard = new RateLimitGuard({ limiter: limiterOf(t) })
+    const guard = new RateLimitGuard({ limiter: hourly(t) })
     for (const type of ['rpc', 'ws', 'graphql']) {
       assert.equal(await guard.canActivate({ getType: () => type }), true)
     }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
-import { DistributedRateLimiter, RateLimiter } from 'distributed-rate-limiter'
+import { DistributedRateLimiter } from 'distributed-rate-limiter'
 
 import guards from '../middleware/http.js'
 import { startRedis } from '../scripts/redis.mjs'
@@ -12,7 +12,7 @@ import { ask, assertEnded, program, start } from './support/child.mjs'
 import { assertDecision } from './support/decision.mjs'
 import { allowedOf } from './support/face.mjs'
 import { assertRefusal, thrownBy } from './support/refusal.mjs'
-import { ownPrefix } from './support/stores.mjs'
+import { limiterOf, onEach } from './support/stores.mjs'
 import { settles, until } from './support/wait.mjs'
 
 let redis
@@ -21,29 +21,11 @@ before(async () => {
 })
 after(() => redis?.stop())
 
-const limiterOf = (t, options, Limiter = RateLimiter) => {
-  const limiter = new Limiter(options)
-  t.after(() => limiter.close())
-  return limiter
-}
-
-const onRedis = (options) => ({
-  redisUrl: redis.url,
-  prefix: ownPrefix(),
-  timeout: '10s',
-  onStoreError: 'throw',
-  ...options,
-})
-
-const STORES = {
-  memory: (options) => options,
-  redis: onRedis,
-  shared: (options) => ({ ...options, shared: `update-${process.pid}-${ownPrefix()}`, maxMemory: '1mb' }),
-}
+const STORES = onEach(() => redis)
+const onRedis = STORES.redis
 
 describe('what was consumed survives', { timeout: 60_000 }, () => {
   for (const [store, withStore] of Object.entries(STORES)) {
-    if (store === 'shared' && process.platform !== 'linux') continue
     for (const algorithm of ALGORITHMS) {
       test(`${algorithm}, in ${store}`, async (t) => {
         // A bucket that grows with its limit keeps its share, so here it has the same pace and another size.
@@ -262,7 +244,7 @@ describe('a bad update changes nothing', { timeout: 30_000 }, () => {
       { ...kind, says: ['fallback.share'] },
       'update',
     )
-    if (process.platform === 'linux') {
+    if (STORES.shared) {
       const shared = limiterOf(t, STORES.shared({ limit: 1, window: '1h' }))
       const fallback = { limit: 1, window: '1h', fallback: { limit: 1 } }
       assertRefusal(

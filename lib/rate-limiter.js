@@ -18,7 +18,7 @@ const { Reservation } = require('./reservation.js')
 const { ROUTE_OF } = require('./route-of.js')
 const { disagreementsOf, watched } = require('./shadow.js')
 const { statsOf } = require('./stats.js')
-const { WaitingRoom } = require('./waiting-room.js')
+const { WaitingRoom, readOptions } = require('./waiting-room.js')
 
 // What is known at once is answered by a promise that exists already.
 const ALLOWED = Promise.resolve(true)
@@ -85,7 +85,6 @@ class RateLimiter extends EventEmitter {
     if (adapter !== undefined) employ(this.#native.id, adapter)
     this.#logger = Object.hasOwn(options, 'logger') ? options.logger : undefined
     this.#calls = this.#native.calls()
-    this.#bind()
     if (sharesPolicies(options)) {
       this.#shared = new SharedPolicies(options, {
         apply: (limits) => this.update(limits),
@@ -97,8 +96,10 @@ class RateLimiter extends EventEmitter {
       this.#pressure = new Pressure(own(options.adaptive), this.#calls.observe, (event, what) =>
         this[TELL](event, what),
       )
+      this.#calls = this.#pressure.looking(this.#calls)
       this.#buckets = bucketsOf(this.policies())
     }
+    this.#bind()
     limiters.set(this.#native.id, new WeakRef(this))
     collected.register(this, this.#native.id)
     if (follow !== undefined) files.set(this.#native.id, followed(follow, new WeakRef(this)))
@@ -171,11 +172,16 @@ class RateLimiter extends EventEmitter {
       peek: (key, options) => this.peek(key, options),
       giveBack: (key, cost, options) => this.#change('giveBack', key, () => this.#calls.giveBack(key, cost, options)),
     })
-    return this.#heard(key, this.#waiting.acquire(key, options))
+    const answer = this.#waiting.acquire(key, options)
+    return this.#heard(
+      key,
+      this.#reasoned(key, answer, () => readOptions(options).call),
+    )
   }
 
   reserve(key, options) {
-    const held = this[HOLDS].hold(key, options)
+    const answer = this[HOLDS].hold(key, options)
+    const held = this.#reasoned(key, answer, () => withoutEnd(options))
     return this.#heard(
       key,
       held.then((decision) => new Reservation(this[HOLDS], key, options, decision)),
@@ -277,6 +283,12 @@ class RateLimiter extends EventEmitter {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /** The promise of a decision with its `reason`; `optionsOf` answers what a `check` for as many units would be given. */
+  #reasoned(key, promise, optionsOf) {
+    if (this.#pressure === undefined) return promise
+    return promise.then((decision) => this.#explained(key, optionsOf(), decision))
   }
 
   #isReduced(options) {
@@ -428,6 +440,13 @@ function followed(follow, limiter) {
     apply: (options) => limiter.deref()?.update(options),
     fail: (error) => limiter.deref()?.[TELL]('policiesInvalid', error),
   })
+}
+
+/** Of the options of a reservation those that a `check` has, too. */
+function withoutEnd(options) {
+  if (options === undefined) return undefined
+  const { ttl: _, ...call } = own(options)
+  return call
 }
 
 /** Options as the last argument, or none: a call without any is the faster one. */

@@ -40,7 +40,7 @@ class WaitingRoom {
     }
   }
 
-  async #queue(key, options = {}) {
+  async #queue(key, options) {
     const { maxWait, signal, call } = readOptions(options)
     const patience = maxWait === undefined ? Infinity : this.#store.patience(maxWait)
     signal?.throwIfAborted()
@@ -281,7 +281,7 @@ function denied(decision) {
 }
 
 /** The options of `acquire`. Those that every call has are checked where it is decided. */
-function readOptions(options) {
+function readOptions(options = {}) {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw badOption(TypeError, 'options', "an object such as { maxWait: '5s' }", options)
   }

@@ -3,7 +3,8 @@
 import { RateLimiter } from 'distributed-rate-limiter'
 
 /**
- * `{ make, pass }`: limiters whose only signal is `load.now`, and the time that passes for them, in ticks of 100 ms. The timers of the
+ * `{ load, make, pass, stand }`: limiters whose only signal is `load.now`, and the time that passes for them, in ticks of 100 ms; or in
+ * milliseconds, in which the loop stands still. The timers of the
  * limiters are the test's own, and so is the clock that the controller is told; what decides, and a store, have their own time.
  */
 export function manual(t) {
@@ -23,5 +24,8 @@ export function manual(t) {
       t.mock.timers.tick(100)
     }
   }
-  return { load, make, pass }
+  const stand = (ms) => {
+    now += ms
+  }
+  return { load, make, pass, stand }
 }

@@ -10,14 +10,22 @@ export function ownPrefix() {
   return `${process.pid}-${made}`
 }
 
+/** A limiter of these options, which is closed with its test. */
+export function limiterOf(t, options, Limiter = RateLimiter) {
+  const limiter = new Limiter(options)
+  t.after(() => limiter.close())
+  return limiter
+}
+
+/** One that lets a call an hour through, unless the options say otherwise. */
+export const hourly = (t, options) => limiterOf(t, { limit: 1, window: '1h', ...options })
+
 /** `make(t, options)`: a limiter of what `own()` gives and of `options`, which may have the prefix of another. */
 export function maker(own) {
   return (t, options) => {
     // It has the time to answer, however busy the machine, and tells of every failure.
     const patient = { timeout: '30s', onStoreError: 'throw' }
-    const limiter = new RateLimiter({ prefix: ownPrefix(), ...patient, ...own(), ...options })
-    t.after(() => limiter.close())
-    return limiter
+    return limiterOf(t, { prefix: ownPrefix(), ...patient, ...own(), ...options })
   }
 }
 
@@ -25,4 +33,19 @@ export function maker(own) {
 export function makers(redis) {
   // What is known to be refused would not be asked for.
   return { memory: maker(() => ({})), redis: maker(() => ({ redisUrl: redis().url, denyCache: false })) }
+}
+
+/** The same options on each store, by its name: the process's memory, Redis, and where there is one the memory of all processes. */
+export function onEach(redis) {
+  const stores = {
+    memory: (options) => options,
+    redis: (options) => ({
+      ...{ redisUrl: redis().url, prefix: ownPrefix(), timeout: '10s', onStoreError: 'throw' },
+      ...options,
+    }),
+  }
+  if (process.platform === 'linux') {
+    stores.shared = (options) => ({ ...options, shared: `test-${ownPrefix()}`, maxMemory: '1mb' })
+  }
+  return stores
 }

@@ -20,9 +20,12 @@ class Latencies {
     this.#next = (this.#next + 1) % MOST
   }
 
-  /** The 90th percentile since the last reading that had enough of them; 0 where nobody reports anything for ten ticks. */
-  read() {
-    this.#ticks += 1
+  /**
+   * The 90th percentile since the last reading that had enough of them; 0 where nobody reports anything for ten ticks, in which the loop
+   * was free to.
+   */
+  read(isTick = true) {
+    if (isTick) this.#ticks += 1
     if (this.#times.length < ENOUGH && this.#ticks < MOST_TICKS) return this.#last
     const sorted = this.#times.sort((a, b) => a - b)
     this.#last = sorted[Math.ceil(sorted.length * 0.9) - 1] ?? 0

@@ -5,6 +5,9 @@ const { signalsOf } = require('./signals.js')
 
 const TICK_MS = 100
 
+/** The native functions by which units are taken. */
+const DECIDE = ['isAllowed', 'isAllowedSync', 'check', 'reserve', 'hold']
+
 class Pressure {
   #observe
   #tell
@@ -12,7 +15,9 @@ class Pressure {
   #latencies
   #end
   #timer
-  #last = performance.now()
+  /** When the timer came last, and when the signals were read last. */
+  #timerAt = performance.now()
+  #last = this.#timerAt
   #multiplier = 1
   #own = 1
   #instances = 1
@@ -88,9 +93,34 @@ class Pressure {
 
   /** Called by the timer; a test calls it itself, and says what time it is. */
   tick(now = performance.now()) {
-    const sinceMs = now - this.#last
+    const lateMs = now - this.#timerAt - TICK_MS
+    this.#timerAt = now
+    this.#observed(now, { lateMs, isTick: true })
+  }
+
+  /**
+   * The functions that decide, each of which looks first whether the timer is late. A loop that works off what has come in runs no timer
+   * until it is through, and lets in then all that it has to do next: it must hear of its load while it does.
+   */
+  looking(calls) {
+    const first =
+      (call) =>
+      (...given) => {
+        this.#look(performance.now())
+        return call(...given)
+      }
+    const looking = DECIDE.map((name) => [name, first(calls[name])])
+    return { ...calls, ...Object.fromEntries(looking) }
+  }
+
+  #look(now) {
+    const lateMs = now - this.#timerAt - TICK_MS
+    if (lateMs >= TICK_MS && now - this.#last >= TICK_MS) this.#observed(now, { lateMs, isTick: false })
+  }
+
+  #observed(now, { lateMs, isTick }) {
+    const times = { sinceMs: now - this.#last, lateMs: Math.max(0, lateMs), isTick }
     this.#last = now
-    const times = { sinceMs, lateMs: Math.max(0, sinceMs - TICK_MS) }
     const read = []
     for (const [name, signal] of this.#signals) {
       const load = this.#ask(name, signal, times)

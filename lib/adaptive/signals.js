@@ -24,7 +24,7 @@ function signalsOf({ signals = DEFAULT_SIGNALS, targets }) {
     latency: () => {
       latencies = new Latencies()
       const most = toMilliseconds(target.latency)
-      return () => latencies.read() / most
+      return ({ isTick }) => latencies.read(isTick) / most
     },
   }
   const read = signals.map((signal, index) =>

@@ -33,6 +33,9 @@ export const SCENARIOS = {
   'capacity-spike': 'Capacity: a third of what is asked, for 2 s',
 }
 
+/** When the limits of an event loop hear of its load. */
+const HEARS = { never: 'never: whole limits', timer: 'by a timer', calls: 'by a timer and by calls' }
+
 /** What happens to fleets, and the title of the plot where there is one. */
 const FLEETS = {
   load: ['all are asked for too much', 'Eight servers: a step to three times what they can do'],
@@ -43,7 +46,7 @@ const FLEETS = {
 
 const SCOPES = { instance: 'each by its own load', fleet: 'all by the mean' }
 
-/** What the simulator says of each controller in each scenario, and of fleets: `{ runs, fleets }`. */
+/** What the simulator says of each controller in each scenario, of an event loop and of fleets: `{ runs, loops, fleets }`. */
 export async function play() {
   const { stdout } = await promisify(execFile)(await build('adaptive'), { maxBuffer: 1 << 24 })
   return JSON.parse(stdout)
@@ -58,7 +61,7 @@ const seconds = {
 }
 
 /** Every plot by its file's name. */
-export function plots({ runs, fleets }) {
+export function plots({ runs, loops, fleets }) {
   const drawn = {}
   for (const [scenario, title] of Object.entries(SCENARIOS)) {
     const own = runs.filter((run) => run.scenario === scenario)
@@ -79,6 +82,12 @@ export function plots({ runs, fleets }) {
     const named = own.map((run) => [CONTROLLERS[run.controller], run])
     drawn[`${scenario}-multiplier.svg`] = multipliers(SCENARIOS[scenario], 'by controller', named)
   }
+  const heard = loops.filter(({ run }) => run.hears !== 'never').map(({ run }) => [HEARS[run.hears], run])
+  drawn['event-loop-multiplier.svg'] = multipliers(
+    'An event loop: a step to three times what it can do',
+    'by when it is heard',
+    heard,
+  )
   for (const [trouble, [, title]] of Object.entries(FLEETS)) {
     if (title === undefined) continue
     const named = fleets.filter(({ scenario }) => scenario === trouble).map((run) => [SCOPES[run.scope], run])
@@ -122,19 +131,37 @@ function grouped(points) {
 function table(who, rows) {
   const head = [`| what happens | ${who} | goodput | settled after | swing |`, '| --- | --- | ---: | ---: | ---: |']
   const lines = rows.map(([happened, played, { goodput, settled, swing }]) => {
-    const cells = [happened, played, `${Math.round(100 * Math.min(1, goodput))} %`]
+    const cells = [happened, played, percent(goodput)]
     return `| ${[...cells, settled === null ? 'never' : `${settled} s`, swing.toFixed(2)].join(' | ')} |`
   })
   return [...head, ...lines].join('\n')
 }
 
+const percent = (part) => `${Math.round(100 * Math.min(1, part))} %`
+
+/** The same of an event loop: what it answers when the first blow should be over, and at last. */
+function tableOfLoops(loops) {
+  const head = [
+    '| the load is heard of | goodput from 8 s to 16 s | in the last 20 s | swing |',
+    '| --- | ---: | ---: | ---: |',
+  ]
+  const rows = loops.map(({ after, run: { hears, goodput, swing } }) => [
+    HEARS[hears],
+    percent(after),
+    percent(goodput),
+    swing.toFixed(2),
+  ])
+  return [...head, ...rows.map((cells) => `| ${cells.join(' | ')} |`)].join('\n')
+}
+
 /** Each table by the name of its place in the document. */
-export function tables({ runs, fleets }) {
+export function tables({ runs, loops, fleets }) {
   return {
     fleets: table(
       '`scope`',
       fleets.map((run) => [FLEETS[run.scenario][0], `\`'${run.scope}'\``, run]),
     ),
+    loops: tableOfLoops(loops),
     controllers: table(
       'controller',
       runs.map((run) => [run.scenario.replace('-', ', '), CONTROLLERS[run.controller], run]),

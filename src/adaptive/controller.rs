@@ -3,8 +3,9 @@
 //! Additive increase, multiplicative decrease: V. Jacobson, "Congestion avoidance and control", SIGCOMM 1988; D. Chiu and R. Jain,
 //! "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989. Three things are added,
 //! since here the load is told late, by a queue that has to drain first. It is smoothed. A load that is already falling is not answered
-//! again. Between the load at which the level sinks and the one at which it rises it stands still. Below the level at which the last
-//! overload began it rises quickly, and from there on slowly, as the slow start of the first paper does up to its threshold.
+//! again. Between the load at which the level sinks and the one at which it rises it stands still. And since what can be borne lies
+//! somewhere between the level at which the last overload began and the one to which that made it sink, it rises quickly to their middle, and
+//! slowly from there on: L. Xu, K. Harfoush and I. Rhee, "Binary increase congestion control (BIC) for fast long-distance networks", 2004.
 //!
 //! `simulator/src/adaptive/` compares it with a gradient and with a delay target, by which these numbers were chosen.
 
@@ -25,18 +26,15 @@ const WEAKEST: f64 = 0.97;
 /// How long a decrease is given to be felt before another. The level rises no sooner than twice that after it.
 const REACTION: Micros = Micros::from_millis(500);
 
-/// By how much it rises in a second, below the level at which the last overload began and from there on.
+/// By how much it rises in a second, below the middle of the last decrease and from there on.
 const QUICKLY: f64 = 0.2;
 const SLOWLY: f64 = 0.02;
 
-/// How near to that level it rises quickly.
-const NEAR: f64 = 0.9;
-
-/// For how long that level is remembered: the load may be another by then.
+/// For how long that middle is remembered: the load may be another by then.
 const REMEMBERED: Micros = Micros::from_millis(10_000);
 
 /// In what time most of a change of the load is believed, in seconds: a pause of the garbage collector is no overload.
-const SMOOTHING: f64 = 0.4;
+const SMOOTHING: f64 = 0.3;
 
 /// The highest load that is told apart. How far beyond it a queue is says nothing but how long it takes to drain.
 const HIGHEST: f64 = 100.0;
@@ -55,14 +53,14 @@ pub struct Controller {
     load: f64,
     /// When the level last sank.
     sank_at: Option<Micros>,
-    /// Where it stood when it did.
-    threshold: f64,
+    /// Half-way between where it stood before that and after.
+    middle: f64,
 }
 
 impl Controller {
     /// At 1, and never below `min`, which is above 0 and at most 1.
     pub fn new(min: f64) -> Self {
-        Self { min, level: 1.0, heard_at: None, load: 0.0, sank_at: None, threshold: 1.0 }
+        Self { min, level: 1.0, heard_at: None, load: 0.0, sank_at: None, middle: 1.0 }
     }
 
     /// The least level.
@@ -101,14 +99,15 @@ impl Controller {
 
     fn sink(&mut self, now: Micros) {
         let excess = (self.load - FULL).min(1.0);
-        self.threshold = self.level;
+        let before = self.level;
         self.level = (self.level * (WEAKEST - (WEAKEST - STRONGEST) * excess)).max(self.min);
+        self.middle = f64::midpoint(before, self.level);
         self.sank_at = Some(now);
     }
 
     fn rise(&mut self, step: f64, since: Option<Micros>) {
         let is_forgotten = since.is_none_or(|since| since >= REMEMBERED);
-        let is_far = is_forgotten || self.level < self.threshold * NEAR;
+        let is_far = is_forgotten || self.level < self.middle;
         self.level = (self.level + step * if is_far { QUICKLY } else { SLOWLY }).min(1.0);
     }
 }
@@ -173,17 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn near_the_level_of_the_last_overload_it_rises_slowly() {
+    fn from_the_middle_of_the_last_decrease_on_it_rises_slowly_until_that_is_forgotten() {
         let mut controller = Controller::new(0.1);
         levels(&mut controller, 0, [0.0, 100.0]);
         assert_eq!(controller.level(), 0.5);
-        // Quickly from 0.5 to 0.9, and then slowly.
-        let risen = levels(&mut controller, 2, [0.1; 90]);
+        // Quickly from 0.5 to 0.75, then slowly, and after ten seconds quickly again.
+        let risen = levels(&mut controller, 2, [0.1; 110]);
         let rise = |tick: usize| risen[tick] - risen[tick - 1];
-        let far = risen.iter().position(|level| *level > 0.6).unwrap();
-        let near = risen.iter().position(|level| *level > 0.91).unwrap();
-        assert!((rise(far) - 0.02).abs() < 1e-9, "{risen:?}");
-        assert!((rise(near + 1) - 0.002).abs() < 1e-9, "{risen:?}");
+        let is_past = |level: f64| risen.iter().position(|risen| *risen > level).unwrap();
+        assert!((rise(is_past(0.6)) - 0.02).abs() < 1e-9, "{risen:?}");
+        assert!((rise(is_past(0.73)) - 0.02).abs() < 1e-9, "{risen:?}");
+        assert!((rise(is_past(0.771)) - 0.002).abs() < 1e-9, "{risen:?}");
+        assert!((rise(98) - 0.002).abs() < 1e-9, "{risen:?}");
+        assert!((rise(99) - 0.02).abs() < 1e-9, "{risen:?}");
     }
 
     #[test]
@@ -226,23 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn it_rises_quickly_up_to_where_the_last_of_several_decreases_began() {
+    fn it_rises_quickly_up_to_the_middle_of_the_last_of_several_decreases() {
         let mut controller = Controller::new(0.1);
         assert_eq!(*levels(&mut controller, 0, [30.0; 7]).last().unwrap(), 0.25);
-        // Quickly from a quarter to near a half, and then slowly.
+        // Quickly from a quarter to three eighths, and then slowly.
         let risen = *levels(&mut controller, 7, [0.0; 50]).last().unwrap();
-        assert!((0.45..0.55).contains(&risen), "{risen}");
+        assert!((0.375..0.46).contains(&risen), "{risen}");
     }
 
     #[test]
     fn who_has_not_looked_for_long_believes_no_more_than_after_half_a_second() {
         let mut controller = Controller::new(0.2);
         controller.observe(Micros(0), 0.0);
-        assert_eq!(
-            controller.observe(Micros(1_000 * TICK), 1.3),
-            1.0,
-            "of which less than three quarters are believed"
-        );
+        assert_eq!(controller.observe(Micros(1_000 * TICK), 1.2), 1.0, "of which four fifths are believed");
     }
 
     #[test]

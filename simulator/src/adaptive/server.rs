@@ -138,7 +138,7 @@ pub fn play(scenario: Scenario, rival: &mut Rival, seed: u64) -> Vec<Moment> {
     moments
 }
 
-fn percentile(latencies: &mut [f64]) -> f64 {
+pub(super) fn percentile(latencies: &mut [f64]) -> f64 {
     latencies.sort_by(f64::total_cmp);
     latencies.get((latencies.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or(0.0)
 }

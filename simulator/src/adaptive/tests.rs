@@ -1,9 +1,10 @@
 //! What is promised of the controller, and of a fleet of them: goodput, settling, and no oscillation.
 
+use super::event_loop::{self, Hears};
 use super::fleet::{self, MEMBERS, TROUBLES};
 use super::rivals::Rival;
 use super::scenario::ALL;
-use super::server::{judge, play};
+use super::server::{Moment, judge, play};
 
 fn judged(name: &str, seed: u64) -> Vec<(&'static str, super::server::Result)> {
     let of = |(scenario, what): (&'static str, super::scenario::Scenario)| {
@@ -49,7 +50,22 @@ fn without_a_controller_goodput_collapses_where_the_overload_lasts() {
     }
 }
 
-fn of_fleet(name: &str, is_of_fleet: bool, seed: u64) -> (super::server::Result, Vec<super::server::Moment>) {
+/// By timers alone the first blow lasts: while the loop works off one queue, it lets in the next.
+#[test]
+fn an_event_loop_that_hears_of_its_load_while_it_works_soon_has_the_first_blow_behind_it() {
+    let goodput = |hears| {
+        let run = |seed| event_loop::after_the_first_blow(&event_loop::play(hears, seed));
+        let mut runs: Vec<f64> = (1..=25).map(run).collect();
+        runs.sort_by(f64::total_cmp);
+        runs
+    };
+    let [never, timer, calls] = [Hears::Never, Hears::ByTimer, Hears::ByCalls].map(goodput);
+    assert!(never[24] < 0.2, "{never:?}");
+    assert!(calls[0] >= 0.75 && calls[2] >= 0.8 && calls[12] >= 0.85, "{calls:?}");
+    assert!(calls[12] >= timer[12] + 0.05, "{calls:?}, by timers {timer:?}");
+}
+
+fn of_fleet(name: &str, is_of_fleet: bool, seed: u64) -> (super::server::Result, Vec<Moment>) {
     let (_, trouble) = TROUBLES.into_iter().find(|(other, _)| *other == name).expect("there is one of that name");
     let moments = fleet::play(trouble, is_of_fleet, seed);
     (judge(trouble.scenario(), &moments), moments)

@@ -1,5 +1,6 @@
-//! Plays every controller in every scenario, and fleets, and writes what happened as JSON, for `simulator/report/adaptive.mjs`.
+//! Plays every controller in every scenario, an event loop, and fleets, and writes what happened as JSON, for `simulator/report/adaptive.mjs`.
 
+use distributed_rate_limiter_simulator::adaptive::event_loop;
 use distributed_rate_limiter_simulator::adaptive::fleet::{self, TROUBLES};
 use distributed_rate_limiter_simulator::adaptive::rivals::{NAMES, Rival};
 use distributed_rate_limiter_simulator::adaptive::scenario::{ALL, Scenario};
@@ -13,6 +14,12 @@ fn main() {
             runs.push(report(scenario, "controller", name, what, &play(what, &mut rival, 1)));
         }
     }
+    let loops = event_loop::ALL.map(|(name, hears)| {
+        let moments = event_loop::play(hears, 1);
+        let after = event_loop::after_the_first_blow(&moments);
+        let run = report("load-step", "hears", name, event_loop::SCENARIO, &moments);
+        format!(r#"{{"after":{after:.3},"run":{run}}}"#)
+    });
     let mut fleets = Vec::new();
     for (name, trouble) in TROUBLES {
         for scope in ["instance", "fleet"] {
@@ -20,7 +27,8 @@ fn main() {
             fleets.push(report(name, "scope", scope, trouble.scenario(), &moments));
         }
     }
-    println!(r#"{{"runs":[{}],"fleets":[{}]}}"#, runs.join(",\n"), fleets.join(",\n"));
+    let [runs, loops, fleets] = [&runs[..], &loops[..], &fleets[..]].map(|reports| reports.join(",\n"));
+    println!(r#"{{"runs":[{runs}],"loops":[{loops}],"fleets":[{fleets}]}}"#);
 }
 
 /// What came of a run, of which `who` was the `kind`.
