@@ -215,11 +215,6 @@ impl Limit {
         append(out, key);
     }
 
-    /// Whether its keys in memory are other than the callers'.
-    pub fn is_marked(&self) -> bool {
-        !self.room.is_empty()
-    }
-
     /// A key as the store in memory knows it.
     #[inline]
     pub fn in_memory<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {

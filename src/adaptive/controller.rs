@@ -1,7 +1,7 @@
 //! Moves the level by the load: a pure state machine, to which time is handed in.
 //!
 //! Additive increase, multiplicative decrease: V. Jacobson, "Congestion avoidance and control", SIGCOMM 1988; D. Chiu and R. Jain,
-//! "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989. Three things are added,
+//! "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989. Four things are added,
 //! since here the load is told late, by a queue that has to drain first. It is smoothed. A load that is already falling is not answered
 //! again. Between the load at which the level sinks and the one at which it rises it stands still. And since what can be borne lies
 //! somewhere between the level at which the last overload began and the one to which that made it sink, it rises quickly to their middle, and

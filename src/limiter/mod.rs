@@ -202,10 +202,8 @@ impl Limiter {
         let is_plain = unnamed && !plan.is_open && !self.replays && self.pseudonyms.is_none() && plan.rules.is_none();
         // A call that says nothing of itself goes by its usual class, and takes the short way while nothing is taken from that.
         let is_whole = self.adaptive.as_ref().is_none_or(|adaptive| adaptive.borrow().share_of(None).is_whole());
-        // In memory the keys of an algorithm that was not its first have a mark.
-        let is_bare = !matches!(self.decider, Decider::Memory) || !plan.limits.iter().any(Limit::is_marked);
         let is_alone = self.configured.borrow().is_empty() && self.formers.borrow().are_gone();
-        self.is_simple.set(is_plain && is_bare && is_whole && is_alone);
+        self.is_simple.set(is_plain && is_whole && is_alone);
     }
 
     /// Decides a [simple](Self::is_simple) call at once where nobody must be asked: in memory, or by the fallback while the
@@ -219,7 +217,7 @@ impl Limiter {
         match (&self.decider, plan.limits.only()) {
             (Decider::Memory, Some(limit)) => {
                 self.must_be_open()?;
-                let outcome = self.memory.decide(&limit.policy, key, ask);
+                let outcome = self.memory.decide(&limit.policy, &limit.in_memory(key), ask);
                 if ask.cost > 0 {
                     self.metrics.here().decided_simply(key, Source::Memory, outcome.allowed);
                 }

@@ -225,6 +225,11 @@ proptest! {
                     model.states.retain(|id, _| active.iter().all(|(policy, _)| policy.id() != *id));
                     continue;
                 }
+                // The short way, where that is open, knows the same keys.
+                Step::Take(1) if limiter.is_simple() => {
+                    let said = limiter.decide_here(b"a", Ask::all(1), |decision| decision).unwrap().unwrap();
+                    (said, model.ask(now, Ask::all(1)))
+                }
                 Step::Take(cost) => (done(&limiter, Deed::Take, &of(cost)), model.ask(now, Ask::all(cost))),
                 Step::UpTo(cost) => {
                     let options = CallOptions { up_to: true, ..of(cost) };
@@ -242,7 +247,7 @@ proptest! {
             };
             prop_assert_eq!(said.0, told(&said.1, &model.policy), "{:?} at {:?}", step, now);
             // As soon as a call has found that nothing of what it was is left, it costs nothing any more.
-            prop_assert_eq!(limiter.is_simple(), model.former.is_empty() && model.policy.id() == policy.id());
+            prop_assert_eq!(limiter.is_simple(), model.former.is_empty());
         }
     }
 
