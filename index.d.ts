@@ -354,15 +354,16 @@ export interface CommonOptions {
 }
 
 /**
- * A load from 0, where 1 is as loaded as the process may be. Called every 100 ms. What throws, or returns anything but a finite number from 0
- * on, is ignored, counted, and told once by the event `signalFailed`.
+ * A load from 0, where 1 is as loaded as the process may be. Called every 100 ms, and where the event loop is too busy for its timers as often within
+ * calls that decide: it must be quick. What throws, or returns anything but a finite number from 0 on, is ignored, counted, and told once by the
+ * event `signalFailed`.
  */
 export type Signal = () => number
 
 /** By what the limits of this process give way, how far, and whose first. */
 export interface AdaptiveOptions {
   /**
-   * What the load is read from, every 100 ms: the highest of up to 16. Default `['eventLoopLag']`.
+   * What the load is read from, every 100 ms or as often with calls where no timer comes: the highest of up to 16. Default `['eventLoopLag']`.
    *
    * - `'eventLoopLag'`: how late the event loop's timers are.
    * - `'cpu'`: the cores that this process uses, all threads together; 1 is one core.
@@ -564,8 +565,8 @@ export interface Decision {
   readonly source: 'redis' | 'memory' | 'fallback' | 'client' | 'deny-cache' | 'lease' | 'shared' | 'list'
   /**
    * What decided in place of the limits as they were given; otherwise left out. `'allow-list'` and `'deny-list'`: the list that the key is on; nothing
-   * was counted, whatever the call cost. `'adaptive'`: a refusal by `check`, `checkRequest`, `acquire` or `reserve` that the whole limits would not have made,
-   * since this process's load has them give way ({@link CommonOptions.adaptive}).
+   * was counted, whatever the call cost. `'adaptive'`: a refusal by `check`, `checkRequest` or `reserve` that the whole limits would not have made,
+   * since this process's load has them give way; by `acquire` where the whole limits have room now, whoever waits, which an empty bucket never has ({@link CommonOptions.adaptive}).
    */
   readonly reason?: 'allow-list' | 'deny-list' | 'adaptive'
   /**

@@ -100,6 +100,27 @@ describe('signals', () => {
     assert.equal(decided.length, 13)
   })
 
+  test('that call the limiter, and take their time, are not asked from within', (t) => {
+    let now = 5_000
+    t.mock.method(performance, 'now', () => now)
+    let asked = 0
+    const signal = () => {
+      asked += 1
+      now += 500
+      calls?.isAllowed('key')
+      return 0
+    }
+    let calls
+    const slow = pressure(t, [1], { signals: [signal] })
+    calls = slow.looking({ isAllowed: () => true })
+    now += 1_000
+    asked = 0
+    assert.equal(calls.isAllowed('key'), true)
+    assert.equal(asked, 1)
+    assert.equal(calls.isAllowed('key'), true)
+    assert.equal(asked, 2, 'and when it has answered, again')
+  })
+
   test('cpu: what all threads have used since, as a part of what they may', (t) => {
     let used = { user: 0, system: 0 }
     t.mock.method(process, 'cpuUsage', (since = { user: 0, system: 0 }) => ({

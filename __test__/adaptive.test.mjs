@@ -185,6 +185,20 @@ describe('the reason', () => {
     assert.equal((await limiter.acquire('other')).allowed, true, 'without options')
   })
 
+  test('is not told by acquire of a bucket in which places are booked ahead', async (t) => {
+    const { load, make, pass } = manual(t)
+    const limiter = make({ limit: 10, window: '1h', algorithm: 'token-bucket' })
+    await limiter.check('k', { cost: 10 })
+    const waiting = new AbortController()
+    const waits = limiter.acquire('k', { cost: 8, signal: waiting.signal })
+    load.now = 5
+    pass(DOWN)
+    const refused = await limiter.acquire('k', { maxWait: 0 })
+    assert.deepEqual([refused.allowed, refused.reason], [false, undefined], 'the whole bucket is in debt')
+    waiting.abort()
+    await assert.rejects(waits)
+  })
+
   test('makes the problem of a middleware another, which also says the priority and reports response times', async (t) => {
     const { load, make, pass } = manual(t)
     const limiter = make({
@@ -476,6 +490,22 @@ test('dropped, it is collected; and it keeps no process alive', async () => {
   const end = await run(program('adaptive-dropped.mjs'), { nodeArgs: ['--expose-gc'], within: 30_000 })
   assertEnded(end, 'a program that dropped its limiters')
   assert.match(end.stdout, /collected/)
+})
+
+test('closed, it reads no signal with calls either', async (t) => {
+  const { load, make, pass, stand } = manual(t)
+  const limiter = make({ limit: 10, window: '1d' })
+  pass(1)
+  load.now = 100
+  const told = []
+  limiter.on('adaptive', (what) => told.push(what))
+  await limiter.close()
+  for (let call = 0; call < 5; call += 1) {
+    stand(1_000)
+    await assert.rejects(limiter.isAllowed('k'))
+  }
+  await nextTick()
+  assert.deepEqual([told, limiter.stats().adaptive.multiplier], [[], 1])
 })
 
 test('closed, it reads no signal any more', async (t) => {

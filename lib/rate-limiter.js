@@ -25,6 +25,8 @@ const ALLOWED = Promise.resolve(true)
 const DENIED = Promise.resolve(false)
 const DONE = Promise.resolve()
 
+const NO_BUCKETS = new Map()
+
 const TELL = Symbol('tell')
 
 /** What a concurrency limit is made of: its options are of another kind, and it calls what is behind `reserve` itself. */
@@ -173,9 +175,10 @@ class RateLimiter extends EventEmitter {
       giveBack: (key, cost, options) => this.#change('giveBack', key, () => this.#calls.giveBack(key, cost, options)),
     })
     const answer = this.#waiting.acquire(key, options)
+    // In a bucket places are booked ahead, so that what is left of it does not tell whether the whole one has room.
     return this.#heard(
       key,
-      this.#reasoned(key, answer, () => readOptions(options).call),
+      this.#reasoned(key, answer, () => readOptions(options).call, NO_BUCKETS),
     )
   }
 
@@ -286,9 +289,11 @@ class RateLimiter extends EventEmitter {
   }
 
   /** The promise of a decision with its `reason`; `optionsOf` answers what a `check` for as many units would be given. */
-  #reasoned(key, promise, optionsOf) {
+  #reasoned(key, promise, optionsOf, buckets) {
     if (this.#pressure === undefined) return promise
-    return promise.then((decision) => this.#explained(key, optionsOf(), decision))
+    return promise.then((decision) =>
+      decision.allowed ? decision : this.#explained(key, optionsOf(), decision, buckets),
+    )
   }
 
   #isReduced(options) {
@@ -299,13 +304,13 @@ class RateLimiter extends EventEmitter {
    * A decision with its `reason`, where it is a refusal that the whole limits would not have made. What was refused without asking was
    * refused by a reduced limit, and is not asked for either.
    */
-  async #explained(key, options, decision) {
+  async #explained(key, options, decision, buckets = this.#buckets) {
     if (decision.allowed || decision.reason !== undefined || !this.#isReduced(options)) return decision
     if (decision.source === 'deny-cache') return { ...decision, reason: 'adaptive' }
     try {
       const answer = this.#calls.whole(key, ...given(options))
       const whole = isDecided(answer) ? decisionOf(answer) : await answer
-      const isDue = isDueToReduction(decision, whole, options, this.#buckets)
+      const isDue = isDueToReduction(decision, whole, options, buckets)
       return isDue ? { ...decision, reason: 'adaptive' } : decision
     } catch {
       // The limiter was closed meanwhile, or its store is away: the refusal stands, and nobody knows why.

@@ -1,4 +1,4 @@
-// Reads the signals every 100 ms and tells the controller, which is in Rust (src/adaptive/controller.rs), the highest of them.
+// Reads the signals every 100 ms, and while no timer comes with the calls, and tells the controller, which is in Rust (src/adaptive/controller.rs), the highest of them.
 'use strict'
 
 const { signalsOf } = require('./signals.js')
@@ -28,6 +28,7 @@ class Pressure {
   #read = {}
   #failures = 0
   #failing = new Set()
+  #isReading = false
 
   /** `observe(now, load)` is the controller; `tell(event, what)` hears of what the application is to be told. */
   constructor(options, observe, tell) {
@@ -88,6 +89,8 @@ class Pressure {
 
   close() {
     clearInterval(this.#timer)
+    // No timer is late any more.
+    this.#timerAt = Infinity
     this.#end()
   }
 
@@ -115,17 +118,21 @@ class Pressure {
 
   #look(now) {
     const lateMs = now - this.#timerAt - TICK_MS
-    if (lateMs >= TICK_MS && now - this.#last >= TICK_MS) this.#observed(now, { lateMs, isTick: false })
+    // A signal may call the limiter itself.
+    if (lateMs >= TICK_MS && now - this.#last >= TICK_MS && !this.#isReading)
+      this.#observed(now, { lateMs, isTick: false })
   }
 
   #observed(now, { lateMs, isTick }) {
     const times = { sinceMs: now - this.#last, lateMs: Math.max(0, lateMs), isTick }
     this.#last = now
+    this.#isReading = true
     const read = []
     for (const [name, signal] of this.#signals) {
       const load = this.#ask(name, signal, times)
       if (load !== undefined) read.push([name, load])
     }
+    this.#isReading = false
     this.#read = Object.fromEntries(read)
     // Without a signal that says anything nothing is known to be overloaded.
     this.#hear(Math.max(0, ...read.map(([, load]) => load)), now)

@@ -4,8 +4,7 @@
 //! "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989. Four things are added,
 //! since here the load is told late, by a queue that has to drain first. It is smoothed. A load that is already falling is not answered
 //! again. Between the load at which the level sinks and the one at which it rises it stands still. And since what can be borne lies
-//! somewhere between the level at which the last overload began and the one to which that made it sink, it rises quickly to their middle, and
-//! slowly from there on: L. Xu, K. Harfoush and I. Rhee, "Binary increase congestion control (BIC) for fast long-distance networks", 2004.
+//! somewhere between the levels before and after the last decrease, it rises quickly to their middle, and slowly from there on: L. Xu, K. Harfoush and I. Rhee, "Binary increase congestion control (BIC) for fast long-distance networks", 2004.
 //!
 //! `simulator/src/adaptive/` compares it with a gradient and with a delay target, by which these numbers were chosen.
 
@@ -107,8 +106,8 @@ impl Controller {
 
     fn rise(&mut self, step: f64, since: Option<Micros>) {
         let is_forgotten = since.is_none_or(|since| since >= REMEMBERED);
-        let is_far = is_forgotten || self.level < self.middle;
-        self.level = (self.level + step * if is_far { QUICKLY } else { SLOWLY }).min(1.0);
+        let quickly = if is_forgotten { step } else { ((self.middle - self.level) / QUICKLY).clamp(0.0, step) };
+        self.level = (self.level + quickly * QUICKLY + (step - quickly) * SLOWLY).min(1.0);
     }
 }
 
@@ -224,6 +223,16 @@ mod tests {
         let levels = levels(&mut controller, 2, [0.0; 10]);
         assert!(levels[..9].iter().all(|level| *level == sunk), "{levels:?}");
         assert!(levels[9] > sunk, "{levels:?}");
+    }
+
+    #[test]
+    fn a_long_step_is_quick_only_up_to_the_middle() {
+        let mut controller = Controller { level: 0.5, load: FULL, ..Controller::new(0.1) };
+        controller.sink(Micros(0));
+        assert_eq!((controller.level, controller.middle), (0.485, 0.4925));
+        controller.rise(0.5, Some(REACTION));
+        let slowly = 0.5 - (0.4925 - 0.485) / QUICKLY;
+        assert!((controller.level - (0.4925 + slowly * SLOWLY)).abs() < 1e-9, "{}", controller.level);
     }
 
     #[test]

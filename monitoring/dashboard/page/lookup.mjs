@@ -194,14 +194,16 @@ function confirmed(title, text, asked) {
   byId('confirm-key').textContent = wordsOf(asked)
   byId('confirm-yes').textContent = title
   return new Promise((resolve) => {
-    const end = (said) => () => {
-      dialog.returnValue = said
+    const end = (isYes) => () => {
+      resolve(isYes)
       dialog.close()
     }
-    byId('confirm-yes').onclick = end('yes')
-    byId('confirm-no').onclick = end('no')
-    dialog.returnValue = ''
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true })
+    byId('confirm-yes').onclick = end(true)
+    byId('confirm-no').onclick = end(false)
+    // It comes a moment after the dialog was closed, when the next question may stand there already.
+    dialog.onclose = () => {
+      if (!dialog.open) resolve(false)
+    }
     dialog.showModal()
     byId('confirm-no').focus()
   })

@@ -61,7 +61,7 @@ fn an_event_loop_that_hears_of_its_load_while_it_works_soon_has_the_first_blow_b
     };
     let [never, timer, calls] = [Hears::Never, Hears::ByTimer, Hears::ByCalls].map(goodput);
     assert!(never[24] < 0.2, "{never:?}");
-    assert!(calls[0] >= 0.75 && calls[2] >= 0.8 && calls[12] >= 0.85, "{calls:?}");
+    assert!(calls[0] >= 0.7 && calls[2] >= 0.8 && calls[12] >= 0.85, "{calls:?}");
     assert!(calls[12] >= timer[12] + 0.05, "{calls:?}, by timers {timer:?}");
 }
 
