@@ -249,3 +249,31 @@ impl Policy {
         wait(low).map_or(until(high), |wait| wait.min(until(high)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Concurrency;
+    use super::*;
+
+    #[test]
+    fn what_does_not_add_up_is_not_restored() {
+        let policy = Policy::Concurrency(Concurrency::new(10));
+        let mut state = policy.fresh();
+        for (units, ends) in [(3, 500), (2, 600)] {
+            policy.hold(&mut state, Micros(1), units, Micros(ends));
+        }
+        let written = state.encode(Micros::ZERO);
+        let restored = |damage: &dyn Fn(&mut Vec<u8>)| {
+            let mut value = written.clone();
+            damage(&mut value);
+            policy.restore_held(&value).is_some()
+        };
+        assert!(restored(&|_| ()));
+        // Behind the version: of all units the lowest byte is the seventh, of the first end it is the sixteenth, of the second the 28th.
+        assert_eq!((written[7], written[16], written[28]), (5, (500 % 256) as u8, (600 % 256) as u8));
+        assert!(!restored(&|value| value[7] = 4), "less than are held");
+        assert!(!restored(&|value| value[7] = 6), "more");
+        assert!(!restored(&|value| value.copy_within(10..17, 22)), "two that end at once");
+        assert!(!restored(&|value| value[22..29].fill(0)), "one that ends before another");
+    }
+}

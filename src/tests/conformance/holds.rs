@@ -356,6 +356,22 @@ fn a_key_has_so_many_holds_and_no_more() {
     }
 }
 
+/// Where there are as many as there may be, and no room either, both must be waited for.
+#[test]
+fn a_key_that_has_all_its_holds_and_no_room_waits_for_the_later_of_the_two() {
+    let policy = Policy::Concurrency(Concurrency::new(MOST_HOLDS as u64));
+    let redis = OnRedis::on_manual_time();
+    for store in [&InMemory::new() as &dyn Subject, &redis] {
+        let batch: Vec<_> = (0..MOST_HOLDS).map(|_| request("key", hold(1, WINDOW.0))).collect();
+        assert!(store.answers(&policy, &batch).unwrap().into_iter().all(|told| told.unwrap().allowed));
+        // Each ends a microsecond after the one before.
+        for (units, after) in [(1, 0), (3, 2)] {
+            let refused = store.act(&policy, "key", hold(units, WINDOW.0));
+            assert_eq!((refused.allowed, refused.retry_after), (false, WINDOW + Micros(after)), "{units}");
+        }
+    }
+}
+
 /// A value that was cut off, or is no state of the algorithm beneath, fails its key and stays.
 #[test]
 fn a_damaged_held_value_is_its_keys_error() {
