@@ -354,9 +354,9 @@ export interface CommonOptions {
 }
 
 /**
- * A load from 0, where 1 is as loaded as the process may be. Called every 100 ms, and where the event loop is too busy for its timers as often within
- * calls that decide: it must be quick. What throws, or returns anything but a finite number from 0 on, is ignored, counted, and told once by the
- * event `signalFailed`.
+ * A load from 0, where 1 is as loaded as the process may be. Called every 100 ms, and where the event loop is too busy for its timers as
+ * often within calls that decide: it must be quick. What throws, or returns anything but a finite number from 0 on, is ignored, counted, and
+ * told once by the event `signalFailed`.
  */
 export type Signal = () => number
 
@@ -566,7 +566,8 @@ export interface Decision {
   /**
    * What decided in place of the limits as they were given; otherwise left out. `'allow-list'` and `'deny-list'`: the list that the key is on; nothing
    * was counted, whatever the call cost. `'adaptive'`: a refusal by `check`, `checkRequest` or `reserve` that the whole limits would not have made,
-   * since this process's load has them give way; by `acquire` where the whole limits have room now, whoever waits, which an empty bucket never has ({@link CommonOptions.adaptive}).
+   * since this process's load has them give way ({@link CommonOptions.adaptive}); by `acquire` where the whole limits have room now, whoever
+   * waits, which an empty bucket never has.
    */
   readonly reason?: 'allow-list' | 'deny-list' | 'adaptive'
   /**

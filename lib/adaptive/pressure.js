@@ -1,4 +1,5 @@
-// Reads the signals every 100 ms, and while no timer comes with the calls, and tells the controller, which is in Rust (src/adaptive/controller.rs), the highest of them.
+// Reads the signals every 100 ms, where no timer comes as often with the calls, and tells the controller, which is in Rust
+// (src/adaptive/controller.rs), the highest of them.
 'use strict'
 
 const { signalsOf } = require('./signals.js')

@@ -4,7 +4,8 @@
 //! "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989. Four things are added,
 //! since here the load is told late, by a queue that has to drain first. It is smoothed. A load that is already falling is not answered
 //! again. Between the load at which the level sinks and the one at which it rises it stands still. And since what can be borne lies
-//! somewhere between the levels before and after the last decrease, it rises quickly to their middle, and slowly from there on: L. Xu, K. Harfoush and I. Rhee, "Binary increase congestion control (BIC) for fast long-distance networks", 2004.
+//! somewhere between the levels before and after the last decrease, it rises quickly to their middle, and slowly from there on: L. Xu,
+//! K. Harfoush and I. Rhee, "Binary increase congestion control (BIC) for fast long-distance networks", 2004.
 //!
 //! `simulator/src/adaptive/` compares it with a gradient and with a delay target, by which these numbers were chosen.
 

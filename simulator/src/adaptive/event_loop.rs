@@ -7,7 +7,7 @@ use distributed_rate_limiter::clock::Micros;
 
 use super::rivals::MIN;
 use super::scenario::{CAPACITY, ENDS, How, Scenario, What};
-use super::server::{CLIENTS, Limit, Moment, TICK, limit, percentile};
+use super::server::{CLIENTS, Limit, Moment, TICK, limit, percentile, share, takes};
 use crate::random::Random;
 
 /// What is played: three times what it can do.
@@ -81,10 +81,8 @@ pub fn play(hears: Hears, seed: u64) -> Vec<Moment> {
 /// then.
 pub fn after_the_first_blow(moments: &[Moment]) -> f64 {
     let begins = SCENARIO.is_over_at();
-    let window = moments.iter().filter(|moment| (begins + 8.0..begins + 16.0).contains(&moment.second));
-    let (good, possible) =
-        window.fold((0.0, 0.0), |(good, possible), moment| (good + moment.good, possible + moment.capacity));
-    good / possible
+    let is_within = |moment: &&Moment| (begins + 8.0..begins + 16.0).contains(&moment.second);
+    share(&moments.iter().filter(is_within).copied().collect::<Vec<_>>())
 }
 
 impl EventLoop {
@@ -129,7 +127,7 @@ impl EventLoop {
             let now = Micros(1_000_000_000 + (self.now * 1e6) as u64);
             let called = self.now;
             if self.policy.step(&mut states[random.below(CLIENTS)], now, Ask::all(1)).allowed {
-                self.now += (1.0 / 3.0) / CAPACITY + random.exponential(2.0 / 3.0 / CAPACITY);
+                self.now += takes(CAPACITY, random);
                 self.answered.push((*arrived, self.now));
                 admitted.push(called);
             } else {

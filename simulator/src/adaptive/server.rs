@@ -68,6 +68,11 @@ pub(super) fn limit(servers: usize, algorithm: Limit) -> Policy {
     policy::build(&options).expect("these options are right")
 }
 
+/// How long a request takes: a third of that is always the same, the rest is not.
+pub(super) fn takes(capacity: f64, random: &mut Random) -> f64 {
+    (1.0 / 3.0) / capacity + random.exponential(2.0 / 3.0 / capacity)
+}
+
 /// The server itself: its queue, and how busy it was.
 #[derive(Default)]
 pub(super) struct Server {
@@ -82,8 +87,7 @@ pub(super) struct Server {
 impl Server {
     /// A request is let in at that second.
     pub(super) fn take(&mut self, second: f64, capacity: f64, random: &mut Random) {
-        // A third of what it takes is always the same, the rest is not.
-        let takes = (1.0 / 3.0) / capacity + random.exponential(2.0 / 3.0 / capacity);
+        let takes = takes(capacity, random);
         self.idle_from = self.idle_from.max(second) + takes;
         self.added += takes;
         self.queue.push_back((second, self.idle_from));
@@ -154,15 +158,17 @@ pub struct Result {
     pub swing: f64,
 }
 
+/// What was answered in time, of what could have been.
+pub(super) fn share(moments: &[Moment]) -> f64 {
+    let good: f64 = moments.iter().map(|moment| moment.good).sum();
+    good / moments.iter().map(|moment| moment.offered.min(moment.capacity)).sum::<f64>()
+}
+
 /// Of a whole run.
 pub fn judge(scenario: Scenario, moments: &[Moment]) -> Result {
     let over = scenario.is_over_at();
     let after: Vec<Moment> = moments.iter().filter(|moment| moment.second > over).copied().collect();
     let last: Vec<Moment> = moments.iter().filter(|moment| moment.second > ENDS - 20.0).copied().collect();
-    let share = |moments: &[Moment]| {
-        let good: f64 = moments.iter().map(|moment| moment.good).sum();
-        good / moments.iter().map(|moment| moment.offered.min(moment.capacity)).sum::<f64>()
-    };
     let settled = after.windows(20).position(|moments| share(moments) >= 0.8);
     let levels = last.iter().map(|moment| moment.level);
     let swing = levels.clone().fold(0.0, f64::max) - levels.fold(1.0, f64::min);
